@@ -1,0 +1,1 @@
+//! Signing keys in encrypted PKCS#8 files, one per key.

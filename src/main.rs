@@ -1,0 +1,2 @@
+//! The `catalyst` command.
+fn main() {}
