@@ -1,3 +1,6 @@
-//! A certificate authority for services.
+//! A certificate authority for services: it signs X.509-SVIDs (SPIFFE identities) through pluggable key stores.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+
+pub mod identity;
+pub mod store;

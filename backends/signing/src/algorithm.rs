@@ -29,5 +29,7 @@ pub enum SignatureAlgorithm {
 
 /// The name is none of [`SignatureAlgorithm::ALL`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown algorithm '{0}': use one of EC-P384, EC-P256, RSA-3072, RSA-4096, RSA-3072-PSS, RSA-4096-PSS, ED25519, ML-DSA-65, ML-DSA-87")]
+#[error(
+    "unknown algorithm '{0}': use one of EC-P384, EC-P256, RSA-3072, RSA-4096, RSA-3072-PSS, RSA-4096-PSS, ED25519, ML-DSA-65, ML-DSA-87"
+)]
 pub struct UnknownAlgorithm(pub String);

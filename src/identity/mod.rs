@@ -1,0 +1,27 @@
+//! The words everyone shares: who a service is, which certificate is meant, when something happened.
+//!
+//! Every type is parsed once, at the edge; inside the house a value of the type is valid.
+
+mod actor;
+mod ca_role;
+mod fingerprint;
+mod instance_id;
+mod serial;
+mod service_type;
+mod spiffe_id;
+mod timestamp;
+mod trust_domain;
+mod ttl;
+mod workload;
+
+pub use actor::Actor;
+pub use ca_role::{CaRole, UnknownCaRole};
+pub use fingerprint::{Fingerprint, FingerprintError, KeyId, SpkiHash};
+pub use instance_id::{DnsName, InstanceId, InstanceIdError};
+pub use serial::{Serial, SerialError};
+pub use service_type::{ServiceType, UnknownServiceType};
+pub use spiffe_id::{SpiffeId, SpiffeIdError};
+pub use timestamp::{Clock, SystemClock, Timestamp};
+pub use trust_domain::{TrustDomain, TrustDomainError};
+pub use ttl::{Ttl, TtlError};
+pub use workload::{Workload, WorkloadError};

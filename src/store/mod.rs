@@ -1,0 +1,211 @@
+//! What the CA remembers: public material and metadata only, never a private key, token or passphrase.
+//!
+//! [`Store`] is the contract. Its methods are whole steps of the CA, one transaction each: the check, the row and
+//! the audit record commit together or not at all. For one identity, denying and recording are serial.
+
+mod audit;
+mod certificate;
+mod error;
+mod hierarchy;
+mod revocation;
+mod token;
+
+pub use audit::{AuditHead, AuditQuery, AuditRecord, AuditVerdict};
+pub use certificate::{
+    CertificateQuery, CertificateRow, CertificateStatus, IssuanceLimit, IssuanceRecord, IssuedCertificate,
+    KeyRefusal, Preflight, RecordOutcome, SignedCertificate, Summary,
+};
+pub use error::{Result, StoreError};
+pub use hierarchy::{
+    CaIntention, CaPlan, CaRow, Deployment, Hierarchy, InitPlan, KeyIntention, KeyRole, KeyRow, KeyRowState,
+    MadeKey, SignedCa,
+};
+pub use revocation::{
+    AllowOutcome, CrlEntry, CrlPublication, CrlReservation, CrlRow, Denial, DenyOutcome, ExpiringCertificate,
+    RevocationReason,
+};
+pub use token::{PresetSecret, TokenRecord};
+
+use crate::identity::{
+    Actor, DnsName, Fingerprint, InstanceId, KeyId, Serial, SpiffeId, SpkiHash, Timestamp,
+};
+
+/// When a step is taken, and by whom; every changing method writes it into the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The CA's clock.
+    pub at: Timestamp,
+    /// Who asked.
+    pub by: Actor,
+}
+
+/// The contract of a store. The suite in `store::conformance` states it for every implementation.
+///
+/// Every method fails with [`StoreError`] when the storage itself fails; then nothing of the step has happened.
+#[async_trait::async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    // ---- the deployment -------------------------------------------------------------------------------------
+
+    /// What this store belongs to.
+    async fn deployment(&self) -> Result<Deployment>;
+
+    /// The newest time that any step was recorded at; the clock must not be far behind it.
+    async fn newest_time(&self) -> Result<Timestamp>;
+
+    // ---- keys and CAs ---------------------------------------------------------------------------------------
+
+    /// Commits what the hierarchy will be, before anything is made. If a plan was committed already, that one is
+    /// answered and nothing changes. Stores the trust domain for good.
+    async fn begin_initialization(&self, plan: &InitPlan, stamp: &Stamp) -> Result<InitPlan>;
+
+    /// Everything known of keys and CAs, the plan and the bundle's versions.
+    async fn hierarchy(&self) -> Result<Hierarchy>;
+
+    /// Commits the intent to make (or take) a key, before the key store is asked. Idempotent per role and
+    /// generation: the row that is there already is answered. [`StoreError::Conflict`] while the role has another
+    /// key that is not yet active.
+    async fn intend_key(&self, key: &KeyIntention, stamp: &Stamp) -> Result<KeyRow>;
+
+    /// Records where the key is and its public half. Idempotent for the same values; [`StoreError::Conflict`] when
+    /// the SPKI belongs to another key, or the row holds other values.
+    async fn record_key_made(
+        &self,
+        role: KeyRole,
+        generation: u32,
+        made: &MadeKey,
+        stamp: &Stamp,
+    ) -> Result<KeyRow>;
+
+    /// Makes a token key the one that signs; the earlier one is retired.
+    async fn activate_token_key(&self, generation: u32, stamp: &Stamp) -> Result<()>;
+
+    /// Commits the TBS bytes of a CA certificate before they are signed. If bytes were committed already for this
+    /// key, those are answered: what is signed after a crash is what was meant before it.
+    async fn intend_ca(&self, ca: &CaIntention, stamp: &Stamp) -> Result<CaIntention>;
+
+    /// Records all certificates of the planned hierarchy and makes them active, in one step: before it nothing is
+    /// served, after it everything. Idempotent once complete.
+    async fn complete_initialization(&self, cas: &[SignedCa], stamp: &Stamp) -> Result<()>;
+
+    /// Records a further intermediate. The first of its role is active at once; a later one waits for
+    /// [`Store::activate_ca`]. In the bundle from now on.
+    async fn record_intermediate(&self, ca: &SignedCa, stamp: &Stamp) -> Result<()>;
+
+    /// Makes a CA the one that issues for its role. [`StoreError::Conflict`] when it is retired, revoked or
+    /// expired. The caller has checked how long it was published.
+    async fn activate_ca(&self, ca: KeyId, stamp: &Stamp) -> Result<()>;
+
+    /// Takes a CA out of the bundle. [`StoreError::Conflict`] while it is active or certificates of it live.
+    async fn retire_ca(&self, ca: KeyId, stamp: &Stamp) -> Result<()>;
+
+    /// Revokes an intermediate: out of every bundle and onto the root's CRL, in one step.
+    async fn revoke_ca(&self, ca: KeyId, reason: RevocationReason, stamp: &Stamp) -> Result<()>;
+
+    /// Raises the bundle's versions if a CA has expired since they were last set; answers whether it did.
+    async fn refresh_bundle(&self, at: Timestamp) -> Result<bool>;
+
+    // ---- issuance -------------------------------------------------------------------------------------------
+
+    /// What is known against an issuance, asked before a signature is spent. [`Store::record_issued`] decides.
+    async fn preflight(
+        &self,
+        spiffe_id: &SpiffeId,
+        spki: SpkiHash,
+        names: &[DnsName],
+        limit: Option<IssuanceLimit>,
+        at: Timestamp,
+    ) -> Result<Preflight>;
+
+    /// Records a signed certificate, or refuses it: deny list, issuer's state, key rules, name owners, limit,
+    /// clock, row and audit record in one step. Only its answer makes an [`IssuedCertificate`].
+    async fn record_issued(&self, certificate: SignedCertificate, stamp: &Stamp) -> Result<RecordOutcome>;
+
+    /// Certificates, newest first, at most `query.limit`; CA certificates included.
+    async fn certificates(&self, query: &CertificateQuery, at: Timestamp) -> Result<Vec<CertificateRow>>;
+
+    /// One certificate by serial number.
+    async fn certificate(&self, serial: Serial, at: Timestamp) -> Result<Option<CertificateRow>>;
+
+    /// One certificate by fingerprint.
+    async fn certificate_by_fingerprint(
+        &self,
+        fingerprint: Fingerprint,
+        at: Timestamp,
+    ) -> Result<Option<CertificateRow>>;
+
+    /// Counts for status and metrics; its cost does not grow with the number of certificates.
+    async fn summary(&self, at: Timestamp) -> Result<Summary>;
+
+    /// Deletes at most `limit` end-entity certificates that expired before `before`; answers how many. Never an
+    /// owner of names, a CRL entry, a blocked key or an audit record.
+    async fn purge_expired(&self, before: Timestamp, limit: u32, stamp: &Stamp) -> Result<u64>;
+
+    /// Who owns a DNS name.
+    async fn name_owner(&self, name: &DnsName) -> Result<Option<InstanceId>>;
+
+    /// Gives a DNS name free; answers whether it had an owner.
+    async fn release_name(&self, name: &DnsName, stamp: &Stamp) -> Result<bool>;
+
+    // ---- denial and revocation ------------------------------------------------------------------------------
+
+    /// Puts an identity on the deny list and its unexpired certificates on hold, or revokes them for good
+    /// (`compromised`). Denying again is no error; `compromised` then turns holds into revocations.
+    async fn deny_identity(
+        &self,
+        spiffe_id: &SpiffeId,
+        reason: &str,
+        compromised: bool,
+        stamp: &Stamp,
+    ) -> Result<DenyOutcome>;
+
+    /// Lifts a denial and its holds; what was revoked for good stays so.
+    async fn allow_identity(&self, spiffe_id: &SpiffeId, stamp: &Stamp) -> Result<AllowOutcome>;
+
+    /// The deny list, newest first.
+    async fn denied_identities(&self) -> Result<Vec<Denial>>;
+
+    /// Revokes one end-entity certificate for good. `None`: no such serial number. Answers its issuer.
+    async fn revoke_certificate(
+        &self,
+        serial: Serial,
+        reason: RevocationReason,
+        stamp: &Stamp,
+    ) -> Result<Option<KeyId>>;
+
+    /// Commits the number of the next CRL of this CA, `max(last + 1, unix seconds)`, and answers what stands on it.
+    async fn reserve_crl(&self, issuer: KeyId, stamp: &Stamp) -> Result<CrlReservation>;
+
+    /// Publishes a signed CRL; `false` (and nothing changes) when a later number is published already. Entries
+    /// whose certificate had expired before its `this_update` have now stood on one CRL beyond that and go.
+    async fn publish_crl(&self, crl: &CrlPublication, stamp: &Stamp) -> Result<bool>;
+
+    /// Of each CA certificate the published CRL, and whether a change waits for the next one.
+    async fn crls(&self) -> Result<Vec<CrlRow>>;
+
+    // ---- tokens ---------------------------------------------------------------------------------------------
+
+    /// Records a token that was made (never the token itself).
+    async fn record_token(&self, token: &TokenRecord, stamp: &Stamp) -> Result<()>;
+
+    /// The record of a token.
+    async fn token(&self, jti: &str) -> Result<Option<TokenRecord>>;
+
+    /// Remembers the hash of a preset secret the first time it is seen.
+    async fn preset_secret(&self, kind: &str, sha256: &[u8; 32], stamp: &Stamp) -> Result<PresetSecret>;
+
+    // ---- audit ----------------------------------------------------------------------------------------------
+
+    /// Audit records in ascending order.
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>>;
+
+    /// The newest record's number and hash.
+    async fn audit_head(&self) -> Result<AuditHead>;
+
+    /// Recomputes the whole chain.
+    async fn verify_audit(&self) -> Result<AuditVerdict>;
+
+    // ---- the end --------------------------------------------------------------------------------------------
+
+    /// Finishes what is queued and lets go of the files.
+    async fn close(&self) -> Result<()>;
+}
