@@ -9,6 +9,17 @@
 mod algorithm;
 mod backend;
 mod error;
+mod guard;
 mod intent;
 mod pin;
+mod uri;
 
+pub use algorithm::{SignatureAlgorithm, UnknownAlgorithm};
+pub use backend::{Capability, KeyLifecycle, KeyState, Quota, SigningBackend, SigningKey};
+pub use error::{Refusal, Result, SignError, TransientKind};
+pub use guard::{
+    Guard, GuardedKey, KeyHealth, KeyPolicy, NoObserver, Observer, Operation, Outcome, Purpose, SigningEvent,
+    Verified,
+};
+pub use intent::{InvalidNonce, KeyIntent, KeyRole, Nonce, UnknownRole};
+pub use pin::{KeyPin, KeyUri, KeyUriError};
