@@ -11,6 +11,7 @@ mod backend;
 mod error;
 mod guard;
 mod intent;
+mod key_stores;
 mod pin;
 mod uri;
 
@@ -21,5 +22,6 @@ pub use guard::{
     Guard, GuardedKey, KeyHealth, KeyPolicy, NoObserver, Observer, Operation, Outcome, Purpose, SigningEvent,
     Verified,
 };
+pub use key_stores::KeyStores;
 pub use intent::{InvalidNonce, KeyIntent, KeyRole, Nonce, UnknownRole};
 pub use pin::{KeyPin, KeyUri, KeyUriError};

@@ -5,7 +5,7 @@ use crate::identity::{DnsName, KeyId, Serial, SpiffeId, Timestamp};
 use catalyst_signing::KeyPin;
 use const_oid::db::rfc4519;
 use der::{
-    Decode, Document,
+    Decode, Document, Encode,
     asn1::{PrintableStringRef, SetOfVec, Utf8StringRef},
 };
 use spki::{
@@ -119,9 +119,7 @@ fn signer_id(signer: Signer<'_>) -> Result<KeyId, EncodingError> {
 /// UTCTime up to 2049, GeneralizedTime from 2050 (RFC 5280, 4.1.2.5); whole seconds.
 pub(super) fn time(at: Timestamp) -> Result<Time, EncodingError> {
     let seconds = u64::try_from(at.seconds()).map_err(|_| EncodingError("a time before 1970".into()))?;
-    let mut time = Time::try_from(std::time::UNIX_EPOCH + Duration::from_secs(seconds))?;
-    time.rfc5280_adjust_utc_time()?;
-    Ok(time)
+    Ok(Time::try_from(std::time::UNIX_EPOCH + Duration::from_secs(seconds))?)
 }
 
 /// A name of one CN, PrintableString where its characters allow it, or of nothing.
@@ -134,9 +132,9 @@ fn name_of(common_name: Option<&str>) -> Result<Name, EncodingError> {
         };
         let mut rdn = SetOfVec::new();
         rdn.insert(AttributeTypeAndValue { oid: rfc4519::CN, value })?;
-        rdns.push(RelativeDistinguishedName::try_from(rdn)?);
+        rdns.push(RelativeDistinguishedName::from(rdn));
     }
-    Ok(Name::hazmat_from_rdn_sequence(rdns))
+    Ok(Name::from_der(&rdns.to_der()?)?)
 }
 
 /// Names and extensions are decided before the builder runs; it only puts them in place.
