@@ -3,5 +3,11 @@
 #![warn(missing_docs)]
 
 pub mod authority;
+#[cfg(feature = "server")]
+pub mod cli;
 pub mod identity;
+#[cfg(feature = "server")]
+pub mod settings;
 pub mod store;
+#[cfg(feature = "server")]
+pub mod telemetry;

@@ -16,6 +16,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 const DAY_SECONDS: i64 = 86_400;
+/// notBefore lies this many seconds back, for clocks that are a little behind.
+const BACKDATE_SECONDS: i64 = 60;
 const ROOT_DAYS: u32 = 3_650;
 const INTERMEDIATE_DAYS: u32 = 730;
 /// A CA needs twice the longest SVID lifetime to issue at all.
@@ -137,7 +139,6 @@ impl Authority {
                 plan.trust_domain, self.config.trust_domain
             )));
         }
-        tracing::info!(target: "catalyst.pki", "No existing Root CA found — generating ephemeral CA");
         let mut made: Vec<SignedCa> = Vec::new();
         let mut issuers: Vec<Arc<Issuer>> = Vec::new();
         for ca in &plan.cas {
@@ -157,7 +158,9 @@ impl Authority {
         }
         self.store.complete_initialization(&made, stamp).await?;
         self.reload().await?;
-        log_made(&made);
+        for (ca, issuer) in made.iter().zip(&issuers) {
+            log_made(ca, issuer, issuers.first());
+        }
         let root = made.first().ok_or_else(broken_plan)?;
         tracing::info!(
             target: "catalyst.pki",
@@ -197,7 +200,7 @@ impl Authority {
             common_name: ceremony.common_name,
             spki: &spki,
             path_length: u8::from(ceremony.role == CaRole::Root),
-            not_before: stamp.at.plus_seconds(-60).whole_seconds(),
+            not_before: stamp.at.plus_seconds(-BACKDATE_SECONDS).whole_seconds(),
             not_after: issuer_certificate.map_or(not_after, |root| not_after.min(root.not_after())),
         };
         let signer = Signer { pin: signing_key.pin(), certificate: issuer_certificate };
@@ -255,7 +258,7 @@ impl Authority {
         let (signed, issuer) = self.sign_ca(&ceremony, &key, Some(&root), &stamp).await?;
         self.store.record_intermediate(&signed, &stamp).await?;
         self.reload().await?;
-        log_made(std::slice::from_ref(&signed));
+        log_made(&signed, &issuer, Some(&root));
         self.observer.certificate_issued("intermediate", root.key().pin().algorithm.name(), root.common_name());
         if let Err(error) = self.sign_crl_with(&issuer).await {
             tracing::error!(target: "catalyst.pki", ca_name = common_name, error = %error, "CRL not signed");
@@ -392,26 +395,19 @@ fn role_of(request: &IntermediateRequest) -> Result<CaRole> {
     }
 }
 
-fn log_made(made: &[SignedCa]) {
-    for ca in made {
-        let fingerprint = crate::identity::Fingerprint::of_certificate(&ca.der);
-        if ca.role == CaRole::Root {
-            let days = (ca.not_after.seconds_since(ca.not_before) - 60) / DAY_SECONDS;
+fn log_made(ca: &SignedCa, issuer: &Issuer, root: Option<&Arc<Issuer>>) {
+    let fingerprint = issuer.certificate().fingerprint();
+    let signed_by = root.map(|root| root.certificate().fingerprint().to_string());
+    match ca.role {
+        CaRole::Root => {
+            let days = (ca.not_after.seconds_since(ca.not_before) - BACKDATE_SECONDS) / DAY_SECONDS;
             let validity = if days % 365 == 0 { format!("{} years", days / 365) } else { format!("{days} days") };
             tracing::info!(target: "catalyst.pki", fingerprint = %fingerprint, cn = ca.common_name,
-                algorithm = algorithm_name(&ca.der), validity, "Root CA generated");
-        } else {
-            let signed_by = made.iter().find(|other| other.ski == ca.issuer);
-            let signed_by = signed_by.map_or_else(
-                || ca.issuer.to_string(),
-                |root| crate::identity::Fingerprint::of_certificate(&root.der).to_string(),
-            );
-            match ca.role {
-                CaRole::Transport => tracing::info!(target: "catalyst.pki", fingerprint = %fingerprint,
-                    cn = ca.common_name, signed_by, "Transport CA generated"),
-                _ => tracing::info!(target: "catalyst.pki", fingerprint = %fingerprint,
-                    cn = ca.common_name, signed_by, "Services CA generated"),
-            }
+                algorithm = issuer.key().pin().algorithm.name(), validity, "Root CA generated");
         }
+        CaRole::Services => tracing::info!(target: "catalyst.pki", fingerprint = %fingerprint, cn = ca.common_name,
+            signed_by, "Services CA generated"),
+        CaRole::Transport => tracing::info!(target: "catalyst.pki", fingerprint = %fingerprint, cn = ca.common_name,
+            signed_by, "Transport CA generated"),
     }
 }

@@ -1,6 +1,6 @@
 //! TBSCertificate of each profile, built by x509-cert's builder from content that is already decided.
 
-use super::{CaCertificate, EncodingError, extensions as ext};
+use super::{CaCertificate, EncodingError, ca_certificate::timestamp, extensions as ext};
 use crate::identity::{DnsName, KeyId, Serial, SpiffeId, Timestamp};
 use catalyst_signing::KeyPin;
 use const_oid::db::rfc4519;
@@ -104,6 +104,13 @@ fn build(
     let spki = SubjectPublicKeyInfoOwned::from_der(spki)?;
     let mut builder = CertificateBuilder::new(profile, serial, validity, spki)?;
     Ok(builder.finalize(&PublicHalf(signer))?)
+}
+
+/// The validity that a TBSCertificate says.
+pub(crate) fn validity(tbs: &[u8]) -> Result<(Timestamp, Timestamp), EncodingError> {
+    let tbs = TbsCertificate::from_der(tbs)?;
+    let validity = tbs.validity();
+    Ok((timestamp(&validity.not_before), timestamp(&validity.not_after)))
 }
 
 /// The key identifier of a SubjectPublicKeyInfo (RFC 7093, method 1).
