@@ -145,7 +145,7 @@ fn is_bearable(scheme: &EncryptionScheme) -> bool {
     let EncryptionScheme::Pbes2(scheme) = scheme else { return false };
     match &scheme.kdf {
         pbes2::Kdf::Scrypt(kdf) => {
-            let memory = u64::from(kdf.cost_parameter).saturating_mul(128 * u64::from(kdf.block_size));
+            let memory = kdf.cost_parameter.saturating_mul(128 * u64::from(kdf.block_size));
             memory <= 1 << 30 && memory.saturating_mul(u64::from(kdf.parallelization)) <= 5 << 30
         }
         pbes2::Kdf::Pbkdf2(kdf) => kdf.iteration_count <= 20_000_000,

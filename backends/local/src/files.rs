@@ -17,9 +17,9 @@ const TEMPORARY: &str = ".tmp";
 /// Makes the directory (0700) if it is missing, refuses one that others can look into, and clears away what a crash
 /// left half-written.
 pub(crate) fn prepare(directory: &Path) -> Result<(), LocalError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).or_else(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Err(LocalError::NotADirectory(directory.to_owned())),
-        _ => Err(LocalError::io("make", directory)(error)),
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => LocalError::NotADirectory(directory.to_owned()),
+        _ => LocalError::io("make", directory)(error),
     })?;
     let mode = fs::metadata(directory).map_err(LocalError::io("look at", directory))?.mode() & 0o7777;
     if mode & 0o077 != 0 {

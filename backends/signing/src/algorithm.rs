@@ -231,3 +231,109 @@ impl RsaPublicKey<'_> {
             && e.last().is_some_and(|low| low & 1 == 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::{
+        encoding::{AsDer, PublicKeyX509Der},
+        rand::SystemRandom,
+        rsa::KeySize,
+        signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair, PqdsaKeyPair, RsaKeyPair},
+    };
+    use spki::AlgorithmIdentifierRef;
+
+    fn der(key: &impl AsDer<PublicKeyX509Der<'static>>) -> Vec<u8> {
+        key.as_der().unwrap().as_ref().to_vec()
+    }
+
+    #[test]
+    fn names_come_back_and_others_are_listed() {
+        for algorithm in SignatureAlgorithm::ALL {
+            assert_eq!(algorithm.to_string().parse(), Ok(*algorithm));
+        }
+        let error = "ec-p384".parse::<SignatureAlgorithm>().unwrap_err().to_string();
+        for algorithm in SignatureAlgorithm::ALL {
+            assert!(error.contains(algorithm.name()), "{error}");
+        }
+    }
+
+    #[test]
+    fn identifiers_are_der_with_the_registered_oids() {
+        let expected = [
+            "1.2.840.10045.4.3.3",
+            "1.2.840.10045.4.3.2",
+            "1.2.840.113549.1.1.11",
+            "1.2.840.113549.1.1.11",
+            "1.2.840.113549.1.1.10",
+            "1.2.840.113549.1.1.10",
+            "1.3.101.112",
+            "2.16.840.1.101.3.4.3.18",
+            "2.16.840.1.101.3.4.3.19",
+        ];
+        for (algorithm, oid) in SignatureAlgorithm::ALL.iter().zip(expected) {
+            let identifier = AlgorithmIdentifierRef::from_der(algorithm.identifier_der()).unwrap();
+            assert_eq!(identifier.oid.to_string(), oid, "{algorithm}");
+        }
+    }
+
+    /// Each key is taken by the algorithms that it serves and by no other.
+    #[test]
+    fn a_verifier_takes_its_own_keys_alone() {
+        use SignatureAlgorithm as A;
+        let rsa = |size| der(RsaKeyPair::generate(size).unwrap().public_key());
+        let ec = |algorithm| der(EcdsaKeyPair::generate(algorithm).unwrap().public_key());
+        let ml_dsa = |algorithm| der(PqdsaKeyPair::generate(algorithm).unwrap().public_key());
+        let keys: Vec<(Vec<u8>, &[A])> = vec![
+            (ec(&alc::ECDSA_P384_SHA384_ASN1_SIGNING), &[A::EcP384]),
+            (ec(&alc::ECDSA_P256_SHA256_ASN1_SIGNING), &[A::EcP256]),
+            (ec(&alc::ECDSA_P521_SHA512_ASN1_SIGNING), &[]),
+            (ec(&alc::ECDSA_P256K1_SHA256_ASN1_SIGNING), &[]),
+            (rsa(KeySize::Rsa2048), &[]),
+            (rsa(KeySize::Rsa3072), &[A::Rsa3072, A::Rsa3072Pss]),
+            (rsa(KeySize::Rsa4096), &[A::Rsa4096, A::Rsa4096Pss]),
+            (der(Ed25519KeyPair::generate().unwrap().public_key()), &[A::Ed25519]),
+            (ml_dsa(&alc::ML_DSA_44_SIGNING), &[]),
+            (ml_dsa(&alc::ML_DSA_65_SIGNING), &[A::MlDsa65]),
+            (ml_dsa(&alc::ML_DSA_87_SIGNING), &[A::MlDsa87]),
+        ];
+        for (spki, takes) in &keys {
+            for algorithm in A::ALL {
+                assert_eq!(
+                    algorithm.verifier(spki).is_some(),
+                    takes.contains(algorithm),
+                    "{algorithm}: {takes:?}"
+                );
+            }
+            let longer = [&spki[..], &[0]].concat();
+            let cut = &spki[..spki.len() - 1];
+            assert!(A::ALL.iter().all(|a| a.verifier(&longer).is_none() && a.verifier(cut).is_none()));
+        }
+    }
+
+    #[test]
+    fn a_bare_point_or_key_is_no_spki() {
+        let ec = EcdsaKeyPair::generate(&alc::ECDSA_P384_SHA384_ASN1_SIGNING).unwrap();
+        assert!(SignatureAlgorithm::EcP384.verifier(ec.public_key().as_ref()).is_none());
+        let ed = Ed25519KeyPair::generate().unwrap();
+        assert!(SignatureAlgorithm::Ed25519.verifier(ed.public_key().as_ref()).is_none());
+    }
+
+    #[test]
+    fn the_paddings_of_rsa_are_not_exchangeable() {
+        let key = RsaKeyPair::generate(KeySize::Rsa3072).unwrap();
+        let spki = der(key.public_key());
+        let sign = |padding: &'static dyn alc::RsaEncoding| {
+            let mut signature = vec![0; key.public_modulus_len()];
+            key.sign(padding, &SystemRandom::new(), b"m", &mut signature).unwrap();
+            signature
+        };
+        let (pkcs1, pss) = (sign(&alc::RSA_PKCS1_SHA256), sign(&alc::RSA_PSS_SHA256));
+        assert!(SignatureAlgorithm::Rsa3072.verify(&spki, b"m", &pkcs1));
+        assert!(SignatureAlgorithm::Rsa3072Pss.verify(&spki, b"m", &pss));
+        assert!(!SignatureAlgorithm::Rsa3072.verify(&spki, b"m", &pss));
+        assert!(!SignatureAlgorithm::Rsa3072Pss.verify(&spki, b"m", &pkcs1));
+        assert!(!SignatureAlgorithm::Rsa3072.verify(&spki, b"n", &pkcs1));
+        assert!(!SignatureAlgorithm::Rsa3072.verify(b"", b"m", &pkcs1));
+    }
+}

@@ -135,3 +135,22 @@ impl SignError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_key_is_to_blame_for_latches() {
+        assert!(!SignError::unavailable("x").latches());
+        assert!(SignError::integrity("x").latches());
+        for kind in [Refusal::Denied, Refusal::Disabled, Refusal::Missing, Refusal::WrongType, Refusal::Pin] {
+            assert!(SignError::refused(kind, "x").latches(), "{kind:?}");
+        }
+        for kind in [Refusal::Purpose, Refusal::Unsupported] {
+            assert!(!SignError::refused(kind, "x").latches(), "{kind:?}");
+        }
+        assert_eq!(SignError::refused(Refusal::Pin, "wrong PIN").to_string(), "key store refused: wrong PIN");
+        assert_eq!(SignError::unavailable("x").code(), "key_store_unavailable");
+    }
+}

@@ -115,3 +115,22 @@ pub struct KeyIntent {
     /// When the wish was committed; a key older than this by more than five minutes is another's.
     pub created_at: SystemTime,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nonces_and_roles_come_back_from_their_text() {
+        let nonce = Nonce::random().unwrap();
+        assert_eq!(nonce.to_string().parse(), Ok(nonce));
+        assert_eq!(Nonce::from_bytes([0xab; 16]).to_string(), "ab".repeat(16));
+        for bad in ["", "AB", &"AB".repeat(16), &"ab".repeat(17), "+bababababababababababababababab"] {
+            assert!(bad.parse::<Nonce>().is_err(), "{bad}");
+        }
+        for role in KeyRole::ALL {
+            assert_eq!(role.to_string().parse(), Ok(*role));
+        }
+        assert!("Root".parse::<KeyRole>().is_err());
+    }
+}

@@ -8,6 +8,7 @@
 
 mod algorithm;
 mod backend;
+pub mod ecdsa;
 mod error;
 mod guard;
 mod intent;

@@ -182,3 +182,127 @@ fn is_pkcs11_value(value: &str) -> bool {
     }
     !value.is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::KeyUri;
+    use proptest::prelude::*;
+
+    const KEY: &str = "projects/p-1/locations/europe-west3/keyRings/r/cryptoKeys/k_1/cryptoKeyVersions/12";
+
+    #[test]
+    fn each_scheme_takes_its_own_form() {
+        for good in [
+            "local:root-1".to_owned(),
+            "local:services-4294967295".to_owned(),
+            "awskms:arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+                .to_owned(),
+            "awskms:arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab"
+                .to_owned(),
+            format!("gcpkms:{KEY}"),
+            format!("gcpkms:{}", KEY.replace("p-1", "example.com:p-1")),
+            "pkcs11:serial=93e5c1a2;id=%01%fF".to_owned(),
+            "pkcs11:token=Catalyst%20CA;object=services-1;type=private".to_owned(),
+            "fifth+store.v1-x:anything/at?all".to_owned(),
+        ] {
+            let uri = KeyUri::parse(&good).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(uri.as_str(), good);
+            assert_eq!(format!("{}:{}", uri.scheme(), uri.rest()), good);
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for bad in [
+            "",
+            ":",
+            "local",
+            "local:",
+            "Local:root-1",
+            "1local:root-1",
+            "local:root",
+            "local:root-",
+            "local:root-01",
+            "local:root--1",
+            "local:root-4294967296",
+            "local:Root-1",
+            "local:../root-1",
+            "local:root-1 ",
+            "awskms:1234abcd-12ab-34cd-56ef-1234567890ab",
+            "awskms:alias/ca",
+            "awskms:arn:aws:kms:eu-central-1:111122223333:alias/ca",
+            "awskms:arn:aws:kms:eu-central-1:11112222333:key/1",
+            "awskms:arn:aws:s3:eu-central-1:111122223333:key/1",
+            "awskms:arn:aws:kms::111122223333:key/1",
+            "awskms:arn:aws:kms:eu-central-1:111122223333:key/",
+            "awskms:arn:aws:kms:eu-central-1:111122223333:key/1:2",
+            "gcpkms:projects/p/locations/l/keyRings/r/cryptoKeys/k",
+            "gcpkms:projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/0",
+            "gcpkms:projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/01",
+            "gcpkms:projects/p/locations/l/keyRings//cryptoKeys/k/cryptoKeyVersions/1",
+            "gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1",
+            "pkcs11:serial=1",
+            "pkcs11:id=%01",
+            "pkcs11:serial=1;serial=1;id=%01",
+            "pkcs11:serial=1;id=%0",
+            "pkcs11:serial=1;id=%0g",
+            "pkcs11:serial=1;id=",
+            "pkcs11:serial=1;id=a/b",
+            "pkcs11:serial=1;id=%01;",
+            "pkcs11:serial=1;id=%01;x-vendor=1",
+            "store:\u{e9}",
+            "store:a\nb",
+        ] {
+            assert!(KeyUri::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn slots_pins_and_modules_are_refused_without_repeating_them() {
+        for bad in [
+            "pkcs11:serial=1;id=%01;slot-id=3",
+            "pkcs11:serial=1;id=%01;pin-value=s3cret",
+            "pkcs11:serial=1;id=%01?pin-value=s3cret",
+            "pkcs11:serial=1;id=%01?pin-source=file:/s3cret",
+            "pkcs11:serial=1;id=%01?module-path=/s3cret.so&x=y",
+            "pkcs11:bro ken;serial;?pin-value=s3cret",
+            "pkcs11:serial=1&pin-value=s3cret",
+        ] {
+            let error = KeyUri::parse(bad).unwrap_err();
+            assert!(matches!(error, KeyUriError::Pkcs11Attribute(_)), "{bad}: {error}");
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics_and_what_passes_is_kept(text in "(local|awskms|gcpkms|pkcs11|x)?:?[ -~]{0,60}|\\PC{0,40}") {
+            if let Ok(uri) = KeyUri::parse(&text) {
+                prop_assert_eq!(uri.as_str(), &text);
+                prop_assert_eq!(KeyUri::parse(&uri.to_string()).unwrap(), uri);
+            }
+        }
+
+        #[test]
+        fn local_names_are_role_and_generation(role in 0usize..5, generation: u32) {
+            let text = format!("local:{}-{generation}", KeyRole::ALL[role]);
+            prop_assert!(KeyUri::parse(&text).is_ok());
+        }
+
+        #[test]
+        fn any_octets_fit_a_pkcs11_id(id in proptest::collection::vec(any::<u8>(), 1..40)) {
+            let id: String = id.iter().map(|octet| format!("%{octet:02X}")).collect();
+            let text = format!("pkcs11:serial=0a1b;id={id}");
+            prop_assert!(KeyUri::parse(&text).is_ok());
+        }
+
+        /// A local URI becomes a file name: nothing that passes may leave the directory.
+        #[test]
+        fn a_local_uri_is_a_plain_file_name(rest in "[ -~]{1,30}") {
+            if let Ok(uri) = KeyUri::parse(&format!("local:{rest}")) {
+                prop_assert!(uri.rest().bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-'));
+            }
+        }
+    }
+}
