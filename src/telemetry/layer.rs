@@ -164,7 +164,9 @@ mod tests {
         let sink = Arc::clone(&lines);
         let layer = LogLayer::new(format, colour, move |line| sink.lock().unwrap().extend(line));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
-        String::from_utf8(Arc::into_inner(lines).unwrap().into_inner().unwrap()).unwrap()
+        // Other tests' threads may still hold the subscriber for a moment, so the lines have another owner.
+        let lines = lines.lock().unwrap().clone();
+        String::from_utf8(lines).unwrap()
     }
 
     /// The line without its time of day.

@@ -5,7 +5,11 @@ use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram, Meter, MeterProvider as _},
 };
-use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider};
+use opentelemetry_otlp::MetricExporter;
+use opentelemetry_sdk::{
+    Resource,
+    metrics::{PeriodicReader, SdkMeterProvider},
+};
 use prometheus::{Registry, TextEncoder};
 use std::{
     collections::BTreeMap,
@@ -110,10 +114,21 @@ impl Metrics {
     /// # Errors
     /// The instruments can't be registered, or the endpoint can't be used.
     pub fn from_environment(runtime: &Handle) -> Result<Self, TelemetryError> {
-        Self::build(Some(runtime))
+        match push::endpoint_from_environment() {
+            Some(endpoint) => Self::pushed_to(&endpoint, runtime),
+            None => Self::new(),
+        }
     }
 
-    fn build(runtime: Option<&Handle>) -> Result<Self, TelemetryError> {
+    /// Metrics that are also pushed to this URL, on this runtime.
+    ///
+    /// # Errors
+    /// The instruments can't be registered, or the endpoint can't be used.
+    pub fn pushed_to(endpoint: &str, runtime: &Handle) -> Result<Self, TelemetryError> {
+        Self::build(Some(push::reader(endpoint, runtime)?))
+    }
+
+    fn build(push: Option<PeriodicReader<MetricExporter>>) -> Result<Self, TelemetryError> {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -128,7 +143,7 @@ impl Metrics {
             resource = resource.with_service_name("catalyst-pki");
         }
         let mut provider = SdkMeterProvider::builder().with_resource(resource.build()).with_reader(exporter);
-        if let Some(reader) = runtime.map(push::reader_from_environment).transpose()?.flatten() {
+        if let Some(reader) = push {
             provider = provider.with_reader(reader);
         }
         let provider = provider.build();

@@ -1,4 +1,9 @@
 use super::*;
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    thread,
+};
 
 fn name(text: &str) -> Arc<str> {
     text.into()
@@ -79,4 +84,41 @@ fn a_forgotten_ca_is_told_no_more() {
     metrics.set_key_state(&ca, &name("local"), KeyHealth::Ready);
     metrics.forget_ca(&ca);
     assert!(!metrics.render().contains("Services CA"));
+}
+
+#[test]
+fn a_collector_gets_what_was_counted() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}/v1/metrics", listener.local_addr().unwrap());
+    let collector = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        let mut chunk = [0; 4096];
+        // The names lie in clear in the protobuf body; the last instrument registered ends it.
+        while !contains(&request, "catalyst.pki.key_state") {
+            let read = socket.read(&mut chunk).unwrap();
+            assert_ne!(read, 0, "the request ended early");
+            request.extend_from_slice(&chunk[..read]);
+        }
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        request
+    });
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let metrics = Metrics::pushed_to(&endpoint, runtime.handle()).unwrap();
+    metrics.set_key_state(&name("Catalyst Root CA"), &name("local"), KeyHealth::Ready);
+    metrics.shutdown();
+    let request = collector.join().unwrap();
+    assert!(request.starts_with(b"POST /v1/metrics HTTP/1.1"));
+    assert!(contains(&request, "service.name") && contains(&request, "catalyst-pki"));
+}
+
+#[test]
+fn a_collector_behind_tls_is_refused_with_advice() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let error = Metrics::pushed_to("https://collector:4318", runtime.handle()).err().unwrap().to_string();
+    assert!(error.contains("https://collector:4318") && error.contains("/metrics"), "{error}");
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
