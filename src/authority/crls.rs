@@ -24,31 +24,36 @@ const ROOT_SECONDS: i64 = 90 * 86_400;
 pub(super) const ROOT_FRESH_SECONDS: i64 = 30 * 86_400;
 
 impl Authority {
-    /// The published CRLs.
-    pub fn crls(&self) -> Arc<Vec<CrlRow>> {
-        self.crls.load_full()
+    /// All published CRLs, PEM.
+    ///
+    /// # Errors
+    /// [`AuthorityError::NotInitialized`] before the hierarchy is complete.
+    pub fn crls_pem(&self) -> Result<String> {
+        self.state.load().bundle()?;
+        let rows = self.crls.load();
+        let published = rows.iter().filter_map(|row| row.published.as_ref());
+        published.map(|crl| Ok(x509::crl_pem(&crl.der)?)).collect()
     }
 
-    /// The published CRL of a role's active CA, DER.
+    /// The published CRL of a role's active CA.
     ///
     /// # Errors
     /// Nothing is initialized, the role has no CA, or its first CRL is not signed yet.
-    pub fn crl_of_role(&self, role: CaRole) -> Result<Arc<Vec<CrlRow>>> {
+    pub fn crl_of_role(&self, role: CaRole) -> Result<Arc<CrlRow>> {
         let state = self.state.load();
         state.bundle()?;
         let row = state.active_row(role).ok_or(AuthorityError::NoIssuer(role))?;
         self.crl_of(row.certificate.ski)
     }
 
-    /// The published CRL of one CA: a list of one.
+    /// The published CRL of one CA.
     ///
     /// # Errors
     /// No such CA, or its first CRL is not signed yet.
-    pub fn crl_of(&self, ca: KeyId) -> Result<Arc<Vec<CrlRow>>> {
+    pub fn crl_of(&self, ca: KeyId) -> Result<Arc<CrlRow>> {
         let rows = self.crls.load();
         let row = rows.iter().find(|row| row.issuer == ca && row.published.is_some());
-        let row = row.ok_or_else(|| AuthorityError::NotFound(format!("no CRL of a CA with key identifier {ca}")))?;
-        Ok(Arc::new(vec![row.clone()]))
+        row.cloned().ok_or_else(|| AuthorityError::NotFound(format!("no CRL of a CA with key identifier {ca}")))
     }
 
     /// Signs every CRL that is due: a change waits, or its time is near. One CA's trouble holds up no other's.
@@ -57,7 +62,7 @@ impl Authority {
         let due: Vec<KeyId> = {
             let state = self.state.load();
             let rows = self.crls.load();
-            let wanted = |row: &&CrlRow| {
+            let wanted = |row: &&Arc<CrlRow>| {
                 state.ca(row.issuer).is_some_and(|ca| {
                     let living = at < ca.certificate.not_after && ca.key.state != KeyRowState::Retired;
                     living && is_due(row, ca.certificate.role, at)
@@ -132,8 +137,9 @@ impl Authority {
     /// Reads the published CRLs anew.
     pub(super) async fn reload_crls(&self) -> Result<()> {
         // Under the lock, so that an older answer never replaces a newer one.
-        let mut _guard = self.crl_reading.lock().await;
-        self.crls.store(Arc::new(self.store.crls().await?));
+        let _guard = self.crl_reading.lock().await;
+        let rows = self.store.crls().await?.into_iter().map(Arc::new).collect();
+        self.crls.store(Arc::new(rows));
         Ok(())
     }
 }

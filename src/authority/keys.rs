@@ -2,7 +2,7 @@
 
 use super::{Result, error::AuthorityError};
 use crate::{
-    identity::{CaRole, Clock},
+    identity::CaRole,
     store::{KeyIntention, KeyRole, KeyRow, MadeKey, Stamp, Store},
 };
 use catalyst_signing::{
@@ -26,7 +26,6 @@ const CRL_ROOM: usize = 1024 * 1024;
 pub(super) struct Keys {
     pub(super) store: Arc<dyn Store>,
     pub(super) key_stores: Arc<KeyStores>,
-    pub(super) clock: Arc<dyn Clock>,
     pub(super) deployment: String,
     pub(super) concurrency: usize,
 }

@@ -11,6 +11,7 @@ mod error;
 mod hierarchy;
 mod issuance;
 mod issuer;
+mod keypair;
 mod keys;
 mod locks;
 mod names;
@@ -53,7 +54,7 @@ pub struct Authority {
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     state: ArcSwap<State>,
-    crls: ArcSwap<Vec<CrlRow>>,
+    crls: ArcSwap<Vec<Arc<CrlRow>>>,
     /// One change of the hierarchy at a time.
     change: Mutex<()>,
     crl_signing: LockPerCa,
@@ -86,7 +87,6 @@ impl Authority {
         let keys = Arc::new(Keys {
             store: store.clone(),
             key_stores,
-            clock: clock.clone(),
             deployment: deployment.id,
             concurrency: config.signing_concurrency,
         });
@@ -110,13 +110,8 @@ impl Authority {
     }
 
     /// Finishes what a crash interrupted and looks after CRLs, expiry and purging from now on.
-    ///
-    /// # Errors
-    /// An interrupted initialization that can't be finished; the service may go on and try again later.
-    pub async fn start(self: &Arc<Self>) -> Result<()> {
+    pub fn start(self: &Arc<Self>) {
         tokio::spawn(self.clone().upkeep(self.stop.clone()));
-        self.resume_initialization().await?;
-        Ok(())
     }
 
     /// Waits for everything that is being signed to be recorded, then closes the store.

@@ -78,8 +78,11 @@ impl Authority {
         if let Err(error) = self.refresh_bundle().await {
             tracing::error!(target: "catalyst.pki", error = %error, "Bundle not refreshed");
         }
-        if self.is_initialized() {
-            self.sign_due_crls().await;
+        match self.resume_initialization().await {
+            Ok(_) if self.is_initialized() => self.sign_due_crls().await,
+            Ok(_) => {}
+            Err(error) => tracing::error!(target: "catalyst.pki", error = %error, code = error.code(),
+                "Interrupted initialization not finished"),
         }
         match self.gauges().await {
             Ok(gauges) => self.observer.gauges(&gauges),

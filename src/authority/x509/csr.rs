@@ -99,6 +99,11 @@ impl VerifiedCsr {
         Ok(csr)
     }
 
+    /// Of a key that was made here, so that there is nothing to prove; it asks for no names.
+    pub(in crate::authority) fn of_own_key(spki: Vec<u8>) -> Self {
+        Self { spki, uris: Vec::new(), dns_names: Vec::new() }
+    }
+
     /// SubjectPublicKeyInfo of the key that was proven, DER.
     pub fn spki(&self) -> &[u8] {
         &self.spki

@@ -2,6 +2,7 @@
 
 use super::EncodingError;
 use der::pem::{LineEnding, encode_string};
+use zeroize::Zeroizing;
 
 /// A certificate's DER as `CERTIFICATE`.
 pub(crate) fn certificate_pem(der: &[u8]) -> Result<String, EncodingError> {
@@ -15,4 +16,9 @@ pub(crate) fn crl_pem(der: &[u8]) -> Result<String, EncodingError> {
 
 fn encode(label: &str, der: &[u8]) -> Result<String, EncodingError> {
     encode_string(label, LineEnding::LF, der).map_err(|error| EncodingError(error.to_string()))
+}
+
+/// A PKCS#8 key as `PRIVATE KEY`; wiped when dropped.
+pub(crate) fn private_key_pem(pkcs8: &[u8]) -> Result<Zeroizing<String>, EncodingError> {
+    encode("PRIVATE KEY", pkcs8).map(Zeroizing::new)
 }
