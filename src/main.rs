@@ -1,11 +1,9 @@
 //! The `catalyst` command.
 #![forbid(unsafe_code)]
 
-use catalyst_pki::{cli, settings::Environment};
+use catalyst_pki::{cli, server, settings::Environment};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run(std::env::args_os(), Environment::of_process(), |_settings| {
-        Err("this build cannot serve yet".into())
-    })
+    cli::run(std::env::args_os(), Environment::of_process(), server::serve)
 }

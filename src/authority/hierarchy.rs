@@ -355,6 +355,15 @@ impl Authority {
         self.row(ca)
     }
 
+    /// A CA's certificate and what it chains to, PEM.
+    ///
+    /// # Errors
+    /// A CA that is not in the store.
+    pub fn certificate_of(&self, row: &CaRow) -> Result<(String, Vec<String>)> {
+        let found = self.state.load().certificate_of(row);
+        found.ok_or_else(|| AuthorityError::Internal("the CA is not in the store".into()))
+    }
+
     fn row(&self, ca: KeyId) -> Result<CaRow> {
         let row = self.state.load().ca(ca).cloned();
         row.ok_or_else(|| AuthorityError::NotFound(format!("no CA has the key identifier {ca}")))

@@ -3,7 +3,7 @@
 use super::{Authority, IssueRequest, Result, Svid, error::AuthorityError, x509::{self, VerifiedCsr}};
 use crate::identity::{Actor, Ttl, Workload};
 use aws_lc_rs::{
-    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
+    encoding::{AsDer, PublicKeyX509Der},
     signature::{ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair},
 };
 use std::sync::Arc;
@@ -23,7 +23,7 @@ impl Authority {
         let failed = |_| AuthorityError::Internal("no key could be made".into());
         let pair = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).map_err(failed)?;
         let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(failed)?;
-        let pkcs8: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
+        let pkcs8 = pair.to_pkcs8v1().map_err(failed)?;
         let pem = x509::private_key_pem(pkcs8.as_ref())?;
         let csr = VerifiedCsr::of_own_key(spki.as_ref().to_vec());
         let request = IssueRequest { csr, workload, ttl, uri_may_be_missing: true };

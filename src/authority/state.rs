@@ -86,12 +86,16 @@ impl State {
 
     /// Issuing CA, then root; PEM.
     pub(super) fn chain_of(&self, issuer: &x509::CaCertificate) -> Result<Vec<String>> {
-        let row = self.ca(issuer.key_id()).ok_or(AuthorityError::NotInitialized)?;
+        let own = self.ca(issuer.key_id()).and_then(|row| self.certificate_of(row));
+        let (pem, above) = own.ok_or(AuthorityError::NotInitialized)?;
+        Ok(std::iter::once(pem).chain(above).collect())
+    }
+
+    /// A CA's certificate and what it chains to, PEM.
+    pub(super) fn certificate_of(&self, row: &CaRow) -> Option<(String, Vec<String>)> {
         let pem = |id: &KeyId| self.pems.get(id).cloned();
-        let mut chain: Vec<String> = pem(&row.certificate.ski).into_iter().collect();
-        if row.certificate.issuer != row.certificate.ski {
-            chain.extend(pem(&row.certificate.issuer));
-        }
-        Ok(chain)
+        let ca = &row.certificate;
+        let chain = if ca.issuer == ca.ski { None } else { pem(&ca.issuer) };
+        Some((pem(&ca.ski)?, chain.into_iter().collect()))
     }
 }

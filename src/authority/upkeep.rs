@@ -25,10 +25,10 @@ const WARN_EVERY: Duration = Duration::from_secs(86_400);
 pub struct Gauges {
     /// Counts of the store.
     pub summary: Summary,
-    /// Of each live CA: its name and the seconds it has left.
-    pub ca_expiry_seconds: Vec<(String, i64)>,
-    /// Of each live CA with a CRL: its name and the seconds until nextUpdate.
-    pub crl_next_update_seconds: Vec<(String, i64)>,
+    /// Of each live CA: its name and its notAfter.
+    pub ca_expiry: Vec<(String, Timestamp)>,
+    /// Of each live CA with a CRL: its name and that CRL's nextUpdate.
+    pub crl_next_update: Vec<(String, Timestamp)>,
 }
 
 impl Authority {
@@ -127,19 +127,13 @@ impl Authority {
         let summary = self.store.summary(at).await?;
         let state = self.state.load();
         let live = state.hierarchy().cas.iter().filter(|row| row.is_live(at));
-        let ca_expiry_seconds = live
-            .map(|row| (row.certificate.common_name.clone(), row.certificate.not_after.seconds_since(at)))
-            .collect();
+        let ca_expiry = live.map(|row| (row.certificate.common_name.clone(), row.certificate.not_after)).collect();
         let crls = self.crls.load();
-        let crl_next_update_seconds = crls
-            .iter()
-            .filter_map(|crl| {
-                let row = state.ca(crl.issuer).filter(|row| row.is_live(at))?;
-                let published = crl.published.as_ref()?;
-                Some((row.certificate.common_name.clone(), published.next_update.seconds_since(at)))
-            })
-            .collect();
-        Ok(Gauges { summary, ca_expiry_seconds, crl_next_update_seconds })
+        let crl_next_update = crls.iter().filter_map(|crl| {
+            let row = state.ca(crl.issuer).filter(|row| row.is_live(at))?;
+            Some((row.certificate.common_name.clone(), crl.published.as_ref()?.next_update))
+        });
+        Ok(Gauges { summary, ca_expiry, crl_next_update: crl_next_update.collect() })
     }
 
     fn warn_of_expiry(&self, at: Timestamp) {

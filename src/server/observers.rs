@@ -2,7 +2,8 @@
 
 use crate::{
     authority::{self, Gauges},
-    telemetry::{CertType, InflightGuard, KeyHealth, Metrics},
+    identity::Timestamp,
+    telemetry::{CertType, KeyHealth, Metrics},
 };
 use catalyst_signing::{KeyHealth as Health, SigningEvent};
 use std::{
@@ -34,24 +35,19 @@ impl authority::Observer for Figures {
     fn gauges(&self, gauges: &Gauges) {
         self.0.set_active_certs(gauges.summary.active_certificates);
         self.0.set_deny_list_size(gauges.summary.denied_identities);
-        let moment = |seconds: i64| {
-            let now = SystemTime::now();
-            let span = Duration::from_secs(seconds.unsigned_abs());
-            if seconds < 0 { now.checked_sub(span) } else { now.checked_add(span) }.unwrap_or(now)
+        let times = |of: &[(String, Timestamp)]| {
+            let moment = |at: &Timestamp| SystemTime::UNIX_EPOCH + Duration::from_millis(at.millis().unsigned_abs());
+            of.iter().map(|(name, at)| (Arc::from(name.as_str()), moment(at))).collect()
         };
-        for (name, seconds) in &gauges.ca_expiry_seconds {
-            self.0.set_ca_expiry(&Arc::from(name.as_str()), moment(*seconds));
-        }
-        for (name, seconds) in &gauges.crl_next_update_seconds {
-            self.0.set_crl_next_update(&Arc::from(name.as_str()), moment(*seconds));
-        }
+        self.0.set_ca_expiries(times(&gauges.ca_expiry));
+        self.0.set_crl_next_updates(times(&gauges.crl_next_update));
     }
 }
 
 impl catalyst_signing::Observer for Figures {
     fn signing(&self, event: &SigningEvent<'_>) {
         match event {
-            SigningEvent::Started { .. } => std::mem::forget::<InflightGuard>(self.0.signing_begins()),
+            SigningEvent::Started { .. } => self.0.signing_started(),
             SigningEvent::Finished { backend, operation, outcome, duration } => {
                 self.0.signing_ended();
                 self.0.signing(backend, operation.name(), outcome.name(), *duration);

@@ -202,10 +202,14 @@ impl Metrics {
         self.instruments.signing.record(took.as_secs_f64(), &labels);
     }
 
-    /// A call of a key store begins; it ends when the guard is dropped.
-    pub fn signing_begins(&self) -> InflightGuard {
+    /// A call of a key store begins; [`Metrics::signing_ended`] must follow.
+    pub fn signing_started(&self) {
         self.gauges.inflight.fetch_add(1, Ordering::Relaxed);
-        InflightGuard(Arc::clone(&self.gauges))
+    }
+
+    /// A call of a key store has ended.
+    pub fn signing_ended(&self) {
+        self.gauges.inflight.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A call had to wait, or was refused, for a quota's sake.
@@ -223,36 +227,19 @@ impl Metrics {
         self.gauges.active_certs.store(count, Ordering::Relaxed);
     }
 
-    /// When a CA certificate expires.
-    pub fn set_ca_expiry(&self, ca_name: &Arc<str>, not_after: SystemTime) {
-        lock(&self.gauges.ca_expiry).insert(Arc::clone(ca_name), not_after);
+    /// When the CA certificates in force expire, by CA name; others are told of no more.
+    pub fn set_ca_expiries(&self, not_after: BTreeMap<Arc<str>, SystemTime>) {
+        *lock(&self.gauges.ca_expiry) = not_after;
     }
 
-    /// When the newest CRL of a CA wants a successor.
-    pub fn set_crl_next_update(&self, ca_name: &Arc<str>, next_update: SystemTime) {
-        lock(&self.gauges.crl_next_update).insert(Arc::clone(ca_name), next_update);
+    /// When the newest CRLs want successors, by CA name; others are told of no more.
+    pub fn set_crl_next_updates(&self, next_update: BTreeMap<Arc<str>, SystemTime>) {
+        *lock(&self.gauges.crl_next_update) = next_update;
     }
 
     /// How the key of a CA fares.
     pub fn set_key_state(&self, ca_name: &Arc<str>, backend: &Arc<str>, health: KeyHealth) {
         lock(&self.gauges.key_state).insert((Arc::clone(ca_name), Arc::clone(backend)), health);
-    }
-
-    /// A CA is retired or gone: nothing is told of it any more.
-    pub fn forget_ca(&self, ca_name: &str) {
-        lock(&self.gauges.ca_expiry).remove(ca_name);
-        lock(&self.gauges.crl_next_update).remove(ca_name);
-        lock(&self.gauges.key_state).retain(|(name, _), _| &**name != ca_name);
-    }
-}
-
-/// A call of a key store that is under way.
-#[must_use = "the call counts as under way until this is dropped"]
-pub struct InflightGuard(Arc<Gauges>);
-
-impl Drop for InflightGuard {
-    fn drop(&mut self) {
-        self.0.inflight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

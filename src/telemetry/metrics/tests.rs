@@ -39,8 +39,8 @@ fn every_metric_has_the_name_that_operators_use() {
     metrics.signing_throttled();
     metrics.set_deny_list_size(2);
     metrics.set_active_certs(7);
-    metrics.set_ca_expiry(&ca, SystemTime::now() + Duration::from_secs(1000));
-    metrics.set_crl_next_update(&ca, SystemTime::now() - Duration::from_secs(10));
+    metrics.set_ca_expiries([(ca.clone(), SystemTime::now() + Duration::from_secs(1000))].into());
+    metrics.set_crl_next_updates([(ca.clone(), SystemTime::now() - Duration::from_secs(10))].into());
     metrics.set_key_state(&ca, &backend, KeyHealth::Latched);
     let text = metrics.render();
     let types: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
@@ -70,20 +70,19 @@ fn every_metric_has_the_name_that_operators_use() {
 #[test]
 fn calls_count_as_under_way_until_they_end() {
     let metrics = Metrics::new().unwrap();
-    let call = metrics.signing_begins();
+    metrics.signing_started();
     assert!(has_line(&metrics, "catalyst_pki_signing_inflight 1"));
-    drop(call);
+    metrics.signing_ended();
     assert!(has_line(&metrics, "catalyst_pki_signing_inflight 0"));
 }
 
 #[test]
-fn a_forgotten_ca_is_told_no_more() {
+fn a_ca_that_is_gone_is_told_of_no_more() {
     let metrics = Metrics::new().unwrap();
-    let ca = name("Catalyst Services CA");
-    metrics.set_ca_expiry(&ca, SystemTime::now());
-    metrics.set_key_state(&ca, &name("local"), KeyHealth::Ready);
-    metrics.forget_ca(&ca);
-    assert!(!metrics.render().contains("Services CA"));
+    metrics.set_ca_expiries([(name("Catalyst Services CA"), SystemTime::now())].into());
+    metrics.set_ca_expiries([(name("Catalyst Services CA v2"), SystemTime::now())].into());
+    assert!(metrics.render().contains("Services CA v2"));
+    assert!(!metrics.render().contains("Services CA\""));
 }
 
 #[test]

@@ -1,0 +1,182 @@
+//! From settings to a service that answers, and to its end.
+
+use super::{app::App, connections, observers::Figures, routes};
+use crate::{
+    access::Access,
+    authority::{Authority, AuthorityError, Config, InitRequest, KeyBackends},
+    identity::{Actor, InstanceId, ServiceType, SystemClock, TrustDomain, Ttl, Workload},
+    settings::Settings,
+    store::{SqliteStore, Store},
+    telemetry::Metrics,
+};
+use catalyst_local::LocalBackend;
+use catalyst_signing::{Guard, KeyStores, SigningBackend};
+use secrecy::{ExposeSecret, SecretString};
+use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// How long to wait before the token key is asked for again.
+const TOKEN_KEY_RETRY: Duration = Duration::from_secs(10);
+const SHORTEST_PRESET: usize = 32;
+
+/// Runs the service until it is told to stop (SIGTERM, SIGINT).
+///
+/// # Errors
+/// A sentence for the operator: a setting, the store, the key directory or an address that can't be used.
+pub fn serve(settings: Settings) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(settings))
+}
+
+async fn run(settings: Settings) -> Result<(), Failure> {
+    check(&settings)?;
+    let config = config(&settings)?;
+    let own = own_identity(&settings, &config.trust_domain)?;
+    let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
+    let store = open_store(settings.certs_db.clone()).await?;
+    let key_stores = key_stores(&settings, &metrics).await?;
+    let authority =
+        Authority::open(config, store.clone(), key_stores, Arc::new(SystemClock), Arc::new(Figures(metrics.clone())))
+            .await?;
+    let app = App::new(authority.clone(), metrics.clone());
+    let stop = CancellationToken::new();
+    let mut servers = vec![listen(settings.listen, routes::all(app.clone()), &stop, "Listening").await?];
+    if let Some(address) = settings.public_listen {
+        let router = routes::public_only(app.clone());
+        servers.push(listen(address, router, &stop, "Listening for public reads").await?);
+    }
+    let background = tokio::spawn(bring_up(app, settings, own, store));
+    wait_for_the_end().await?;
+    tracing::info!(target: "catalyst.pki", "Stopping");
+    stop.cancel();
+    for server in servers {
+        server.await?;
+    }
+    background.abort();
+    authority.shut_down().await?;
+    tokio::task::spawn_blocking(move || metrics.shutdown()).await?;
+    tracing::info!(target: "catalyst.pki", "Stopped");
+    Ok(())
+}
+
+/// What needs keys: the token key, the hierarchy of `--dev`, upkeep. Requests are answered meanwhile.
+async fn bring_up(app: App, settings: Settings, own: Workload, store: Arc<dyn Store>) {
+    let authority = app.authority().clone();
+    loop {
+        match open_access(&app, &settings, &own, &store).await {
+            Ok(()) => break,
+            Err(error) => {
+                tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — credentials cannot be checked");
+                tokio::time::sleep(TOKEN_KEY_RETRY).await;
+            }
+        }
+    }
+    authority.start();
+}
+
+async fn open_access(app: &App, settings: &Settings, own: &Workload, store: &Arc<dyn Store>) -> Result<(), Failure> {
+    let authority = app.authority();
+    let key = authority.token_key().await?;
+    let mut access = Access::new(store.clone(), authority.clock().clone(), key, own.spiffe_id().clone())?;
+    tracing::info!(target: "catalyst.auth", "JWTTokenFactory initialized");
+    if settings.dev && !authority.is_initialized() {
+        tracing::info!(target: "catalyst.pki", "No existing Root CA found — generating ephemeral CA");
+        authority.initialize(InitRequest::default(), Actor::Service).await?;
+    }
+    match &settings.system_token {
+        Some(secret) => access.preset_system_token(secret).await?,
+        None => {
+            let (token, made) = access.system_token(&settings.data_dir).await?;
+            if made || settings.dev {
+                tracing::info!(target: "catalyst.auth", "System Admin Token: {}", token.expose_secret());
+            }
+        }
+    }
+    app.open_access(Arc::new(access));
+    Ok(())
+}
+
+async fn listen(
+    address: SocketAddr,
+    router: axum::Router,
+    stop: &CancellationToken,
+    message: &'static str,
+) -> Result<tokio::task::JoinHandle<()>, Failure> {
+    let listener = connections::bind(address).await?;
+    tracing::info!(target: "catalyst.pki", address = %listener.local_addr()?, "{message}");
+    Ok(tokio::spawn(connections::serve(listener, router, stop.clone())))
+}
+
+async fn wait_for_the_end() -> Result<(), Failure> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, Failure> {
+    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path)).await??;
+    Ok(Arc::new(store))
+}
+
+async fn key_stores(settings: &Settings, metrics: &Metrics) -> Result<Arc<KeyStores>, Failure> {
+    let mut stores: Vec<(String, Arc<dyn SigningBackend>)> = Vec::new();
+    if let Some(passphrase) = settings.local_passphrase.clone() {
+        let directory = settings.local_keys.clone();
+        let local = tokio::task::spawn_blocking(move || LocalBackend::open(directory, passphrase)).await??;
+        stores.push(("local".to_owned(), Arc::new(local)));
+    }
+    let guard = Guard::new(Arc::new(Figures(metrics.clone())));
+    Ok(Arc::new(KeyStores::new(guard, stores)))
+}
+
+/// What the table of settings can't know.
+fn check(settings: &Settings) -> Result<(), Failure> {
+    for address in [Some(settings.listen), settings.public_listen].into_iter().flatten() {
+        if !address.ip().is_loopback() {
+            return Err(format!(
+                "cannot listen on {address}: this version serves plain HTTP on loopback addresses only; put a TLS proxy on this machine in front of it"
+            )
+            .into());
+        }
+    }
+    let too_short = |secret: &SecretString| secret.expose_secret().len() < SHORTEST_PRESET;
+    if !settings.dev && settings.system_token.as_ref().is_some_and(too_short) {
+        return Err(format!("CATALYST_SYSTEM_TOKEN has fewer than {SHORTEST_PRESET} characters: set a longer secret").into());
+    }
+    Ok(())
+}
+
+fn config(settings: &Settings) -> Result<Config, Failure> {
+    let mut config = Config::new(settings.trust_domain.parse()?);
+    config.svid_ttl = Ttl::try_from(i64::try_from(settings.svid_ttl.as_secs())?)?;
+    config.issue_limit = settings.issue_limit.map(|limit| u32::try_from(limit.get()).unwrap_or(u32::MAX));
+    let patterns = settings.dns_names.iter().map(|rule| format!("{}={}", rule.service_type, rule.pattern).parse());
+    config.dns_patterns = patterns.collect::<Result<_, _>>()?;
+    config.algorithm = settings.algorithm.parse()?;
+    let backends = settings.key_backends.clone();
+    config.key_backends = KeyBackends {
+        root: backends.root,
+        services: backends.services,
+        transport: backends.transport,
+        tokens: backends.tokens,
+    };
+    Ok(config)
+}
+
+/// `auth/<CATALYST_NODE_ID>`, else the host's name in lower case where that is an instance id, else `auth-1`.
+fn own_identity(settings: &Settings, domain: &TrustDomain) -> Result<Workload, Failure> {
+    let instance: InstanceId = match &settings.node_id {
+        Some(id) => id.parse().map_err(|error| format!("CATALYST_NODE_ID: {error}"))?,
+        None => {
+            let host = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+            host.parse().or_else(|_| "auth-1".parse())?
+        }
+    };
+    Workload::new(domain, ServiceType::Auth, instance).map_err(|error| AuthorityError::Identity(error).into())
+}
