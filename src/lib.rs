@@ -2,5 +2,18 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(feature = "server")]
+pub mod access;
+#[cfg(feature = "server")]
+pub mod api;
+pub mod authority;
+#[cfg(feature = "server")]
+pub mod cli;
 pub mod identity;
+#[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
+pub mod settings;
 pub mod store;
+#[cfg(feature = "server")]
+pub mod telemetry;

@@ -15,6 +15,9 @@ impl Ttl {
     /// The longest lifetime there is: 24 hours.
     pub const MAX: Self = Self(86_400);
 
+    /// What an SVID gets when nobody says otherwise.
+    pub const HOUR: Self = Self(3_600);
+
     /// In seconds.
     pub fn seconds(self) -> i64 {
         i64::from(self.0)

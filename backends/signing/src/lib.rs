@@ -8,7 +8,21 @@
 
 mod algorithm;
 mod backend;
+pub mod ecdsa;
 mod error;
+mod guard;
 mod intent;
+mod key_stores;
 mod pin;
+mod uri;
 
+pub use algorithm::{SignatureAlgorithm, UnknownAlgorithm};
+pub use backend::{Capability, KeyLifecycle, KeyState, Quota, SigningBackend, SigningKey};
+pub use error::{Refusal, Result, SignError, TransientKind};
+pub use guard::{
+    Guard, GuardedKey, KeyHealth, KeyPolicy, NoObserver, Observer, Operation, Outcome, Purpose, SigningEvent,
+    Verified,
+};
+pub use key_stores::KeyStores;
+pub use intent::{InvalidNonce, KeyIntent, KeyRole, Nonce, UnknownRole};
+pub use pin::{KeyPin, KeyUri, KeyUriError};

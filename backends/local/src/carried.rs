@@ -1,0 +1,53 @@
+//! How a key file carries the intent it was made for.
+//!
+//! The intent stands in a PKCS#8 attribute (RFC 5208, 5: `localKeyId`, an OCTET STRING of PKCS #9), inside what the
+//! passphrase encrypts. A header beside the PEM would do for finding the key again, but anybody who can write the file
+//! could then give a foreign key the nonce that makes us adopt it. AES-CBC alone does not keep the inside from being
+//! altered, so the text ends in an HMAC under the private key itself: it holds for this key and no other.
+
+use aws_lc_rs::hmac;
+use catalyst_signing::KeyIntent;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A key may be made a little before its intent by the clocks (SECURITY.md, "Keys in a key store").
+const TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+const PREFIX: &str = "catalyst-pki/key/v1";
+
+/// What the attribute of a key made now for `intent` holds.
+pub(crate) fn seal(intent: &KeyIntent, made: SystemTime, private_key: &[u8]) -> Vec<u8> {
+    let text = format!("{} made={}", describe(intent), seconds(made));
+    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, private_key), text.as_bytes());
+    let mut sealed = text.into_bytes();
+    sealed.push(0);
+    sealed.extend_from_slice(mac.as_ref());
+    sealed
+}
+
+/// Whether the attribute of an existing key says that it was made for `intent`; otherwise why not, for people.
+pub(crate) fn check(intent: &KeyIntent, attribute: Option<&[u8]>, private_key: &[u8]) -> Result<(), String> {
+    let sealed = attribute.ok_or("it carries no intent")?;
+    let end = sealed.iter().position(|&c| c == 0).ok_or("its intent is unreadable")?;
+    let (text, mac) = (&sealed[..end], &sealed[end + 1..]);
+    hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, private_key), text, mac)
+        .map_err(|_| "its intent was altered".to_owned())?;
+    let text = std::str::from_utf8(text).map_err(|_| "its intent is unreadable")?;
+    let (carried, made) = text.rsplit_once(" made=").ok_or("its intent is unreadable")?;
+    if carried != describe(intent) {
+        return Err(format!("it carries '{carried}', and '{}' was asked for", describe(intent)));
+    }
+    let made = UNIX_EPOCH + Duration::from_secs(made.parse().map_err(|_| "its intent is unreadable")?);
+    if made + TOLERANCE < intent.created_at {
+        return Err("it is older than the intent it carries".to_owned());
+    }
+    Ok(())
+}
+
+fn describe(intent: &KeyIntent) -> String {
+    let KeyIntent { nonce, deployment, role, generation, algorithm, .. } = intent;
+    format!("{PREFIX} deployment={deployment} key={role}-{generation} algorithm={algorithm} nonce={nonce}")
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

@@ -1,0 +1,42 @@
+//! The watch over one key: probe signatures while nothing else shows that it works.
+
+use super::{Operation, key::Inner, retry::Backoff};
+use crate::KeyState;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout};
+
+/// How often a key is probed that worked last.
+const EVERY: Duration = Duration::from_secs(60);
+/// How soon after a failure.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// How long a probe may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs until the key is dropped.
+pub(super) async fn watch(inner: Arc<Inner>) {
+    let health = &inner.health;
+    ask_state(&inner).await;
+    loop {
+        let pause = if health.is_ready() { EVERY } else { AFTER_FAILURE };
+        let changed = timeout(pause, health.changed.notified()).await.is_ok();
+        let retry_asked = health.take_retry_asked();
+        if (changed && !retry_asked) || health.is_latched() {
+            continue;
+        }
+        // A real signature since the last look says more than a probe, and costs nothing.
+        if health.take_signed() && health.is_ready() {
+            continue;
+        }
+        ask_state(&inner).await;
+        // How it ended is in `health`; its own success is no real signature.
+        let _ = inner.probe(Backoff::for_probe(inner.jitter), Instant::now() + PATIENCE).await;
+        health.take_signed();
+    }
+}
+
+async fn ask_state(inner: &Inner) {
+    let call = async { inner.key.state().await };
+    let deadline = Instant::now() + PATIENCE;
+    let state = inner.scene.attempt(Operation::State, deadline, call, |_| Ok(())).await;
+    inner.health.set_key_state(state.unwrap_or(KeyState::Unknown));
+}

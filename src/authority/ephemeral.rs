@@ -1,0 +1,1 @@
+//! A whole CA in memory, for other people's tests.

@@ -1,0 +1,143 @@
+//! Keys of every role: intent first, then the key, then its pin; opened behind the guard.
+
+use super::{Result, error::AuthorityError};
+use crate::{
+    identity::CaRole,
+    store::{KeyIntention, KeyRole, KeyRow, MadeKey, Stamp, Store},
+};
+use catalyst_signing::{
+    GuardedKey, KeyIntent, KeyPin, KeyPolicy, KeyStores, KeyUri, Nonce, Purpose, SignError, SignatureAlgorithm,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::time::Instant;
+
+const CA_PURPOSES: &[Purpose] = &[Purpose::Certificate, Purpose::Crl];
+const SERVICES_PURPOSES: &[Purpose] = &[Purpose::Certificate, Purpose::Crl, Purpose::Manifest];
+const TOKEN_PURPOSES: &[Purpose] = &[Purpose::Token, Purpose::AuditHead];
+
+/// A CA's key must be able to sign a CRL of this many bytes: about 20,000 entries.
+const CRL_ROOM: usize = 1024 * 1024;
+
+/// Makes, finds and opens keys for one deployment.
+#[derive(Debug)]
+pub(super) struct Keys {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) key_stores: Arc<KeyStores>,
+    pub(super) deployment: String,
+    pub(super) concurrency: usize,
+}
+
+/// A key that is wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) role: KeyRole,
+    pub(super) generation: u32,
+    pub(super) algorithm: SignatureAlgorithm,
+    pub(super) backend: String,
+    pub(super) reference: Option<String>,
+}
+
+impl Keys {
+    /// The key of this role and generation, made if it is not there yet. Safe to repeat after a crash at any point.
+    pub(super) async fn ensure(&self, wanted: &Wanted, stamp: &Stamp) -> Result<KeyRow> {
+        self.fits_a_ca(wanted)?;
+        let nonce = Nonce::random().map_err(|_| AuthorityError::Internal("no random numbers".into()))?;
+        let intention = KeyIntention {
+            role: wanted.role,
+            generation: wanted.generation,
+            algorithm: wanted.algorithm.name().to_owned(),
+            backend: wanted.backend.clone(),
+            reference: wanted.reference.clone(),
+            nonce: *nonce.as_bytes(),
+        };
+        let row = self.store.intend_key(&intention, stamp).await?;
+        if row.made.is_some() {
+            return Ok(row);
+        }
+        // What was committed first counts: after a crash the request may be worded differently.
+        let pin = self
+            .key_stores
+            .obtain(&row.intention.backend, &self.intent_of(&row)?, row.intention.reference.as_deref())
+            .await?;
+        let made = MadeKey { uri: pin.uri.to_string(), spki: pin.spki };
+        Ok(self.store.record_key_made(wanted.role, wanted.generation, &made, stamp).await?)
+    }
+
+    /// Opens a made key for its role's purposes.
+    pub(super) async fn open(&self, row: &KeyRow, name: &str, deadline: Instant) -> std::result::Result<GuardedKey, SignError> {
+        let pin = pin_of(row)?;
+        let role = row.intention.role;
+        let policy = KeyPolicy {
+            name: name.to_owned(),
+            deployment: self.deployment.clone(),
+            purposes: match role {
+                KeyRole::Ca(CaRole::Services) => SERVICES_PURPOSES,
+                KeyRole::Ca(_) => CA_PURPOSES,
+                KeyRole::Token => TOKEN_PURPOSES,
+            },
+            concurrency: self.concurrency,
+            probe: role != KeyRole::Ca(CaRole::Root),
+        };
+        self.key_stores.open(&row.intention.backend, pin, policy, deadline).await
+    }
+
+    /// A key store that can't sign a CRL is refused when the key is chosen, not at the first CRL.
+    fn fits_a_ca(&self, wanted: &Wanted) -> Result<()> {
+        let store = self.key_stores.get(&wanted.backend)?;
+        let (algorithm, backend) = (wanted.algorithm, &wanted.backend);
+        let Some(capability) = store.capabilities().iter().find(|c| c.algorithm == algorithm) else {
+            return Err(AuthorityError::Invalid(format!("key store '{backend}' has no {algorithm} keys")));
+        };
+        if let (Some(limit @ ..CRL_ROOM), KeyRole::Ca(_)) = (capability.max_message, wanted.role) {
+            return Err(AuthorityError::Invalid(format!(
+                "key store '{backend}' signs at most {limit} bytes with {algorithm}, too few for a CRL: choose another algorithm for a CA"
+            )));
+        }
+        if wanted.reference.is_none() && !capability.creates {
+            return Err(AuthorityError::Invalid(format!(
+                "key store '{backend}' makes no {algorithm} keys: name an existing key"
+            )));
+        }
+        Ok(())
+    }
+
+    fn intent_of(&self, row: &KeyRow) -> Result<KeyIntent> {
+        let millis = u64::try_from(row.intended_at.millis()).unwrap_or(0);
+        Ok(KeyIntent {
+            nonce: Nonce::from_bytes(row.intention.nonce),
+            deployment: self.deployment.clone(),
+            role: match row.intention.role {
+                KeyRole::Ca(CaRole::Root) => catalyst_signing::KeyRole::Root,
+                KeyRole::Ca(CaRole::Services) => catalyst_signing::KeyRole::Services,
+                KeyRole::Ca(CaRole::Transport) => catalyst_signing::KeyRole::Transport,
+                KeyRole::Token => catalyst_signing::KeyRole::Token,
+            },
+            generation: row.intention.generation,
+            algorithm: algorithm_of(row)?,
+            created_at: SystemTime::UNIX_EPOCH + Duration::from_millis(millis),
+        })
+    }
+}
+
+/// The stored algorithm of a key.
+pub(super) fn algorithm_of(row: &KeyRow) -> std::result::Result<SignatureAlgorithm, SignError> {
+    row.intention.algorithm.parse().map_err(|_| {
+        SignError::integrity(format!("the stored key names the unknown algorithm '{}'", row.intention.algorithm))
+    })
+}
+
+/// The stored pin of a key that is made.
+pub(super) fn pin_of(row: &KeyRow) -> std::result::Result<KeyPin, SignError> {
+    let named = |what: &str| {
+        SignError::integrity(format!("the {} key of generation {} {what}", row.intention.role, row.intention.generation))
+    };
+    let made = row.made.as_ref().ok_or_else(|| named("was never made"))?;
+    Ok(KeyPin {
+        uri: KeyUri::parse(&made.uri).map_err(|_| named("has a stored URI that cannot be read"))?,
+        algorithm: algorithm_of(row)?,
+        spki: made.spki.clone(),
+    })
+}

@@ -1,0 +1,164 @@
+//! The CA core: hierarchy, profiles, CSR checks, TBS, lint, issuance, CRLs, bundle, status.
+//!
+//! It knows no HTTP, no SQL dialect and no cloud SDK. It is given a [`Store`], the open key stores and a clock, and
+//! all that leaves it is public.
+
+mod bundle;
+mod config;
+mod crls;
+mod denial;
+mod error;
+mod hierarchy;
+mod issuance;
+mod issuer;
+mod keypair;
+mod keys;
+mod locks;
+mod names;
+mod observer;
+mod state;
+mod status;
+mod tokens;
+mod upkeep;
+pub mod x509;
+
+pub use bundle::Bundle;
+pub use config::{Config, DnsPattern, DnsPatternError, KeyBackends};
+pub use denial::Denied;
+pub use error::{AuthorityError, Result};
+pub use hierarchy::{InitRequest, IntermediateRequest};
+pub use issuance::{IssueRequest, Svid};
+pub use observer::{NoObserver, Observer};
+pub use status::{Health, Status};
+pub use upkeep::Gauges;
+
+use crate::{
+    identity::{Clock, TrustDomain},
+    store::{CrlRow, Store},
+};
+use arc_swap::ArcSwap;
+use catalyst_signing::KeyStores;
+use keys::Keys;
+use locks::LockPerCa;
+use state::State;
+use std::sync::Arc;
+use tokio::sync::{Mutex, Notify};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The CA of one deployment.
+#[derive(Debug)]
+pub struct Authority {
+    config: Config,
+    store: Arc<dyn Store>,
+    keys: Arc<Keys>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    state: ArcSwap<State>,
+    crls: ArcSwap<Vec<Arc<CrlRow>>>,
+    /// One change of the hierarchy at a time.
+    change: Mutex<()>,
+    crl_signing: LockPerCa,
+    crl_reading: Mutex<()>,
+    crls_wanted: Notify,
+    /// Everything that must come to its end before the process does.
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Authority {
+    /// Reads what the store holds; keys open in the background. Bundle and CRLs can be served at once.
+    ///
+    /// # Errors
+    /// A store of another trust domain, naming both; whatever the certificate store answers.
+    pub async fn open(
+        config: Config,
+        store: Arc<dyn Store>,
+        key_stores: Arc<KeyStores>,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Arc<Self>> {
+        let deployment = store.deployment().await?;
+        if let Some(stored) = deployment.trust_domain.filter(|stored| *stored != config.trust_domain) {
+            return Err(AuthorityError::Conflict(format!(
+                "this store belongs to the trust domain '{stored}', CATALYST_PKI_TRUST_DOMAIN says '{}': set it back, or choose another CATALYST_PKI_CERTS_DB",
+                config.trust_domain
+            )));
+        }
+        let keys = Arc::new(Keys {
+            store: store.clone(),
+            key_stores,
+            deployment: deployment.id,
+            concurrency: config.signing_concurrency,
+        });
+        let authority = Arc::new(Self {
+            config,
+            store,
+            keys,
+            clock,
+            observer,
+            state: ArcSwap::default(),
+            crls: ArcSwap::default(),
+            change: Mutex::new(()),
+            crl_signing: LockPerCa::default(),
+            crl_reading: Mutex::new(()),
+            crls_wanted: Notify::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        authority.reload().await?;
+        Ok(authority)
+    }
+
+    /// Finishes what a crash interrupted and looks after CRLs, expiry and purging from now on.
+    pub fn start(self: &Arc<Self>) {
+        tokio::spawn(self.clone().upkeep(self.stop.clone()));
+    }
+
+    /// Waits for everything that is being signed to be recorded, then closes the store.
+    ///
+    /// # Errors
+    /// The certificate store's alone.
+    pub async fn shut_down(&self) -> Result<()> {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        Ok(self.store.close().await?)
+    }
+
+    /// Whether the hierarchy is complete.
+    pub fn is_initialized(&self) -> bool {
+        self.state.load().hierarchy().initialized_at.is_some()
+    }
+
+    /// The trust domain.
+    pub fn trust_domain(&self) -> &TrustDomain {
+        &self.config.trust_domain
+    }
+
+    /// The certificate store, for reading.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The CA's clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The trust bundle.
+    ///
+    /// # Errors
+    /// [`AuthorityError::NotInitialized`] before the hierarchy is complete.
+    pub fn bundle(&self) -> Result<Arc<Bundle>> {
+        self.state.load().bundle()
+    }
+
+    /// Takes the store's rows as the new view. Callers that change the hierarchy hold `change`.
+    async fn reload(&self) -> Result<()> {
+        let hierarchy = self.store.hierarchy().await?;
+        let before = self.state.load_full();
+        let state = State::new(hierarchy, &self.config.trust_domain, &self.keys, &before, self.clock.now())?;
+        self.state.store(Arc::new(state));
+        self.reload_crls().await
+    }
+}

@@ -1,0 +1,95 @@
+//! Which DNS names an SVID gets: its instance id always, its type's alias, and what an operator allows.
+
+use super::{Result, config::DnsPattern, error::AuthorityError, issuance::IssueRequest};
+use crate::identity::{DnsName, InstanceId, ServiceType};
+
+/// The one name that instances share on purpose.
+const SHARED: &str = "auth";
+
+/// What a certificate should carry, before the owners are known.
+pub(super) struct Wanted {
+    shared: Vec<DnsName>,
+    /// The instance id first.
+    owned: Vec<DnsName>,
+    /// Of `owned`, the alias that may be left out.
+    optional: Option<DnsName>,
+}
+
+/// What a certificate will carry.
+pub(super) struct Settled {
+    /// All of it, in the certificate's order.
+    pub(super) all: Vec<DnsName>,
+    /// The part that belongs to the instance from now on.
+    pub(super) owned: Vec<DnsName>,
+}
+
+/// The names of a request, each allowed to its identity.
+pub(super) fn wanted(request: &IssueRequest, patterns: &[DnsPattern]) -> Result<Wanted> {
+    let workload = &request.workload;
+    let (service_type, instance) = (workload.service_type(), workload.instance_id());
+    let alias = alias(service_type, instance);
+    let mut wanted = Wanted { shared: Vec::new(), owned: vec![instance.as_dns_name().clone()], optional: None };
+    match alias.clone() {
+        Some(alias) if alias.as_str() == SHARED => wanted.shared.push(alias),
+        Some(alias) => {
+            wanted.owned.push(alias.clone());
+            wanted.optional = Some(alias);
+        }
+        None => {}
+    }
+    for asked in request.csr.dns_names() {
+        let not_allowed = || AuthorityError::NameNotAllowed(asked.chars().take(253).collect());
+        let name: DnsName = asked.parse().map_err(|_| not_allowed())?;
+        if wanted.optional.as_ref() == Some(&name) {
+            wanted.optional = None; // asked for by name: then it must not silently be missing
+        }
+        if wanted.owned.contains(&name) || wanted.shared.contains(&name) {
+            continue;
+        }
+        if !patterns.iter().any(|pattern| pattern.allows(service_type, instance, &name)) {
+            return Err(not_allowed());
+        }
+        wanted.owned.push(name);
+    }
+    Ok(wanted)
+}
+
+/// `auth`, `orch-<short>` or `envoy-proxy-<short>`; none where that is no DNS name.
+fn alias(service_type: ServiceType, instance: &InstanceId) -> Option<DnsName> {
+    match service_type {
+        ServiceType::Auth => SHARED.parse().ok(),
+        ServiceType::Orchestrator => format!("orch-{}", instance.short()).parse().ok(),
+        ServiceType::EnvoyApp | ServiceType::EnvoyTransport => format!("envoy-proxy-{}", instance.short()).parse().ok(),
+        ServiceType::Node | ServiceType::Gateway => None,
+    }
+}
+
+impl Wanted {
+    /// The names that need an owner.
+    pub(super) fn owned(&self) -> &[DnsName] {
+        &self.owned
+    }
+
+    /// Settles the names against their owners: an alias of somebody else's is left out, any other name is refused.
+    pub(super) fn settle(self, instance: &InstanceId, owners: &[(DnsName, InstanceId)]) -> Result<Settled> {
+        let mut owned = Vec::with_capacity(self.owned.len());
+        for name in self.owned {
+            let other = owners.iter().find(|(taken, owner)| *taken == name && owner != instance);
+            match other {
+                None => owned.push(name),
+                Some((_, owner)) if self.optional.as_ref() == Some(&name) => tracing::warn!(
+                    target: "catalyst.pki",
+                    name = %name,
+                    owner = %owner,
+                    instance_id = %instance,
+                    "DNS alias left out — it belongs to another instance"
+                ),
+                Some((_, owner)) => {
+                    return Err(AuthorityError::NameTaken { name, owner: owner.to_string() });
+                }
+            }
+        }
+        let all = owned.iter().chain(&self.shared).cloned().collect();
+        Ok(Settled { all, owned })
+    }
+}

@@ -1,0 +1,97 @@
+//! What the CA holds in memory: the hierarchy's rows, an issuer's slot for each CA, and the documents made of them.
+//! Replaced as a whole whenever the hierarchy changes, so that readers never see half of a change.
+
+use super::{Result, bundle::Bundle, error::AuthorityError, issuer::IssuerSlot, keys::Keys, x509};
+use crate::{
+    identity::{CaRole, KeyId, Timestamp, TrustDomain},
+    store::{CaRow, Hierarchy},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// One view of the hierarchy.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    hierarchy: Hierarchy,
+    bundle: Option<Arc<Bundle>>,
+    /// Of every CA but roots, whose keys are opened for one operation and closed again.
+    slots: BTreeMap<KeyId, Arc<IssuerSlot>>,
+    /// PEM of each CA's certificate, for chains.
+    pems: BTreeMap<KeyId, String>,
+}
+
+impl State {
+    /// A view of these rows; slots of CAs that `before` had already are kept.
+    pub(super) fn new(
+        hierarchy: Hierarchy,
+        trust_domain: &TrustDomain,
+        keys: &Arc<Keys>,
+        before: &Self,
+        at: Timestamp,
+    ) -> Result<Self> {
+        let mut state = Self::default();
+        for row in &hierarchy.cas {
+            let ca = &row.certificate;
+            state.pems.insert(ca.ski, x509::certificate_pem(&ca.der)?);
+            if ca.role != CaRole::Root && row.is_live(at) {
+                let slot = match before.slots.get(&ca.ski) {
+                    Some(slot) => slot.clone(),
+                    None => IssuerSlot::open(keys.clone(), row.clone()),
+                };
+                state.slots.insert(ca.ski, slot);
+            }
+        }
+        if hierarchy.initialized_at.is_some() {
+            state.bundle = Some(Arc::new(Bundle::new(&hierarchy, trust_domain, at)?));
+        }
+        state.hierarchy = hierarchy;
+        Ok(state)
+    }
+
+    /// The rows.
+    pub(super) fn hierarchy(&self) -> &Hierarchy {
+        &self.hierarchy
+    }
+
+    /// The trust bundle.
+    ///
+    /// # Errors
+    /// [`AuthorityError::NotInitialized`] before the hierarchy is complete.
+    pub(super) fn bundle(&self) -> Result<Arc<Bundle>> {
+        self.bundle.clone().ok_or(AuthorityError::NotInitialized)
+    }
+
+    /// The slot of a CA that is not a root.
+    pub(super) fn slot(&self, ca: KeyId) -> Option<&Arc<IssuerSlot>> {
+        self.slots.get(&ca)
+    }
+
+    /// The row of the CA that issues for a role.
+    pub(super) fn active_row(&self, role: CaRole) -> Option<&CaRow> {
+        self.hierarchy.cas.iter().find(|row| row.certificate.role == role && row.is_active())
+    }
+
+    /// The slot of the CA that issues for a role.
+    pub(super) fn active(&self, role: CaRole) -> Result<Arc<IssuerSlot>> {
+        if self.bundle.is_none() {
+            return Err(AuthorityError::NotInitialized);
+        }
+        let row = self.active_row(role).ok_or(AuthorityError::NoIssuer(role))?;
+        self.slots.get(&row.certificate.ski).cloned().ok_or(AuthorityError::NoIssuer(role))
+    }
+
+    /// A CA by its key identifier.
+    pub(super) fn ca(&self, ca: KeyId) -> Option<&CaRow> {
+        self.hierarchy.cas.iter().find(|row| row.certificate.ski == ca)
+    }
+
+    /// Issuing CA, then root; PEM.
+    pub(super) fn chain_of(&self, issuer: &x509::CaCertificate) -> Result<Vec<String>> {
+        let row = self.ca(issuer.key_id()).ok_or(AuthorityError::NotInitialized)?;
+        let pem = |id: &KeyId| self.pems.get(id).cloned();
+        let mut chain: Vec<String> = pem(&row.certificate.ski).into_iter().collect();
+        if row.certificate.issuer != row.certificate.ski {
+            chain.extend(pem(&row.certificate.issuer));
+        }
+        Ok(chain)
+    }
+}

@@ -1,0 +1,160 @@
+//! What the CA does by itself: CRLs, expiry of CAs, purging, warnings.
+
+use super::{Authority, Result, status::INTERMEDIATE_WARNING_SECONDS};
+use crate::{
+    identity::{Actor, CaRole, Timestamp},
+    store::{Stamp, Summary},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// Expired certificates stay this long.
+const KEEP_EXPIRED_SECONDS: i64 = 7 * 86_400;
+/// So many rows go in one transaction, so that purging never holds the writer.
+const PURGE_BATCH: u32 = 500;
+/// How often CRLs, CA expiry and gauges are looked at.
+const TICK: Duration = Duration::from_secs(30);
+/// After a CRL could not be signed, it is tried again this soon.
+const CRL_RETRY: Duration = Duration::from_secs(5);
+const PURGE_EVERY: Duration = Duration::from_secs(3600);
+const WARN_EVERY: Duration = Duration::from_secs(86_400);
+
+/// Figures that are set, not counted.
+#[derive(Clone, Debug, Default)]
+pub struct Gauges {
+    /// Counts of the store.
+    pub summary: Summary,
+    /// Of each live CA: its name and the seconds it has left.
+    pub ca_expiry_seconds: Vec<(String, i64)>,
+    /// Of each live CA with a CRL: its name and the seconds until nextUpdate.
+    pub crl_next_update_seconds: Vec<(String, i64)>,
+}
+
+impl Authority {
+    /// Runs until the token is cancelled.
+    pub(super) async fn upkeep(self: Arc<Self>, stop: CancellationToken) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut last_purge, mut last_warning) = (None::<Instant>, None::<Instant>);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.crls_wanted.notified() => self.sign_wanted_crls().await,
+                _ = tick.tick() => {
+                    self.look_after().await;
+                    if elapsed(last_purge, PURGE_EVERY) {
+                        last_purge = Some(Instant::now());
+                        if let Err(error) = self.purge_expired(Actor::Service).await {
+                            tracing::error!(target: "catalyst.pki", error = %error, "Expired certificates not purged");
+                        }
+                    }
+                    if elapsed(last_warning, WARN_EVERY) {
+                        last_warning = Some(Instant::now());
+                        self.warn_of_expiry(self.clock.now());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn sign_wanted_crls(self: &Arc<Self>) {
+        if let Err(error) = self.reload_crls().await {
+            tracing::error!(target: "catalyst.pki", error = %error, "CRL state not read");
+        }
+        self.sign_due_crls().await;
+        if self.crls.load().iter().any(|row| row.pending) {
+            let authority = Arc::downgrade(self);
+            tokio::spawn(async move {
+                tokio::time::sleep(CRL_RETRY).await;
+                if let Some(authority) = authority.upgrade() {
+                    authority.crls_wanted.notify_one();
+                }
+            });
+        }
+    }
+
+    async fn look_after(self: &Arc<Self>) {
+        if let Err(error) = self.refresh_bundle().await {
+            tracing::error!(target: "catalyst.pki", error = %error, "Bundle not refreshed");
+        }
+        match self.resume_initialization().await {
+            Ok(_) if self.is_initialized() => self.sign_due_crls().await,
+            Ok(_) => {}
+            Err(error) => tracing::error!(target: "catalyst.pki", error = %error, code = error.code(),
+                "Interrupted initialization not finished"),
+        }
+        match self.gauges().await {
+            Ok(gauges) => self.observer.gauges(&gauges),
+            Err(error) => tracing::error!(target: "catalyst.pki", error = %error, "Certificate store not read"),
+        }
+    }
+
+    async fn refresh_bundle(&self) -> Result<()> {
+        if self.store.refresh_bundle(self.clock.now()).await? {
+            let _one_at_a_time = self.change.lock().await;
+            self.reload().await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes end-entity certificates that expired more than 7 days ago; answers how many.
+    ///
+    /// # Errors
+    /// The certificate store's alone.
+    pub async fn purge_expired(&self, by: Actor) -> Result<u64> {
+        let at = self.clock.now();
+        let stamp = Stamp { at, by };
+        let mut purged = 0;
+        loop {
+            let batch = self.store.purge_expired(at.plus_seconds(-KEEP_EXPIRED_SECONDS), PURGE_BATCH, &stamp).await?;
+            purged += batch;
+            if batch < u64::from(PURGE_BATCH) {
+                break;
+            }
+        }
+        self.observer.purged(purged);
+        tracing::info!(target: "catalyst.pki", count = purged, "Expired certificates purged");
+        Ok(purged)
+    }
+
+    /// What `/metrics` shows of the CA's state now.
+    ///
+    /// # Errors
+    /// The certificate store's alone.
+    pub async fn gauges(&self) -> Result<Gauges> {
+        let at = self.clock.now();
+        let summary = self.store.summary(at).await?;
+        let state = self.state.load();
+        let live = state.hierarchy().cas.iter().filter(|row| row.is_live(at));
+        let ca_expiry_seconds = live
+            .map(|row| (row.certificate.common_name.clone(), row.certificate.not_after.seconds_since(at)))
+            .collect();
+        let crls = self.crls.load();
+        let crl_next_update_seconds = crls
+            .iter()
+            .filter_map(|crl| {
+                let row = state.ca(crl.issuer).filter(|row| row.is_live(at))?;
+                let published = crl.published.as_ref()?;
+                Some((row.certificate.common_name.clone(), published.next_update.seconds_since(at)))
+            })
+            .collect();
+        Ok(Gauges { summary, ca_expiry_seconds, crl_next_update_seconds })
+    }
+
+    fn warn_of_expiry(&self, at: Timestamp) {
+        let state = self.state.load();
+        for row in state.hierarchy().cas.iter().filter(|row| row.is_live(at) && row.certificate.role != CaRole::Root) {
+            let left = row.certificate.not_after.seconds_since(at);
+            if left < INTERMEDIATE_WARNING_SECONDS {
+                tracing::warn!(target: "catalyst.pki", ca_name = row.certificate.common_name,
+                    expires_at = %row.certificate.not_after, remaining_days = left / 86_400,
+                    "CA certificate approaching expiry");
+            }
+        }
+    }
+}
+
+fn elapsed(last: Option<Instant>, every: Duration) -> bool {
+    last.is_none_or(|last| last.elapsed() >= every)
+}

@@ -1,0 +1,123 @@
+//! Between the words of the house and the shapes on the wire.
+
+use super::problem::Problem;
+use crate::{
+    api,
+    authority::{Health, Status, Svid},
+    identity::{CaRole, Fingerprint, ServiceType, SpiffeId, SpkiHash, TrustDomain, Ttl, Workload, WorkloadError},
+    store::{CaRow, CertificateRow, RevocationReason},
+};
+use axum::http::StatusCode;
+use catalyst_signing::SignatureAlgorithm;
+
+fn refused(code: &'static str, sentence: impl ToString) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, sentence.to_string())
+}
+
+/// The identity of a service type and an instance id.
+pub(super) fn workload(domain: &TrustDomain, service_type: &str, instance_id: &str) -> Result<Workload, Problem> {
+    let not_allowed = |error: WorkloadError| refused("identity_not_allowed", error);
+    let service_type: ServiceType = service_type.parse().map_err(|error| not_allowed(WorkloadError::from(error)))?;
+    let instance_id = instance_id.parse().map_err(|error| not_allowed(WorkloadError::from(error)))?;
+    Workload::new(domain, service_type, instance_id).map_err(not_allowed)
+}
+
+/// The identity of a SPIFFE id.
+pub(super) fn workload_of(domain: &TrustDomain, spiffe_id: &str) -> Result<Workload, Problem> {
+    let spiffe_id: SpiffeId = spiffe_id.parse().map_err(|error| refused("identity_not_allowed", error))?;
+    Workload::of(domain, spiffe_id).map_err(|error| refused("identity_not_allowed", error))
+}
+
+pub(super) fn ttl(seconds: Option<i64>) -> Result<Option<Ttl>, Problem> {
+    seconds.map(Ttl::try_from).transpose().map_err(|error| refused("ttl_not_allowed", error))
+}
+
+pub(super) fn algorithm(name: Option<&str>) -> Result<Option<SignatureAlgorithm>, Problem> {
+    name.map(str::parse).transpose().map_err(|error| refused("algorithm_unknown", error))
+}
+
+pub(super) fn revocation_reason(word: Option<&str>) -> Result<RevocationReason, Problem> {
+    match word {
+        None | Some("unspecified") => Ok(RevocationReason::Unspecified),
+        Some("keyCompromise") => Ok(RevocationReason::KeyCompromise),
+        Some("cACompromise") => Ok(RevocationReason::CaCompromise),
+        Some("superseded") => Ok(RevocationReason::Superseded),
+        Some("cessationOfOperation") => Ok(RevocationReason::CessationOfOperation),
+        Some(_) => Err(refused(
+            "reason_unknown",
+            "the reason is one of unspecified, keyCompromise, cACompromise, superseded, cessationOfOperation",
+        )),
+    }
+}
+
+pub(super) fn signed(svid: Svid) -> api::SignedCertificate {
+    api::SignedCertificate {
+        certificate_pem: svid.certificate_pem,
+        chain: svid.chain,
+        expires_at: svid.expires_at.to_string(),
+        renew_after: svid.renew_after.to_string(),
+        fingerprint: svid.fingerprint.to_string(),
+        serial: svid.serial.to_string(),
+    }
+}
+
+pub(super) fn ca(row: &CaRow) -> api::Ca {
+    let certificate = &row.certificate;
+    let made = row.key.made.as_ref();
+    api::Ca {
+        fingerprint: Fingerprint::of_certificate(&certificate.der).to_string(),
+        ski: certificate.ski.to_string(),
+        role: certificate.role.to_string(),
+        generation: certificate.generation,
+        common_name: certificate.common_name.clone(),
+        algorithm: row.key.intention.algorithm.clone(),
+        state: if row.revoked_at.is_some() { "revoked" } else { row.key.state.as_str() }.to_owned(),
+        expires_at: certificate.not_after.to_string(),
+        issued_cert_count: row.issued_count,
+        key_uri: made.map(|made| made.uri.clone()).unwrap_or_default(),
+        spki_sha256: made.map(|made| SpkiHash::of_spki(&made.spki).to_string()).unwrap_or_default(),
+    }
+}
+
+pub(super) fn status(status: &Status) -> api::Status {
+    let active = |role: CaRole| status.active(role).map(ca);
+    let in_bundle = |row: &&CaRow| row.certificate.role != CaRole::Root && row.is_live(status.at);
+    api::Status {
+        status: match status.health {
+            Health::Healthy => "healthy",
+            Health::Degraded => "degraded",
+            Health::Uninitialized => "uninitialized",
+        }
+        .to_owned(),
+        trust_domain: status.trust_domain.to_string(),
+        root_ca: active(CaRole::Root),
+        services_ca: active(CaRole::Services),
+        transport_ca: active(CaRole::Transport),
+        intermediates: status.cas.iter().filter(in_bundle).map(ca).collect(),
+        active_cert_count: status.summary.active_certificates,
+        denied_identity_count: status.summary.denied_identities,
+        warnings: status.warnings.clone(),
+    }
+}
+
+pub(super) fn certificate(row: CertificateRow) -> api::CertificateItem {
+    api::CertificateItem {
+        serial: row.serial.to_string(),
+        spiffe_id: row.spiffe_id.map(|id| id.to_string()),
+        fingerprint: row.fingerprint.to_string(),
+        expires_at: row.not_after.to_string(),
+        status: row.status.as_str().to_owned(),
+        certificate_type: row.certificate_type,
+        common_name: row.common_name,
+    }
+}
+
+pub(super) fn certificate_detail(row: CertificateRow) -> api::CertificateDetail {
+    api::CertificateDetail {
+        certificate_pem: row.certificate_pem.clone(),
+        issuer_serial: row.issuer_serial.to_string(),
+        not_before: row.not_before.to_string(),
+        created_at: row.created_at.to_string(),
+        item: certificate(row),
+    }
+}

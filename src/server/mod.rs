@@ -1,0 +1,14 @@
+//! One process: wiring, listeners, routes.
+
+mod app;
+mod connections;
+mod convert;
+mod extract;
+mod observers;
+mod openapi;
+mod problem;
+mod routes;
+mod start;
+
+pub use openapi::document as openapi_document;
+pub use start::serve;

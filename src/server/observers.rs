@@ -1,0 +1,79 @@
+//! What the CA and the guard report, as metrics and log lines.
+
+use crate::{
+    authority::{self, Gauges},
+    telemetry::{CertType, InflightGuard, KeyHealth, Metrics},
+};
+use catalyst_signing::{KeyHealth as Health, SigningEvent};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+/// Hands figures to the metrics.
+pub(super) struct Figures(pub(super) Metrics);
+
+impl fmt::Debug for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Figures")
+    }
+}
+
+impl authority::Observer for Figures {
+    fn certificate_issued(&self, certificate_type: &'static str, algorithm: &'static str, issuer: &str) {
+        let kind = if certificate_type == "intermediate" { CertType::Intermediate } else { CertType::EndEntity };
+        self.0.cert_issued(kind, algorithm, &Arc::from(issuer));
+    }
+    fn csr_signed(&self, took: Duration) {
+        self.0.csr_signed(took);
+    }
+    fn purged(&self, count: u64) {
+        self.0.certs_purged(count);
+    }
+    fn gauges(&self, gauges: &Gauges) {
+        self.0.set_active_certs(gauges.summary.active_certificates);
+        self.0.set_deny_list_size(gauges.summary.denied_identities);
+        let moment = |seconds: i64| {
+            let now = SystemTime::now();
+            let span = Duration::from_secs(seconds.unsigned_abs());
+            if seconds < 0 { now.checked_sub(span) } else { now.checked_add(span) }.unwrap_or(now)
+        };
+        for (name, seconds) in &gauges.ca_expiry_seconds {
+            self.0.set_ca_expiry(&Arc::from(name.as_str()), moment(*seconds));
+        }
+        for (name, seconds) in &gauges.crl_next_update_seconds {
+            self.0.set_crl_next_update(&Arc::from(name.as_str()), moment(*seconds));
+        }
+    }
+}
+
+impl catalyst_signing::Observer for Figures {
+    fn signing(&self, event: &SigningEvent<'_>) {
+        match event {
+            SigningEvent::Started { .. } => std::mem::forget::<InflightGuard>(self.0.signing_begins()),
+            SigningEvent::Finished { backend, operation, outcome, duration } => {
+                self.0.signing_ended();
+                self.0.signing(backend, operation.name(), outcome.name(), *duration);
+            }
+            SigningEvent::Throttled { .. } => self.0.signing_throttled(),
+            SigningEvent::Health { backend, name, health } => {
+                let state = match health {
+                    Health::Ready => KeyHealth::Ready,
+                    Health::Suspect { .. } => KeyHealth::Away,
+                    Health::Latched { .. } => KeyHealth::Latched,
+                    _ => KeyHealth::Unknown,
+                };
+                self.0.set_key_state(&Arc::from(*name), &Arc::from(*backend), state);
+                match health {
+                    Health::Latched { error } => tracing::error!(target: "catalyst.pki", ca_name = name, backend,
+                        error = %error, code = error.code(), "Key latched — not used until an operator acts"),
+                    Health::Suspect { reason, .. } => tracing::warn!(target: "catalyst.pki", ca_name = name, backend,
+                        reason, "Key store in trouble"),
+                    _ => tracing::info!(target: "catalyst.pki", ca_name = name, backend, "Key in use"),
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Errors to HTTP, in one place.
+
+use crate::{
+    access::AccessError,
+    api::ErrorBody,
+    authority::{AuthorityError, x509::CsrError},
+    store::StoreError,
+};
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use catalyst_signing::SignError;
+use std::time::Duration;
+
+/// An answer that says what went wrong and what to do.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    sentence: String,
+    retry_after: Option<Duration>,
+}
+
+/// What a client waits when nobody knows better.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, code: &'static str, sentence: impl Into<String>) -> Self {
+        let retry_after = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        Self { status, code, sentence: sentence.into(), retry_after: retry_after.then_some(RETRY_AFTER) }
+    }
+
+    pub(super) fn malformed(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed_request", sentence)
+    }
+
+    pub(super) fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body has more than 64 KiB")
+    }
+
+    pub(super) fn too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not arrive in time")
+    }
+
+    pub(super) fn no_credential() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "credential_missing", "a credential is needed: Authorization: Bearer <token>")
+    }
+
+    pub(super) fn bad_credential() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "credential_invalid", "Invalid token")
+    }
+
+    pub(super) fn admin_required() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "permission_denied", "Permission denied: ADMIN principal required")
+    }
+
+    pub(super) fn not_ready() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "token_key_unavailable",
+            "credentials cannot be checked yet: the token key is being opened, or its key store is away",
+        )
+    }
+
+    pub(super) fn not_found(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", sentence)
+    }
+
+    fn with_delay(mut self, delay: Option<Duration>) -> Self {
+        self.retry_after = delay.or(self.retry_after);
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = ErrorBody { error: self.sentence, code: self.code.to_owned() };
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        if let Some(delay) = self.retry_after {
+            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+impl From<AuthorityError> for Problem {
+    fn from(error: AuthorityError) -> Self {
+        let status = match &error {
+            AuthorityError::Csr(CsrError::Malformed(_) | CsrError::ProofOfPossession) => StatusCode::BAD_REQUEST,
+            AuthorityError::Csr(_)
+            | AuthorityError::UriMissing(_)
+            | AuthorityError::UriMany(_)
+            | AuthorityError::UriMismatch { .. }
+            | AuthorityError::Identity(_)
+            | AuthorityError::Ttl(_)
+            | AuthorityError::NameNotAllowed(_)
+            | AuthorityError::NameTaken { .. }
+            | AuthorityError::Key(_)
+            | AuthorityError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            AuthorityError::Denied(_) => StatusCode::FORBIDDEN,
+            AuthorityError::NotFound(_) => StatusCode::NOT_FOUND,
+            AuthorityError::Conflict(_) => StatusCode::CONFLICT,
+            AuthorityError::LimitReached { .. } => StatusCode::TOO_MANY_REQUESTS,
+            AuthorityError::KeyStore(error) => key_store_status(error),
+            AuthorityError::NotInitialized
+            | AuthorityError::NoIssuer(_)
+            | AuthorityError::CaExpiring { .. }
+            | AuthorityError::ClockBehind { .. }
+            | AuthorityError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let delay = match &error {
+            AuthorityError::LimitReached { retry_after } => Some(*retry_after),
+            AuthorityError::KeyStore(error) => error.retry_after(),
+            _ => None,
+        };
+        Self::new(status, error.code(), error.to_string()).with_delay(delay)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        AuthorityError::from(error).into()
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Invalid(reason) => {
+                tracing::debug!(target: "catalyst.auth", reason, "Credential refused");
+                Self::bad_credential()
+            }
+            AccessError::Store(error) => error.into(),
+            AccessError::KeyStore(error) => AuthorityError::KeyStore(error).into(),
+            other => AuthorityError::Internal(other.to_string()).into(),
+        }
+    }
+}
+
+/// What may pass is 503; what wants an operator is 500, so that nobody waits for it.
+fn key_store_status(error: &SignError) -> StatusCode {
+    if error.is_transient() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR }
+}

@@ -1,0 +1,137 @@
+//! The hierarchy.
+
+use super::super::{
+    app::App,
+    convert,
+    extract::{Body, OptionalBody},
+    problem::Problem,
+};
+use crate::{
+    access::Caller,
+    api,
+    authority::{AuthorityError, InitRequest, IntermediateRequest, Status},
+    identity::{CaRole, Fingerprint, KeyId},
+    store::CaRow,
+};
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+};
+
+/// Makes the hierarchy; without a body all three CAs, idempotently.
+#[utoipa::path(post, path = "/pki/initialize", tag = "CAs", request_body = api::InitializeRequest, security(("bearer" = [])),
+    responses((status = 200, body = api::Initialized), (status = 401, body = api::ErrorBody), (status = 409, body = api::ErrorBody),
+        (status = 422, body = api::ErrorBody), (status = 503, body = api::ErrorBody)))]
+pub(crate) async fn initialize(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    OptionalBody(request): OptionalBody<api::InitializeRequest>,
+) -> Result<Json<api::Initialized>, Problem> {
+    let asked = request.common_name.is_some() || request.algorithm.is_some() || request.ttl_days.is_some();
+    let init = InitRequest {
+        algorithm: convert::algorithm(request.algorithm.as_deref())?,
+        common_name: request.common_name,
+        ttl_days: request.ttl_days,
+        root_only: !request.with_intermediates.unwrap_or(!asked),
+    };
+    app.authority().initialize(init, caller.actor).await?;
+    let status = app.authority().status().await?;
+    let fingerprint = |role| fingerprint(&status, role);
+    Ok(Json(api::Initialized {
+        success: true,
+        root_fingerprint: fingerprint(CaRole::Root).ok_or(AuthorityError::NotInitialized)?,
+        services_ca_fingerprint: fingerprint(CaRole::Services),
+        transport_ca_fingerprint: fingerprint(CaRole::Transport),
+    }))
+}
+
+fn fingerprint(status: &Status, role: CaRole) -> Option<String> {
+    status.active(role).map(|row| Fingerprint::of_certificate(&row.certificate.der).to_string())
+}
+
+/// Makes a further intermediate CA.
+#[utoipa::path(post, path = "/pki/intermediary", tag = "CAs", request_body = api::IntermediaryRequest, security(("bearer" = [])),
+    responses((status = 200, body = api::CaCertificate), (status = 401, body = api::ErrorBody), (status = 409, body = api::ErrorBody),
+        (status = 422, body = api::ErrorBody), (status = 503, body = api::ErrorBody)))]
+pub(crate) async fn intermediary(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Body(request): Body<api::IntermediaryRequest>,
+) -> Result<Json<api::CaCertificate>, Problem> {
+    let role = request.role.as_deref().map(str::parse).transpose();
+    let request = IntermediateRequest {
+        role: role.map_err(|error: crate::identity::UnknownCaRole| AuthorityError::Invalid(error.to_string()))?,
+        algorithm: convert::algorithm(request.algorithm.as_deref())?,
+        common_name: request.common_name,
+        ttl_days: request.ttl_days,
+        backend: request.backend,
+        key_reference: request.key_uri,
+    };
+    let row = app.authority().create_intermediate(request, caller.actor).await?;
+    described(&app, &row)
+}
+
+/// How the CA is.
+#[utoipa::path(get, path = "/pki/status", tag = "CAs", security(("bearer" = [])),
+    responses((status = 200, body = api::Status), (status = 401, body = api::ErrorBody)))]
+pub(crate) async fn status(State(app): State<App>) -> Result<Json<api::Status>, Problem> {
+    Ok(Json(convert::status(&app.authority().status().await?)))
+}
+
+/// All CAs that were ever made.
+#[utoipa::path(get, path = "/pki/ca", tag = "CAs", security(("bearer" = [])),
+    responses((status = 200, body = Vec<api::Ca>), (status = 401, body = api::ErrorBody)))]
+pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<api::Ca>>, Problem> {
+    Ok(Json(app.authority().status().await?.cas.iter().map(convert::ca).collect()))
+}
+
+/// Makes a published CA the one that issues.
+#[utoipa::path(post, path = "/pki/ca/{ski}/activate", tag = "CAs", params(("ski" = String, Path, description = "Key identifier, hex")),
+    request_body = api::ActivateRequest, security(("bearer" = [])),
+    responses((status = 200, body = api::CaCertificate), (status = 404, body = api::ErrorBody), (status = 409, body = api::ErrorBody)))]
+pub(crate) async fn activate(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(ski): Path<String>,
+    OptionalBody(request): OptionalBody<api::ActivateRequest>,
+) -> Result<Json<api::CaCertificate>, Problem> {
+    let row = app.authority().activate(key_id(&ski)?, request.now, caller.actor).await?;
+    described(&app, &row)
+}
+
+/// Takes a CA out of the bundle.
+#[utoipa::path(post, path = "/pki/ca/{ski}/retire", tag = "CAs", params(("ski" = String, Path, description = "Key identifier, hex")),
+    security(("bearer" = [])),
+    responses((status = 200, body = api::CaCertificate), (status = 404, body = api::ErrorBody), (status = 409, body = api::ErrorBody)))]
+pub(crate) async fn retire(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(ski): Path<String>,
+) -> Result<Json<api::CaCertificate>, Problem> {
+    let row = app.authority().retire(key_id(&ski)?, caller.actor).await?;
+    described(&app, &row)
+}
+
+/// Revokes an intermediate.
+#[utoipa::path(post, path = "/pki/ca/{ski}/revoke", tag = "CAs", params(("ski" = String, Path, description = "Key identifier, hex")),
+    request_body = api::RevokeRequest, security(("bearer" = [])),
+    responses((status = 200, body = api::CaCertificate), (status = 404, body = api::ErrorBody), (status = 409, body = api::ErrorBody)))]
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(ski): Path<String>,
+    OptionalBody(request): OptionalBody<api::RevokeRequest>,
+) -> Result<Json<api::CaCertificate>, Problem> {
+    let reason = convert::revocation_reason(request.reason.as_deref())?;
+    let row = app.authority().revoke_ca(key_id(&ski)?, reason, caller.actor).await?;
+    described(&app, &row)
+}
+
+fn key_id(ski: &str) -> Result<KeyId, Problem> {
+    ski.parse().map_err(|_| Problem::not_found("a CA is named by its key identifier, 40 hex digits"))
+}
+
+fn described(app: &App, row: &CaRow) -> Result<Json<api::CaCertificate>, Problem> {
+    let (certificate_pem, chain) = app.authority().certificate_of(row)?;
+    Ok(Json(api::CaCertificate { ca: convert::ca(row), certificate_pem, chain }))
+}

@@ -1,0 +1,111 @@
+//! Recorded certificates.
+
+use super::super::{app::App, convert, extract::OptionalBody, problem::Problem};
+use crate::{
+    access::Caller,
+    api,
+    store::{CertificateQuery, CertificateStatus},
+};
+use axum::{
+    Extension, Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+};
+use serde::Deserialize;
+
+const MOST: u32 = 10_000;
+
+/// Which certificates.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    limit: Option<u32>,
+    cursor: Option<i64>,
+    status: Option<String>,
+    spiffe_id: Option<String>,
+}
+
+/// Certificates, newest first.
+#[utoipa::path(get, path = "/pki/certificates", tag = "certificates", security(("bearer" = [])),
+    params(
+        ("limit" = Option<u32>, Query, description = "1 to 10000, which is also the default"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("status" = Option<String>, Query, description = "`active`, `held`, `revoked` or `expired`"),
+        ("spiffeId" = Option<String>, Query, description = "One identity's"),
+    ),
+    responses((status = 200, body = api::CertificatePage), (status = 400, body = api::ErrorBody), (status = 401, body = api::ErrorBody)))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<api::CertificatePage>, Problem> {
+    let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
+    let limit = query.limit.unwrap_or(MOST);
+    if !(1..=MOST).contains(&limit) {
+        return Err(Problem::malformed("limit is 1 to 10000"));
+    }
+    let status = query.status.map(|word| {
+        CertificateStatus::parse(&word)
+            .ok_or_else(|| Problem::malformed("status is active, held, revoked or expired"))
+    });
+    let spiffe_id = query.spiffe_id.map(|id| id.parse());
+    let wanted = CertificateQuery {
+        // One more than asked for tells whether there is a next page.
+        limit: limit + 1,
+        before: query.cursor,
+        status: status.transpose()?,
+        spiffe_id: spiffe_id
+            .transpose()
+            .map_err(|error: crate::identity::SpiffeIdError| Problem::malformed(error.to_string()))?,
+    };
+    let authority = app.authority();
+    let mut rows = authority.store().certificates(&wanted, authority.clock().now()).await?;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next_cursor = rows.last().filter(|_| more).map(|row| row.id.to_string());
+    Ok(Json(api::CertificatePage { certificates: rows.into_iter().map(convert::certificate).collect(), next_cursor }))
+}
+
+/// One certificate, by serial number or fingerprint.
+#[utoipa::path(get, path = "/pki/certificates/{id}", tag = "certificates", security(("bearer" = [])),
+    params(("id" = String, Path, description = "Serial number in hex, or SHA-256 fingerprint")),
+    responses((status = 200, body = api::CertificateDetail), (status = 404, body = api::ErrorBody)))]
+pub(crate) async fn show(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<api::CertificateDetail>, Problem> {
+    let authority = app.authority();
+    let at = authority.clock().now();
+    let row = match (id.parse(), id.parse()) {
+        (Ok(serial), _) => authority.store().certificate(serial, at).await?,
+        (_, Ok(fingerprint)) => authority.store().certificate_by_fingerprint(fingerprint, at).await?,
+        _ => None,
+    };
+    let row = row.ok_or_else(|| Problem::not_found("no certificate has this serial number or fingerprint"))?;
+    Ok(Json(convert::certificate_detail(row)))
+}
+
+/// Revokes a certificate for good.
+#[utoipa::path(post, path = "/pki/certificates/{id}/revoke", tag = "certificates", security(("bearer" = [])),
+    params(("id" = String, Path, description = "Serial number in hex")), request_body = api::RevokeRequest,
+    responses((status = 200, body = api::Done), (status = 404, body = api::ErrorBody)))]
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    OptionalBody(request): OptionalBody<api::RevokeRequest>,
+) -> Result<Json<api::Done>, Problem> {
+    let missing = || Problem::not_found("no end-entity certificate has this serial number");
+    let serial = id.parse().map_err(|_| missing())?;
+    let reason = convert::revocation_reason(request.reason.as_deref())?;
+    let crl_pending = app.authority().revoke(serial, reason, caller.actor).await?.ok_or_else(missing)?;
+    Ok(Json(api::Done { success: true, crl_pending }))
+}
+
+/// Deletes end-entity certificates that expired more than 7 days ago.
+#[utoipa::path(post, path = "/pki/certificates/purge", tag = "certificates", security(("bearer" = [])),
+    responses((status = 200, body = api::Purged)))]
+pub(crate) async fn purge(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<api::Purged>, Problem> {
+    Ok(Json(api::Purged { purged_count: app.authority().purge_expired(caller.actor).await? }))
+}

@@ -1,0 +1,74 @@
+//! The deny list, and who owns which name.
+
+use super::super::{app::App, convert, extract::Body, problem::Problem};
+use crate::{access::Caller, api, authority::AuthorityError, store::Stamp};
+use axum::{Extension, Json, extract::State};
+
+/// Denies an identity: nothing more is issued to it, and its certificates go on the CRL.
+#[utoipa::path(post, path = "/pki/identities/deny", tag = "identities", request_body = api::DenyRequest, security(("bearer" = [])),
+    responses((status = 200, body = api::DenyAnswer), (status = 400, body = api::ErrorBody), (status = 422, body = api::ErrorBody)))]
+pub(crate) async fn deny(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Body(request): Body<api::DenyRequest>,
+) -> Result<Json<api::DenyAnswer>, Problem> {
+    let authority = app.authority();
+    let workload = convert::workload_of(authority.trust_domain(), &request.spiffe_id)?;
+    let reason = request.reason.trim();
+    if reason.is_empty() || reason.chars().count() > 500 {
+        return Err(Problem::malformed("say why in 1 to 500 characters"));
+    }
+    let denied = authority.deny(&workload, reason, request.compromised, caller.actor).await?;
+    let expiring_certs = denied.expiring.iter().map(|certificate| api::ExpiringCert {
+        serial: certificate.serial.to_string(),
+        expires_at: certificate.expires_at.to_string(),
+    });
+    Ok(Json(api::DenyAnswer { success: true, expiring_certs: expiring_certs.collect(), crl_pending: denied.crl_pending }))
+}
+
+/// Lifts a denial.
+#[utoipa::path(post, path = "/pki/identities/allow", tag = "identities", request_body = api::AllowRequest, security(("bearer" = [])),
+    responses((status = 200, body = api::Done), (status = 404, body = api::ErrorBody), (status = 422, body = api::ErrorBody)))]
+pub(crate) async fn allow(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Body(request): Body<api::AllowRequest>,
+) -> Result<Json<api::Done>, Problem> {
+    let authority = app.authority();
+    let workload = convert::workload_of(authority.trust_domain(), &request.spiffe_id)?;
+    match authority.allow(&workload, caller.actor).await? {
+        (true, crl_pending) => Ok(Json(api::Done { success: true, crl_pending })),
+        (false, _) => Err(Problem::not_found(format!("{} is not denied", workload.spiffe_id()))),
+    }
+}
+
+/// The deny list, newest first.
+#[utoipa::path(get, path = "/pki/identities/denied", tag = "identities", security(("bearer" = [])),
+    responses((status = 200, body = Vec<api::DeniedIdentity>)))]
+pub(crate) async fn denied(State(app): State<App>) -> Result<Json<Vec<api::DeniedIdentity>>, Problem> {
+    let denied = app.authority().denied().await?;
+    let denied = denied.into_iter().map(|denial| api::DeniedIdentity {
+        spiffe_id: denial.spiffe_id.to_string(),
+        reason: denial.reason,
+        denied_at: denial.denied_at.millis(),
+    });
+    Ok(Json(denied.collect()))
+}
+
+/// Gives a DNS name free for another instance.
+#[utoipa::path(post, path = "/pki/identities/release", tag = "identities", request_body = api::ReleaseRequest, security(("bearer" = [])),
+    responses((status = 200, body = api::Done), (status = 404, body = api::ErrorBody)))]
+pub(crate) async fn release(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Body(request): Body<api::ReleaseRequest>,
+) -> Result<Json<api::Done>, Problem> {
+    let authority = app.authority();
+    let no_owner = || AuthorityError::NotFound(format!("the DNS name '{}' has no owner", request.dns_name));
+    let name = request.dns_name.parse().map_err(|_| no_owner())?;
+    let stamp = Stamp { at: authority.clock().now(), by: caller.actor };
+    if !authority.store().release_name(&name, &stamp).await? {
+        return Err(no_owner().into());
+    }
+    Ok(Json(api::Done { success: true, crl_pending: false }))
+}

@@ -1,0 +1,166 @@
+//! Settings: one table declares each once; flags, variables, the settings file and the documentation follow it.
+
+mod effective;
+mod error;
+mod file;
+mod nearest;
+mod passphrase;
+mod report;
+mod setting;
+mod table;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use effective::{Effective, Environment, Inputs, Origin};
+pub use error::SettingsError;
+pub use passphrase::{DEV_PASSPHRASE, MadePassphrase};
+pub use report::{json, markdown, text};
+pub use setting::{BackendSettings, Fallback, Kind, Setting};
+pub use table::{PREFIX, Table};
+pub use values::DnsNameRule;
+
+use crate::telemetry::{LogFormat, LogLevel};
+use secrecy::SecretString;
+use std::{
+    net::SocketAddr,
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+/// What the service runs with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `--dev`: try it out on one machine.
+    pub dev: bool,
+    /// SPIFFE trust domain.
+    pub trust_domain: String,
+    /// Lifetime of a certificate whose request names none; at most 24 hours.
+    pub svid_ttl: Duration,
+    /// The certificate store.
+    pub certs_db: PathBuf,
+    /// The directory that holds the certificate store; never empty, `.` for the working directory.
+    pub data_dir: PathBuf,
+    /// The key stores in which keys are made from now on.
+    pub key_backends: KeyBackends,
+    /// Algorithm of CA keys made from now on, by its name.
+    pub algorithm: String,
+    /// The directory of the local key files.
+    pub local_keys: PathBuf,
+    /// Passphrase of the local key files. `None` until [`Settings::secure_passphrase`] where none was given.
+    pub local_passphrase: Option<SecretString>,
+    /// Address of the service.
+    pub listen: SocketAddr,
+    /// Address of the second, read-only listener.
+    pub public_listen: Option<SocketAddr>,
+    /// Certificates per SPIFFE id and half of its certificates' lifetime; `None` is no limit.
+    pub issue_limit: Option<NonZeroU64>,
+    /// More DNS names by service type.
+    pub dns_names: Vec<DnsNameRule>,
+    /// Form of the log.
+    pub log_format: LogFormat,
+    /// Least level that is logged.
+    pub log_level: LogLevel,
+    /// The operator's own system token.
+    pub system_token: Option<SecretString>,
+    /// Instance id of this service, if given.
+    pub node_id: Option<String>,
+    /// DNS domains of this deployment.
+    pub domains: Vec<String>,
+    /// Every value by its variable: for the rows of key stores, and for [`Effective::invalid`].
+    pub values: Effective,
+}
+
+/// The key store of each role, by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyBackends {
+    /// Of the next root CA key.
+    pub root: String,
+    /// Of the next services CA key.
+    pub services: String,
+    /// Of the next transport CA key.
+    pub transport: String,
+    /// Of the next token signing key.
+    pub tokens: String,
+}
+
+impl KeyBackends {
+    /// Whether any key is to be made in this key store.
+    #[must_use]
+    pub fn any(&self, name: &str) -> bool {
+        [&self.root, &self.services, &self.transport, &self.tokens].into_iter().any(|backend| backend == name)
+    }
+}
+
+impl Settings {
+    /// Reads what the operator said and checks it. Writes nothing.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with the setting's name and the accepted form.
+    pub fn read(table: &Table, inputs: &Inputs) -> Result<Self, SettingsError> {
+        let values = Effective::read(table, inputs)?;
+        let certs_db = PathBuf::from(required(&values, "CATALYST_PKI_CERTS_DB")?);
+        let settings = Self {
+            dev: inputs.dev,
+            trust_domain: required(&values, "CATALYST_PKI_TRUST_DOMAIN")?.into(),
+            svid_ttl: Duration::from_secs(parsed(&values, "CATALYST_PKI_SVID_TTL")?),
+            data_dir: data_dir_of(&certs_db),
+            certs_db,
+            key_backends: KeyBackends {
+                root: required(&values, "CATALYST_PKI_KEY_BACKEND_ROOT")?.into(),
+                services: required(&values, "CATALYST_PKI_KEY_BACKEND_SERVICES")?.into(),
+                transport: required(&values, "CATALYST_PKI_KEY_BACKEND_TRANSPORT")?.into(),
+                tokens: required(&values, "CATALYST_PKI_KEY_BACKEND_TOKENS")?.into(),
+            },
+            algorithm: required(&values, "CATALYST_PKI_ALGORITHM")?.into(),
+            local_keys: required(&values, "CATALYST_PKI_LOCAL_KEYS")?.into(),
+            local_passphrase: values.secret("CATALYST_PKI_LOCAL_PASSPHRASE").cloned(),
+            listen: parsed(&values, "CATALYST_PKI_LISTEN")?,
+            public_listen: optional(&values, "CATALYST_PKI_PUBLIC_LISTEN")?,
+            issue_limit: NonZeroU64::new(parsed(&values, "CATALYST_PKI_ISSUE_LIMIT")?),
+            dns_names: list(&values, "CATALYST_PKI_DNS_NAMES", values::dns_names)?,
+            log_format: parsed(&values, "CATALYST_PKI_LOG_FORMAT")?,
+            log_level: parsed(&values, "CATALYST_PKI_LOG_LEVEL")?,
+            system_token: values.secret("CATALYST_SYSTEM_TOKEN").cloned(),
+            node_id: values.text("CATALYST_NODE_ID").map(str::to_owned),
+            domains: list(&values, "CATALYST_DOMAINS", values::list)?,
+            values,
+        };
+        settings.check_passphrase_place()?;
+        Ok(settings)
+    }
+}
+
+/// The directory that holds the certificate store, `.` for the working directory.
+fn data_dir_of(certs_db: &Path) -> PathBuf {
+    match certs_db.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.into(),
+        None => PathBuf::from("."),
+    }
+}
+
+fn required<'a>(values: &'a Effective, variable: &'static str) -> Result<&'a str, SettingsError> {
+    values.text(variable).ok_or_else(|| values.invalid(variable, "a value is wanted"))
+}
+
+fn parsed<T: FromStr>(values: &Effective, variable: &'static str) -> Result<T, SettingsError> {
+    required(values, variable)?.parse().map_err(|_| values.invalid(variable, "another form is wanted"))
+}
+
+fn optional<T: FromStr>(values: &Effective, variable: &'static str) -> Result<Option<T>, SettingsError> {
+    values.text(variable).map(|_| parsed(values, variable)).transpose()
+}
+
+fn list<T>(
+    values: &Effective,
+    variable: &'static str,
+    parse: fn(&str) -> Result<Vec<T>, String>,
+) -> Result<Vec<T>, SettingsError> {
+    let items =
+        values.text(variable).map(|value| parse(value).map_err(|form| values.invalid(variable, form)));
+    Ok(items.transpose()?.unwrap_or_default())
+}

@@ -1,0 +1,147 @@
+//! What one row of the table says: where a setting may be written, what it accepts, and what holds without it.
+
+use super::values;
+
+/// One setting, declared once. Arguments, the check for unknown names, `catalyst config` and the documentation are
+/// made from it.
+#[derive(Debug)]
+pub struct Setting {
+    /// The environment variable. A secret also has this name with `_FILE`, which holds a path.
+    pub variable: &'static str,
+    /// The flag of `serve` and `config`, without dashes. A secret's flag takes a path: arguments are visible to
+    /// every user of the machine.
+    pub flag: Option<&'static str>,
+    /// The dotted key of the settings file. A secret also has this key with `_file`.
+    pub key: Option<&'static str>,
+    /// What it accepts.
+    pub kind: Kind,
+    /// What holds when nobody says anything.
+    pub fallback: Fallback,
+    /// What holds instead under `--dev`.
+    pub dev: Option<&'static str>,
+    /// One sentence for the operator.
+    pub help: &'static str,
+}
+
+/// The settings that one key store adds to the table.
+#[derive(Debug, Clone, Copy)]
+pub struct BackendSettings {
+    /// The value of `CATALYST_PKI_KEY_BACKEND` that chooses it.
+    pub name: &'static str,
+    /// Its rows.
+    pub settings: &'static [Setting],
+}
+
+/// What holds for a setting that is not given.
+#[derive(Debug)]
+pub enum Fallback {
+    /// Nothing; the text says what then happens.
+    Unset(&'static str),
+    /// This value.
+    Value(&'static str),
+    /// A value made from another setting, which stands earlier in the table.
+    Derived {
+        /// The variable of the other setting.
+        from: &'static str,
+        /// Makes the value.
+        make: fn(&str) -> String,
+        /// How the documentation says it.
+        text: &'static str,
+    },
+}
+
+/// What a setting accepts.
+#[derive(Debug)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A path, relative to the working directory.
+    Path,
+    /// An IP address and a port.
+    Address,
+    /// `true` or `false`.
+    Bool,
+    /// A whole number between two others.
+    Number {
+        /// The least.
+        min: u64,
+        /// The greatest.
+        max: u64,
+        /// What is counted, as in "seconds".
+        unit: &'static str,
+    },
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// One of the key stores of this build.
+    Backend,
+    /// Words separated by commas; a list in the settings file.
+    List,
+    /// DNS name patterns by service type, separated by commas; a list in the settings file.
+    DnsNames,
+    /// The name of a SPIFFE trust domain.
+    TrustDomain,
+    /// Shown nowhere.
+    Secret {
+        /// The fewest characters it may have.
+        min_chars: usize,
+        /// Whether a shorter one will do under `--dev`.
+        short_in_dev: bool,
+    },
+}
+
+impl Setting {
+    /// Whether its value is shown nowhere.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Secret { .. })
+    }
+
+    /// The variable that holds the path of a file with the value; secrets alone have one.
+    #[must_use]
+    pub fn file_variable(&self) -> Option<String> {
+        self.is_secret().then(|| format!("{}_FILE", self.variable))
+    }
+
+    /// The key that holds the path of a file with the value; secrets alone have one.
+    #[must_use]
+    pub fn file_key(&self) -> Option<String> {
+        self.key.filter(|_| self.is_secret()).map(|key| format!("{key}_file"))
+    }
+}
+
+impl Kind {
+    /// Checks a value that is no secret; the error is the accepted form.
+    pub(super) fn check(&self, value: &str, backends: &[&str]) -> Result<(), String> {
+        match self {
+            Self::Path | Self::Text if value.is_empty() => Err("a value that is not empty is wanted".into()),
+            Self::Path | Self::Text | Self::Secret { .. } => Ok(()),
+            Self::Address => values::address(value).map(drop),
+            Self::Bool => values::one_of(value, &["true", "false"]),
+            Self::Number { min, max, unit } => values::number(value, *min, *max, unit).map(drop),
+            Self::OneOf(words) => values::one_of(value, words),
+            Self::Backend if backends.contains(&value) => Ok(()),
+            Self::Backend => {
+                Err(format!("this build has no such key store; it has: {}", backends.join(", ")))
+            }
+            Self::List => values::list(value).map(drop),
+            Self::DnsNames => values::dns_names(value).map(drop),
+            Self::TrustDomain => values::trust_domain(value),
+        }
+    }
+
+    /// What stands for the value in the usage of a flag.
+    #[must_use]
+    pub fn placeholder(&self) -> &'static str {
+        match self {
+            Self::Path | Self::Secret { .. } => "FILE",
+            Self::Address => "ADDRESS:PORT",
+            Self::Number { unit: "seconds", .. } => "SECONDS",
+            Self::Number { .. } => "N",
+            Self::Bool => "BOOL",
+            Self::TrustDomain => "NAME",
+            Self::DnsNames => "TYPE=PATTERN,...",
+            Self::List => "A,B,...",
+            Self::Text | Self::OneOf(_) | Self::Backend => "VALUE",
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! Metrics, for `/metrics` and for a collector. Names are those that operators' rules and dashboards use.
+
+use super::{TelemetryError, push};
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Histogram, Meter, MeterProvider as _},
+};
+use opentelemetry_otlp::MetricExporter;
+use opentelemetry_sdk::{
+    Resource,
+    metrics::{PeriodicReader, SdkMeterProvider},
+};
+use prometheus::{Registry, TextEncoder};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+use tokio::runtime::Handle;
+
+/// From half a millisecond, which local keys take, to ten seconds, after which clients have gone.
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const NOT_KNOWN_YET: u64 = u64::MAX;
+
+/// The label `type` of an issued certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertType {
+    /// An SVID.
+    EndEntity,
+    /// A CA under the root.
+    Intermediate,
+}
+
+impl CertType {
+    fn label(self) -> &'static str {
+        match self {
+            Self::EndEntity => "end-entity",
+            Self::Intermediate => "intermediate",
+        }
+    }
+}
+
+/// The value of `key_state`; whatever is below 0 wants an operator's attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyHealth {
+    /// 1: it signs.
+    Ready,
+    /// 0: closed, or not tried yet.
+    Unknown,
+    /// -1: its key store can't be reached, which may pass.
+    Away,
+    /// -2: refused or altered; latched until an operator acts.
+    Latched,
+}
+
+impl KeyHealth {
+    fn value(self) -> i64 {
+        match self {
+            Self::Ready => 1,
+            Self::Unknown => 0,
+            Self::Away => -1,
+            Self::Latched => -2,
+        }
+    }
+}
+
+/// Every instrument of the service. Clones share them.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    provider: SdkMeterProvider,
+    instruments: Arc<Instruments>,
+    gauges: Arc<Gauges>,
+}
+
+struct Instruments {
+    issued: Counter<u64>,
+    purged: Counter<u64>,
+    throttled: Counter<u64>,
+    csr_sign: Histogram<f64>,
+    signing: Histogram<f64>,
+}
+
+/// Points in time by the name of a CA.
+type Times = Mutex<BTreeMap<Arc<str>, SystemTime>>;
+/// The keys of CAs by the CA's name and the key store's.
+type Keys = Mutex<BTreeMap<(Arc<str>, Arc<str>), KeyHealth>>;
+
+/// What is read when somebody looks. Points in time are kept, so that seconds left are right at every look.
+struct Gauges {
+    deny_list_size: AtomicU64,
+    active_certs: AtomicU64,
+    inflight: AtomicI64,
+    ca_expiry: Times,
+    crl_next_update: Times,
+    key_state: Keys,
+}
+
+impl Metrics {
+    /// Metrics for `/metrics` alone.
+    ///
+    /// # Errors
+    /// The instruments can't be registered.
+    pub fn new() -> Result<Self, TelemetryError> {
+        Self::build(None)
+    }
+
+    /// Metrics that are also pushed if `OTEL_EXPORTER_OTLP_ENDPOINT` is set, on this runtime.
+    ///
+    /// # Errors
+    /// The instruments can't be registered, or the endpoint can't be used.
+    pub fn from_environment(runtime: &Handle) -> Result<Self, TelemetryError> {
+        match push::endpoint_from_environment() {
+            Some(endpoint) => Self::pushed_to(&endpoint, runtime),
+            None => Self::new(),
+        }
+    }
+
+    /// Metrics that are also pushed to this URL, on this runtime.
+    ///
+    /// # Errors
+    /// The instruments can't be registered, or the endpoint can't be used.
+    pub fn pushed_to(endpoint: &str, runtime: &Handle) -> Result<Self, TelemetryError> {
+        Self::build(Some(push::reader(endpoint, runtime)?))
+    }
+
+    fn build(push: Option<PeriodicReader<MetricExporter>>) -> Result<Self, TelemetryError> {
+        let registry = Registry::new();
+        let exporter = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .without_units()
+            .without_counter_suffixes()
+            .without_target_info()
+            .scope_info_enabled(false)
+            .build()
+            .map_err(|error| TelemetryError::Metrics(error.to_string()))?;
+        let mut resource = Resource::builder();
+        if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
+            resource = resource.with_service_name("catalyst-pki");
+        }
+        let mut provider = SdkMeterProvider::builder().with_resource(resource.build()).with_reader(exporter);
+        if let Some(reader) = push {
+            provider = provider.with_reader(reader);
+        }
+        let provider = provider.build();
+        let meter = provider.meter("catalyst.pki");
+        let gauges = Arc::new(Gauges::default());
+        gauges.register(&meter);
+        Ok(Self { registry, instruments: Arc::new(Instruments::new(&meter)), provider, gauges })
+    }
+
+    /// What `/metrics` answers, in Prometheus' text format (`text/plain; version=0.0.4`).
+    #[must_use]
+    pub fn render(&self) -> String {
+        // The encoder fails on families without metrics alone, which the registry never gathers.
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+
+    /// Pushes what was not pushed yet. Blocks while the collector answers, so call it off the runtime's threads.
+    pub fn shutdown(&self) {
+        // A collector that is away must not keep the service from ending.
+        let _ = self.provider.shutdown();
+    }
+
+    /// Makes `cert_issued_total` appear as 0 for an issuer that can issue.
+    pub fn announce_issuer(&self, kind: CertType, algorithm: &'static str, issuer: &Arc<str>) {
+        self.instruments.issued.add(0, &issued_labels(kind, algorithm, issuer));
+    }
+
+    /// One certificate was issued.
+    pub fn cert_issued(&self, kind: CertType, algorithm: &'static str, issuer: &Arc<str>) {
+        self.instruments.issued.add(1, &issued_labels(kind, algorithm, issuer));
+    }
+
+    /// This many expired certificates were removed.
+    pub fn certs_purged(&self, count: u64) {
+        self.instruments.purged.add(count, &[]);
+    }
+
+    /// Processing one CSR took this long, whatever came of it.
+    pub fn csr_signed(&self, took: Duration) {
+        self.instruments.csr_sign.record(took.as_secs_f64(), &[]);
+    }
+
+    /// One call of a key store took this long.
+    pub fn signing(
+        &self,
+        backend: &'static str,
+        operation: &'static str,
+        outcome: &'static str,
+        took: Duration,
+    ) {
+        let labels = [
+            KeyValue::new("backend", backend),
+            KeyValue::new("operation", operation),
+            KeyValue::new("outcome", outcome),
+        ];
+        self.instruments.signing.record(took.as_secs_f64(), &labels);
+    }
+
+    /// A call of a key store begins; it ends when the guard is dropped.
+    pub fn signing_begins(&self) -> InflightGuard {
+        self.gauges.inflight.fetch_add(1, Ordering::Relaxed);
+        InflightGuard(Arc::clone(&self.gauges))
+    }
+
+    /// A call had to wait, or was refused, for a quota's sake.
+    pub fn signing_throttled(&self) {
+        self.instruments.throttled.add(1, &[]);
+    }
+
+    /// How many identities are denied.
+    pub fn set_deny_list_size(&self, count: u64) {
+        self.gauges.deny_list_size.store(count, Ordering::Relaxed);
+    }
+
+    /// How many recorded certificates have not expired.
+    pub fn set_active_certs(&self, count: u64) {
+        self.gauges.active_certs.store(count, Ordering::Relaxed);
+    }
+
+    /// When a CA certificate expires.
+    pub fn set_ca_expiry(&self, ca_name: &Arc<str>, not_after: SystemTime) {
+        lock(&self.gauges.ca_expiry).insert(Arc::clone(ca_name), not_after);
+    }
+
+    /// When the newest CRL of a CA wants a successor.
+    pub fn set_crl_next_update(&self, ca_name: &Arc<str>, next_update: SystemTime) {
+        lock(&self.gauges.crl_next_update).insert(Arc::clone(ca_name), next_update);
+    }
+
+    /// How the key of a CA fares.
+    pub fn set_key_state(&self, ca_name: &Arc<str>, backend: &Arc<str>, health: KeyHealth) {
+        lock(&self.gauges.key_state).insert((Arc::clone(ca_name), Arc::clone(backend)), health);
+    }
+
+    /// A CA is retired or gone: nothing is told of it any more.
+    pub fn forget_ca(&self, ca_name: &str) {
+        lock(&self.gauges.ca_expiry).remove(ca_name);
+        lock(&self.gauges.crl_next_update).remove(ca_name);
+        lock(&self.gauges.key_state).retain(|(name, _), _| &**name != ca_name);
+    }
+}
+
+/// A call of a key store that is under way.
+#[must_use = "the call counts as under way until this is dropped"]
+pub struct InflightGuard(Arc<Gauges>);
+
+impl Drop for InflightGuard {
+    fn drop(&mut self) {
+        self.0.inflight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn issued_labels(kind: CertType, algorithm: &'static str, issuer: &Arc<str>) -> [KeyValue; 3] {
+    [
+        KeyValue::new("type", kind.label()),
+        KeyValue::new("algorithm", algorithm),
+        KeyValue::new("issuer", Arc::clone(issuer)),
+    ]
+}
+
+impl Instruments {
+    fn new(meter: &Meter) -> Self {
+        let seconds = |name: &'static str, what: &'static str| {
+            let histogram = meter.f64_histogram(name).with_description(what).with_unit("s");
+            histogram.with_boundaries(SECONDS.to_vec()).build()
+        };
+        let counter =
+            |name: &'static str, what: &'static str| meter.u64_counter(name).with_description(what).build();
+        let instruments = Self {
+            issued: counter("catalyst.pki.cert_issued_total", "Certificates issued"),
+            purged: counter("catalyst.pki.purged_cert_count", "Expired certificates removed"),
+            throttled: counter(
+                "catalyst.pki.signing_throttled_total",
+                "Key store calls held back by a quota",
+            ),
+            csr_sign: seconds("catalyst.pki.csr_sign_duration_seconds", "Time to process a CSR"),
+            signing: seconds("catalyst.pki.signing_duration_seconds", "Time of one key store call"),
+        };
+        // A counter that exists and has counted nothing is 0, so that rates and alerts work from the first event.
+        instruments.purged.add(0, &[]);
+        instruments.throttled.add(0, &[]);
+        instruments
+    }
+}
+
+impl Default for Gauges {
+    fn default() -> Self {
+        Self {
+            deny_list_size: AtomicU64::new(NOT_KNOWN_YET),
+            active_certs: AtomicU64::new(NOT_KNOWN_YET),
+            inflight: AtomicI64::new(0),
+            ca_expiry: Mutex::default(),
+            crl_next_update: Mutex::default(),
+            key_state: Mutex::default(),
+        }
+    }
+}
+
+impl Gauges {
+    fn register(self: &Arc<Self>, meter: &Meter) {
+        self.count(meter, "catalyst.pki.deny_list_size", "Identities that are denied", |all| {
+            &all.deny_list_size
+        });
+        self.count(meter, "catalyst.pki.active_cert_count", "Certificates that have not expired", |all| {
+            &all.active_certs
+        });
+        self.seconds_left(meter, "catalyst.pki.ca_expiry_seconds", "Until a CA certificate expires", |all| {
+            &all.ca_expiry
+        });
+        self.seconds_left(
+            meter,
+            "catalyst.pki.crl_next_update_seconds",
+            "Until the newest CRL is out of date",
+            |all| &all.crl_next_update,
+        );
+        let all = Arc::clone(self);
+        meter
+            .i64_observable_gauge("catalyst.pki.signing_inflight")
+            .with_description("Key store calls under way")
+            .with_callback(move |observer| observer.observe(all.inflight.load(Ordering::Relaxed), &[]))
+            .build();
+        let all = Arc::clone(self);
+        meter
+            .i64_observable_gauge("catalyst.pki.key_state")
+            .with_description(
+                "1 ready, 0 unknown or closed, -1 key store away, -2 refused until an operator acts",
+            )
+            .with_callback(move |observer| {
+                for ((ca_name, backend), health) in lock(&all.key_state).iter() {
+                    let labels = [
+                        KeyValue::new("ca_name", Arc::clone(ca_name)),
+                        KeyValue::new("backend", Arc::clone(backend)),
+                    ];
+                    observer.observe(health.value(), &labels);
+                }
+            })
+            .build();
+    }
+
+    fn count(
+        self: &Arc<Self>,
+        meter: &Meter,
+        name: &'static str,
+        what: &'static str,
+        get: fn(&Self) -> &AtomicU64,
+    ) {
+        let all = Arc::clone(self);
+        meter
+            .u64_observable_gauge(name)
+            .with_description(what)
+            .with_callback(move |observer| match get(&all).load(Ordering::Relaxed) {
+                NOT_KNOWN_YET => {}
+                count => observer.observe(count, &[]),
+            })
+            .build();
+    }
+
+    fn seconds_left(
+        self: &Arc<Self>,
+        meter: &Meter,
+        name: &'static str,
+        what: &'static str,
+        get: fn(&Self) -> &Times,
+    ) {
+        let all = Arc::clone(self);
+        meter
+            .i64_observable_gauge(name)
+            .with_description(what)
+            .with_unit("s")
+            .with_callback(move |observer| {
+                let now = SystemTime::now();
+                for (ca_name, end) in lock(get(&all)).iter() {
+                    observer
+                        .observe(seconds_until(*end, now), &[KeyValue::new("ca_name", Arc::clone(ca_name))]);
+                }
+            })
+            .build();
+    }
+}
+
+/// Whole seconds, below 0 once it has passed.
+fn seconds_until(end: SystemTime, now: SystemTime) -> i64 {
+    let whole = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    match end.duration_since(now) {
+        Ok(left) => whole(left),
+        Err(passed) => -whole(passed.duration()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The maps are whole between any two calls, so what a panicking thread left is still good.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+use super::*;
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    thread,
+};
+
+fn name(text: &str) -> Arc<str> {
+    text.into()
+}
+
+fn has_line(metrics: &Metrics, line: &str) -> bool {
+    metrics.render().lines().any(|other| other == line)
+}
+
+#[test]
+fn counters_stand_at_zero_before_anything_happens() {
+    let metrics = Metrics::new().unwrap();
+    metrics.announce_issuer(CertType::EndEntity, "EC-P384", &name("Catalyst Services CA"));
+    for line in [
+        "catalyst_pki_purged_cert_count 0",
+        "catalyst_pki_signing_throttled_total 0",
+        "catalyst_pki_signing_inflight 0",
+        "catalyst_pki_cert_issued_total{algorithm=\"EC-P384\",issuer=\"Catalyst Services CA\",type=\"end-entity\"} 0",
+    ] {
+        assert!(has_line(&metrics, line), "{line}\n{}", metrics.render());
+    }
+    assert!(!metrics.render().contains("deny_list_size"), "a gauge that nobody set says nothing");
+}
+
+#[test]
+fn every_metric_has_the_name_that_operators_use() {
+    let metrics = Metrics::new().unwrap();
+    let (ca, backend) = (name("Catalyst Root CA"), name("local"));
+    metrics.cert_issued(CertType::Intermediate, "EC-P384", &ca);
+    metrics.certs_purged(3);
+    metrics.csr_signed(Duration::from_micros(700));
+    metrics.signing("local", "sign", "ok", Duration::from_micros(60));
+    metrics.signing_throttled();
+    metrics.set_deny_list_size(2);
+    metrics.set_active_certs(7);
+    metrics.set_ca_expiry(&ca, SystemTime::now() + Duration::from_secs(1000));
+    metrics.set_crl_next_update(&ca, SystemTime::now() - Duration::from_secs(10));
+    metrics.set_key_state(&ca, &backend, KeyHealth::Latched);
+    let text = metrics.render();
+    let types: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    assert_eq!(
+        types,
+        [
+            "catalyst_pki_active_cert_count gauge",
+            "catalyst_pki_ca_expiry_seconds gauge",
+            "catalyst_pki_cert_issued_total counter",
+            "catalyst_pki_crl_next_update_seconds gauge",
+            "catalyst_pki_csr_sign_duration_seconds histogram",
+            "catalyst_pki_deny_list_size gauge",
+            "catalyst_pki_key_state gauge",
+            "catalyst_pki_purged_cert_count counter",
+            "catalyst_pki_signing_duration_seconds histogram",
+            "catalyst_pki_signing_inflight gauge",
+            "catalyst_pki_signing_throttled_total counter",
+        ]
+    );
+    assert!(text.contains("ca_expiry_seconds{ca_name=\"Catalyst Root CA\"} 999"), "{text}");
+    assert!(text.contains("crl_next_update_seconds{ca_name=\"Catalyst Root CA\"} -10"), "{text}");
+    assert!(text.contains("key_state{backend=\"local\",ca_name=\"Catalyst Root CA\"} -2"), "{text}");
+    assert!(text.contains("csr_sign_duration_seconds_bucket{le=\"0.001\"} 1"), "{text}");
+    assert!(!text.contains("otel_scope") && !text.contains("target_info"), "{text}");
+}
+
+#[test]
+fn calls_count_as_under_way_until_they_end() {
+    let metrics = Metrics::new().unwrap();
+    let call = metrics.signing_begins();
+    assert!(has_line(&metrics, "catalyst_pki_signing_inflight 1"));
+    drop(call);
+    assert!(has_line(&metrics, "catalyst_pki_signing_inflight 0"));
+}
+
+#[test]
+fn a_forgotten_ca_is_told_no_more() {
+    let metrics = Metrics::new().unwrap();
+    let ca = name("Catalyst Services CA");
+    metrics.set_ca_expiry(&ca, SystemTime::now());
+    metrics.set_key_state(&ca, &name("local"), KeyHealth::Ready);
+    metrics.forget_ca(&ca);
+    assert!(!metrics.render().contains("Services CA"));
+}
+
+#[test]
+fn a_collector_gets_what_was_counted() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}/v1/metrics", listener.local_addr().unwrap());
+    let collector = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        let mut chunk = [0; 4096];
+        // The names lie in clear in the protobuf body; the last instrument registered ends it.
+        while !contains(&request, "catalyst.pki.key_state") {
+            let read = socket.read(&mut chunk).unwrap();
+            assert_ne!(read, 0, "the request ended early");
+            request.extend_from_slice(&chunk[..read]);
+        }
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        request
+    });
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let metrics = Metrics::pushed_to(&endpoint, runtime.handle()).unwrap();
+    metrics.set_key_state(&name("Catalyst Root CA"), &name("local"), KeyHealth::Ready);
+    metrics.shutdown();
+    let request = collector.join().unwrap();
+    assert!(request.starts_with(b"POST /v1/metrics HTTP/1.1"));
+    assert!(contains(&request, "service.name") && contains(&request, "catalyst-pki"));
+}
+
+#[test]
+fn a_collector_behind_tls_is_refused_with_advice() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let error = Metrics::pushed_to("https://collector:4318", runtime.handle()).err().unwrap().to_string();
+    assert!(error.contains("https://collector:4318") && error.contains("/metrics"), "{error}");
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
