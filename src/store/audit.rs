@@ -1,6 +1,7 @@
 //! The audit log: every record carries the hash of the one before it.
 
-use crate::identity::Timestamp;
+use crate::identity::{Actor, Timestamp};
+use aws_lc_rs::digest;
 
 /// One record. `hash` is SHA-256 over `prev_hash` and the other fields, each with its length before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,58 @@ pub struct AuditRecord {
     pub hash: [u8; 32],
 }
 
+impl AuditRecord {
+    /// The record that follows `head`.
+    pub(in crate::store) fn after(
+        head: AuditHead,
+        at: Timestamp,
+        actor: &Actor,
+        action: &str,
+        subject: String,
+        detail: String,
+    ) -> Self {
+        let mut record = Self {
+            seq: head.seq + 1,
+            at,
+            actor: actor.to_string(),
+            action: action.to_owned(),
+            subject,
+            detail,
+            prev_hash: head.hash,
+            hash: [0; 32],
+        };
+        record.hash = record.computed_hash();
+        record
+    }
+
+    /// What `hash` has to be: SHA-256 over the previous hash, number, time (both 8 octets, big-endian), actor,
+    /// action, subject and detail, each with its length before it (8 octets, big-endian).
+    pub fn computed_hash(&self) -> [u8; 32] {
+        let mut context = digest::Context::new(&digest::SHA256);
+        let fields: [&[u8]; 7] = [
+            &self.prev_hash,
+            &self.seq.to_be_bytes(),
+            &self.at.millis().to_be_bytes(),
+            self.actor.as_bytes(),
+            self.action.as_bytes(),
+            self.subject.as_bytes(),
+            self.detail.as_bytes(),
+        ];
+        for field in fields {
+            context.update(&(field.len() as u64).to_be_bytes());
+            context.update(field);
+        }
+        let mut hash = [0; 32];
+        hash.copy_from_slice(context.finish().as_ref());
+        hash
+    }
+
+    /// The chain up to and including this record.
+    pub fn head(&self) -> AuditHead {
+        AuditHead { seq: self.seq, hash: self.hash }
+    }
+}
+
 /// Which records to read.
 #[derive(Clone, Debug, Default)]
 pub struct AuditQuery {
@@ -33,7 +86,7 @@ pub struct AuditQuery {
 }
 
 /// The end of the chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AuditHead {
     /// The newest record's number; 0 when there is none.
     pub seq: i64,

@@ -5,9 +5,13 @@
 
 mod audit;
 mod certificate;
+#[cfg(test)]
+pub(crate) mod conformance;
+mod data_dir;
 mod error;
 mod hierarchy;
 mod revocation;
+mod sqlite;
 mod token;
 
 pub use audit::{AuditHead, AuditQuery, AuditRecord, AuditVerdict};
@@ -15,6 +19,7 @@ pub use certificate::{
     CertificateQuery, CertificateRow, CertificateStatus, IssuanceLimit, IssuanceRecord, IssuedCertificate,
     KeyRefusal, Preflight, RecordOutcome, SignedCertificate, Summary,
 };
+pub use data_dir::DataDirLock;
 pub use error::{Result, StoreError};
 pub use hierarchy::{
     CaIntention, CaPlan, CaRow, Deployment, Hierarchy, InitPlan, KeyIntention, KeyRole, KeyRow, KeyRowState,
@@ -24,6 +29,7 @@ pub use revocation::{
     AllowOutcome, CrlEntry, CrlPublication, CrlReservation, CrlRow, Denial, DenyOutcome, ExpiringCertificate,
     RevocationReason,
 };
+pub use sqlite::SqliteStore;
 pub use token::{PresetSecret, TokenRecord};
 
 use crate::identity::{

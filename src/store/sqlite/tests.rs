@@ -1,0 +1,33 @@
+//! What is true of the SQLite store beyond the contract of every store.
+
+use super::SqliteStore;
+use crate::store::{Store, conformance};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+/// A new, empty store.
+fn in_memory() -> Arc<dyn Store> {
+    Arc::new(SqliteStore::in_memory().unwrap())
+}
+
+fn in_file(path: &Path) -> Arc<dyn Store> {
+    Arc::new(SqliteStore::open(path).unwrap())
+}
+
+#[tokio::test]
+async fn in_memory_it_keeps_the_contract() {
+    conformance::run_all(async || in_memory()).await;
+}
+
+#[tokio::test]
+async fn in_a_file_it_keeps_the_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    let count = AtomicU32::new(0);
+    let next = || dir.path().join(format!("{}/certs.db", count.fetch_add(1, Ordering::Relaxed)));
+    conformance::run_all(async || in_file(&next())).await;
+}
