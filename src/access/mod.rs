@@ -86,7 +86,9 @@ impl Access {
                     system_token::warn_of_expiry(expires, self.clock.now());
                     return Ok((token, false));
                 }
-                Err(error) => tracing::warn!(target: "catalyst.auth", error = %error, "System token replaced"),
+                Err(error) => {
+                    tracing::warn!(target: "catalyst.auth", error = %error, "System token replaced")
+                }
             }
         }
         let token = self.key.mint_system_token(&*self.store, self.clock.now()).await?;
@@ -119,7 +121,11 @@ impl Access {
     async fn verify(&self, bearer: &str) -> Result<(Caller, Timestamp), AccessError> {
         let claims = self.key.verify(bearer, self.clock.now())?;
         // A token that we signed and do not know was made on a store that is gone.
-        let record = self.store.token(&claims.jti).await?.ok_or(AccessError::Invalid("the token is not recorded here"))?;
+        let record = self
+            .store
+            .token(&claims.jti)
+            .await?
+            .ok_or(AccessError::Invalid("the token is not recorded here"))?;
         if record.revoked_at.is_some() {
             return Err(AccessError::Invalid("the token is revoked"));
         }
@@ -134,7 +140,10 @@ impl Access {
 
     fn remembered(&self, hash: &[u8; 32]) -> Option<Caller> {
         let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        verified.get(hash).filter(|(_, expires)| self.clock.now() < *expires).map(|(caller, _)| caller.clone())
+        verified
+            .get(hash)
+            .filter(|(_, expires)| self.clock.now() < *expires)
+            .map(|(caller, _)| caller.clone())
     }
 
     fn remember(&self, hash: [u8; 32], caller: Caller, expires: Timestamp) {

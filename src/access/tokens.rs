@@ -89,7 +89,8 @@ impl TokenKey {
         let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
         let kid = SpkiHash::of_spki(&pin.spki).to_string();
         let verifier = DecodingKey::from_ec_components(&x, &y).map_err(|_| unusable())?;
-        let jwk = json!({ "kty": "EC", "crv": "P-384", "x": x, "y": y, "use": "sig", "alg": "ES384", "kid": kid });
+        let jwk =
+            json!({ "kty": "EC", "crv": "P-384", "x": x, "y": y, "use": "sig", "alg": "ES384", "kid": kid });
         Ok(Self { key, kid, verifier, jwk, issuer })
     }
 
@@ -98,7 +99,11 @@ impl TokenKey {
     }
 
     /// Makes and records a system token: a global ADMIN for a year.
-    pub(super) async fn mint_system_token(&self, store: &dyn Store, now: Timestamp) -> Result<SecretString, AccessError> {
+    pub(super) async fn mint_system_token(
+        &self,
+        store: &dyn Store,
+        now: Timestamp,
+    ) -> Result<SecretString, AccessError> {
         let claims = Claims {
             iss: self.issuer.to_string(),
             sub: "system".into(),
@@ -133,7 +138,11 @@ impl TokenKey {
     async fn sign(&self, claims: &Claims) -> Result<SecretString, AccessError> {
         let header = json!({ "alg": "ES384", "kid": self.kid, "typ": "JWT" });
         let part = |json: String| URL_SAFE_NO_PAD.encode(json);
-        let input = format!("{}.{}", part(header.to_string()), part(serde_json::to_string(claims).map_err(internal)?));
+        let input = format!(
+            "{}.{}",
+            part(header.to_string()),
+            part(serde_json::to_string(claims).map_err(internal)?)
+        );
         let deadline = Instant::now() + SIGNING_DEADLINE;
         let verified = self.key.sign(Purpose::Token, input.clone().into_bytes(), deadline).await?;
         // JWS wants r and s side by side (RFC 7518, 3.4), X.509 a SEQUENCE.

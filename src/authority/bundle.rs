@@ -42,7 +42,8 @@ impl Bundle {
         let pems = |rows: &[&CaRow]| -> Result<Vec<String>> {
             rows.iter().map(|row| Ok(x509::certificate_pem(&row.certificate.der)?)).collect()
         };
-        let (roots, services, transport) = (live(CaRole::Root), live(CaRole::Services), live(CaRole::Transport));
+        let (roots, services, transport) =
+            (live(CaRole::Root), live(CaRole::Services), live(CaRole::Transport));
         let ends = [&roots, &services, &transport].into_iter().flatten().map(|row| row.certificate.not_after);
         Ok(Self {
             version: hierarchy.bundle_version,

@@ -80,7 +80,9 @@ pub struct DnsPattern {
 
 /// The text is no DNS pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no DNS name pattern: write <service-type>=<name>, where the name may hold {{instance}} or {{short}}, or begin with '*.'")]
+#[error(
+    "'{0}' is no DNS name pattern: write <service-type>=<name>, where the name may hold {{instance}} or {{short}}, or begin with '*.'"
+)]
 pub struct DnsPatternError(pub String);
 
 impl FromStr for DnsPattern {
@@ -94,7 +96,10 @@ impl FromStr for DnsPattern {
         if pattern.strip_prefix("*.").is_some_and(|rest| !rest.contains('.')) {
             return Err(error());
         }
-        Ok(Self { service_type: service_type.trim().parse().map_err(|_| error())?, pattern: pattern.to_owned() })
+        Ok(Self {
+            service_type: service_type.trim().parse().map_err(|_| error())?,
+            pattern: pattern.to_owned(),
+        })
     }
 }
 
@@ -104,7 +109,8 @@ impl DnsPattern {
         if service_type != self.service_type {
             return false;
         }
-        let wanted = self.pattern.replace("{instance}", instance.as_str()).replace("{short}", instance.short());
+        let wanted =
+            self.pattern.replace("{instance}", instance.as_str()).replace("{short}", instance.short());
         match wanted.strip_prefix("*.") {
             Some(parent) => name.as_str().split_once('.').is_some_and(|(_, rest)| rest == parent),
             None => wanted == name.as_str(),
@@ -133,7 +139,17 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_is_refused() {
-        for text in ["", "node", "node=", "nodes=a.b", "node=*", "node=*.local", "node=a.*.b", "node=A.b", "node={x}.b"] {
+        for text in [
+            "",
+            "node",
+            "node=",
+            "nodes=a.b",
+            "node=*",
+            "node=*.local",
+            "node=a.*.b",
+            "node=A.b",
+            "node={x}.b",
+        ] {
             assert!(text.parse::<DnsPattern>().is_err(), "{text}");
         }
     }

@@ -53,7 +53,8 @@ impl Authority {
     pub fn crl_of(&self, ca: KeyId) -> Result<Arc<CrlRow>> {
         let rows = self.crls.load();
         let row = rows.iter().find(|row| row.issuer == ca && row.published.is_some());
-        row.cloned().ok_or_else(|| AuthorityError::NotFound(format!("no CRL of a CA with key identifier {ca}")))
+        row.cloned()
+            .ok_or_else(|| AuthorityError::NotFound(format!("no CRL of a CA with key identifier {ca}")))
     }
 
     /// Signs every CRL that is due: a change waits, or its time is near. One CA's trouble holds up no other's.
@@ -93,7 +94,8 @@ impl Authority {
             }
             None => {
                 let row = self.state.load().ca(ca).cloned();
-                let row = row.ok_or_else(|| AuthorityError::NotFound(format!("no CA has the key identifier {ca}")))?;
+                let row = row
+                    .ok_or_else(|| AuthorityError::NotFound(format!("no CA has the key identifier {ca}")))?;
                 let issuer = Issuer::open(&self.keys, &row).await?;
                 self.sign_crl_with(&issuer).await
             }

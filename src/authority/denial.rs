@@ -24,7 +24,13 @@ impl Authority {
     ///
     /// # Errors
     /// The certificate store's alone.
-    pub async fn deny(self: &Arc<Self>, workload: &Workload, reason: &str, compromised: bool, by: Actor) -> Result<Denied> {
+    pub async fn deny(
+        self: &Arc<Self>,
+        workload: &Workload,
+        reason: &str,
+        compromised: bool,
+        by: Actor,
+    ) -> Result<Denied> {
         let stamp = Stamp { at: self.clock.now(), by };
         let outcome = self.store.deny_identity(workload.spiffe_id(), reason, compromised, &stamp).await?;
         tracing::warn!(target: "catalyst.pki", spiffe_id = %workload.spiffe_id(), reason, compromised, "Identity denied");
@@ -57,9 +63,16 @@ impl Authority {
     ///
     /// # Errors
     /// The certificate store's alone.
-    pub async fn revoke(self: &Arc<Self>, serial: Serial, reason: RevocationReason, by: Actor) -> Result<Option<bool>> {
+    pub async fn revoke(
+        self: &Arc<Self>,
+        serial: Serial,
+        reason: RevocationReason,
+        by: Actor,
+    ) -> Result<Option<bool>> {
         let stamp = Stamp { at: self.clock.now(), by };
-        let Some(issuer) = self.store.revoke_certificate(serial, reason, &stamp).await? else { return Ok(None) };
+        let Some(issuer) = self.store.revoke_certificate(serial, reason, &stamp).await? else {
+            return Ok(None);
+        };
         tracing::warn!(target: "catalyst.pki", serial = %serial, "Certificate revoked");
         Ok(Some(!self.sign_now(&[issuer]).await))
     }

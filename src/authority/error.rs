@@ -45,10 +45,14 @@ pub enum AuthorityError {
     #[error(transparent)]
     Ttl(#[from] TtlError),
     /// A DNS name that this identity may not have.
-    #[error("the DNS name '{0}' is not allowed to this identity: it may have its instance id, its type's alias and what CATALYST_PKI_DNS_NAMES allows")]
+    #[error(
+        "the DNS name '{0}' is not allowed to this identity: it may have its instance id, its type's alias and what CATALYST_PKI_DNS_NAMES allows"
+    )]
     NameNotAllowed(String),
     /// A DNS name of somebody else.
-    #[error("the DNS name '{name}' belongs to {owner}: release it with 'catalyst pki identity release', or choose another")]
+    #[error(
+        "the DNS name '{name}' belongs to {owner}: release it with 'catalyst pki identity release', or choose another"
+    )]
     NameTaken {
         /// The name.
         name: DnsName,
@@ -80,7 +84,9 @@ pub enum AuthorityError {
         not_after: Timestamp,
     },
     /// The clock went back.
-    #[error("the clock shows {now}, more than 5 minutes before the newest record ({newest}): nothing is issued until the clock is right")]
+    #[error(
+        "the clock shows {now}, more than 5 minutes before the newest record ({newest}): nothing is issued until the clock is right"
+    )]
     ClockBehind {
         /// What the clock shows.
         now: Timestamp,

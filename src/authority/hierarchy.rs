@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     identity::{Actor, CaRole, KeyId, Serial, Timestamp},
-    store::{CaIntention, CaPlan, CaRow, InitPlan, KeyRole, KeyRow, KeyRowState, RevocationReason, SignedCa, Stamp},
+    store::{
+        CaIntention, CaPlan, CaRow, InitPlan, KeyRole, KeyRow, KeyRowState, RevocationReason, SignedCa, Stamp,
+    },
 };
 use catalyst_signing::{Purpose, SignatureAlgorithm};
 use std::{sync::Arc, time::Duration};
@@ -83,7 +85,9 @@ impl Authority {
             return if request.is_default() {
                 Ok(())
             } else {
-                Err(AuthorityError::Conflict("the CA is initialized already: its root cannot be made again".into()))
+                Err(AuthorityError::Conflict(
+                    "the CA is initialized already: its root cannot be made again".into(),
+                ))
             };
         }
         let plan = self.plan(&request)?;
@@ -117,7 +121,8 @@ impl Authority {
             backend: self.config.key_backends.for_ca(role).into(),
         };
         let root_name = request.common_name.clone().unwrap_or_else(|| CaRole::Root.default_common_name());
-        let root = ca(CaRole::Root, checked_name(root_name)?, checked_days(request.ttl_days.unwrap_or(ROOT_DAYS))?);
+        let root =
+            ca(CaRole::Root, checked_name(root_name)?, checked_days(request.ttl_days.unwrap_or(ROOT_DAYS))?);
         let mut cas = vec![root];
         if !request.root_only {
             for role in [CaRole::Services, CaRole::Transport] {
@@ -151,7 +156,8 @@ impl Authority {
                 reference: None,
             };
             let row = self.keys.ensure(&wanted, stamp).await?;
-            let ceremony = Ceremony { role, generation: 1, common_name: &ca.common_name, ttl_days: ca.ttl_days };
+            let ceremony =
+                Ceremony { role, generation: 1, common_name: &ca.common_name, ttl_days: ca.ttl_days };
             let (signed, issuer) = self.sign_ca(&ceremony, &row, issuers.first(), stamp).await?;
             made.push(signed);
             issuers.push(issuer);
@@ -171,7 +177,11 @@ impl Authority {
         );
         for (ca, issuer) in made.iter().zip(&issuers) {
             if ca.role != CaRole::Root {
-                self.observer.certificate_issued("intermediate", issuer.key().pin().algorithm.name(), &root.common_name);
+                self.observer.certificate_issued(
+                    "intermediate",
+                    issuer.key().pin().algorithm.name(),
+                    &root.common_name,
+                );
             }
             // A CRL that fails here is made up for by the upkeep; the hierarchy stands.
             if let Err(error) = self.sign_crl_with(issuer).await {
@@ -242,7 +252,11 @@ impl Authority {
     ///
     /// # Errors
     /// [`AuthorityError::Conflict`] while the role has a CA that was made and not activated; a root that is away.
-    pub async fn create_intermediate(self: &Arc<Self>, request: IntermediateRequest, by: Actor) -> Result<CaRow> {
+    pub async fn create_intermediate(
+        self: &Arc<Self>,
+        request: IntermediateRequest,
+        by: Actor,
+    ) -> Result<CaRow> {
         let _one_at_a_time = self.change.lock().await;
         if !self.is_initialized() {
             return Err(AuthorityError::NotInitialized);
@@ -259,7 +273,11 @@ impl Authority {
         self.store.record_intermediate(&signed, &stamp).await?;
         self.reload().await?;
         log_made(&signed, &issuer, Some(&root));
-        self.observer.certificate_issued("intermediate", root.key().pin().algorithm.name(), root.common_name());
+        self.observer.certificate_issued(
+            "intermediate",
+            root.key().pin().algorithm.name(),
+            root.common_name(),
+        );
         if let Err(error) = self.sign_crl_with(&issuer).await {
             tracing::error!(target: "catalyst.pki", ca_name = common_name, error = %error, "CRL not signed");
         }
@@ -293,7 +311,10 @@ impl Authority {
                 .or_else(|| last.map(|key| key.intention.generation + 1))
                 .unwrap_or(1),
             algorithm: request.algorithm.unwrap_or(self.config.algorithm),
-            backend: request.backend.clone().unwrap_or_else(|| self.config.key_backends.for_ca(role).to_owned()),
+            backend: request
+                .backend
+                .clone()
+                .unwrap_or_else(|| self.config.key_backends.for_ca(role).to_owned()),
             reference: request.key_reference.clone(),
         })
     }
@@ -301,8 +322,13 @@ impl Authority {
     /// Opens the root for one operation.
     pub(super) async fn open_root(&self, at: Timestamp) -> Result<Issuer> {
         let state = self.state.load();
-        let roots = state.hierarchy().cas.iter().filter(|row| row.certificate.role == CaRole::Root && row.is_live(at));
-        let root = roots.max_by_key(|row| row.certificate.generation).ok_or(AuthorityError::NotInitialized)?;
+        let roots = state
+            .hierarchy()
+            .cas
+            .iter()
+            .filter(|row| row.certificate.role == CaRole::Root && row.is_live(at));
+        let root =
+            roots.max_by_key(|row| row.certificate.generation).ok_or(AuthorityError::NotInitialized)?;
         Ok(Issuer::open(&self.keys, root).await?)
     }
 
@@ -345,7 +371,12 @@ impl Authority {
     ///
     /// # Errors
     /// No such intermediate.
-    pub async fn revoke_ca(self: &Arc<Self>, ca: KeyId, reason: RevocationReason, by: Actor) -> Result<CaRow> {
+    pub async fn revoke_ca(
+        self: &Arc<Self>,
+        ca: KeyId,
+        reason: RevocationReason,
+        by: Actor,
+    ) -> Result<CaRow> {
         let _one_at_a_time = self.change.lock().await;
         let row = self.row(ca)?;
         self.store.revoke_ca(ca, reason, &Stamp { at: self.clock.now(), by }).await?;
@@ -377,7 +408,9 @@ fn broken_plan() -> AuthorityError {
 fn checked_name(name: String) -> Result<String> {
     let trimmed = name.trim();
     if trimmed.is_empty() || trimmed.chars().count() > 64 || trimmed.chars().any(char::is_control) {
-        return Err(AuthorityError::Invalid("a CA's common name has 1 to 64 characters, none of them a control character".into()));
+        return Err(AuthorityError::Invalid(
+            "a CA's common name has 1 to 64 characters, none of them a control character".into(),
+        ));
     }
     Ok(trimmed.to_owned())
 }
@@ -386,13 +419,17 @@ fn checked_days(days: u32) -> Result<u32> {
     if (SHORTEST_CA_DAYS..=LONGEST_CA_DAYS).contains(&days) {
         return Ok(days);
     }
-    Err(AuthorityError::Invalid(format!("a CA lives {SHORTEST_CA_DAYS} to {LONGEST_CA_DAYS} days, not {days}")))
+    Err(AuthorityError::Invalid(format!(
+        "a CA lives {SHORTEST_CA_DAYS} to {LONGEST_CA_DAYS} days, not {days}"
+    )))
 }
 
 fn role_of(request: &IntermediateRequest) -> Result<CaRole> {
     let name = request.common_name.to_lowercase();
     match request.role {
-        Some(CaRole::Root) => Err(AuthorityError::Invalid("an intermediate is for services or transport".into())),
+        Some(CaRole::Root) => {
+            Err(AuthorityError::Invalid("an intermediate is for services or transport".into()))
+        }
         Some(role) => Ok(role),
         None => match (name.contains("services"), name.contains("transport")) {
             (true, false) => Ok(CaRole::Services),
@@ -410,13 +447,18 @@ fn log_made(ca: &SignedCa, issuer: &Issuer, root: Option<&Arc<Issuer>>) {
     match ca.role {
         CaRole::Root => {
             let days = (ca.not_after.seconds_since(ca.not_before) - BACKDATE_SECONDS) / DAY_SECONDS;
-            let validity = if days % 365 == 0 { format!("{} years", days / 365) } else { format!("{days} days") };
+            let validity =
+                if days % 365 == 0 { format!("{} years", days / 365) } else { format!("{days} days") };
             tracing::info!(target: "catalyst.pki", fingerprint = %fingerprint, cn = ca.common_name,
                 algorithm = issuer.key().pin().algorithm.name(), validity, "Root CA generated");
         }
-        CaRole::Services => tracing::info!(target: "catalyst.pki", fingerprint = %fingerprint, cn = ca.common_name,
-            signed_by, "Services CA generated"),
-        CaRole::Transport => tracing::info!(target: "catalyst.pki", fingerprint = %fingerprint, cn = ca.common_name,
-            signed_by, "Transport CA generated"),
+        CaRole::Services => {
+            tracing::info!(target: "catalyst.pki", fingerprint = %fingerprint, cn = ca.common_name,
+            signed_by, "Services CA generated")
+        }
+        CaRole::Transport => {
+            tracing::info!(target: "catalyst.pki", fingerprint = %fingerprint, cn = ca.common_name,
+            signed_by, "Transport CA generated")
+        }
     }
 }

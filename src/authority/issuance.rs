@@ -10,7 +10,9 @@ use super::{
 };
 use crate::{
     identity::{Actor, CaRole, DnsName, Fingerprint, Serial, SpkiHash, Timestamp, Ttl, Workload},
-    store::{IssuanceLimit, IssuanceRecord, IssuedCertificate, Preflight, RecordOutcome, SignedCertificate, Stamp},
+    store::{
+        IssuanceLimit, IssuanceRecord, IssuedCertificate, Preflight, RecordOutcome, SignedCertificate, Stamp,
+    },
 };
 use catalyst_signing::Purpose;
 use std::{sync::Arc, time::Duration};
@@ -85,7 +87,12 @@ impl Authority {
     }
 
     /// An alias that was free a moment ago may be another's when the record is made: then once more without it.
-    async fn issue_once_more(self: &Arc<Self>, request: IssueRequest, by: Actor, deadline: Instant) -> Result<Svid> {
+    async fn issue_once_more(
+        self: &Arc<Self>,
+        request: IssueRequest,
+        by: Actor,
+        deadline: Instant,
+    ) -> Result<Svid> {
         match self.attempt(&request, &by, deadline).await {
             Err(AuthorityError::NameTaken { name, .. }) if !asked_for(&request, &name) => {
                 self.attempt(&request, &by, deadline).await
@@ -94,14 +101,20 @@ impl Authority {
         }
     }
 
-    async fn attempt(self: &Arc<Self>, request: &IssueRequest, by: &Actor, deadline: Instant) -> Result<Svid> {
+    async fn attempt(
+        self: &Arc<Self>,
+        request: &IssueRequest,
+        by: &Actor,
+        deadline: Instant,
+    ) -> Result<Svid> {
         check_uri(request)?;
         let stamp = Stamp { at: self.clock.now(), by: by.clone() };
         let role = request.workload.service_type().issuing_role();
         let issuer = self.active_issuer(role, stamp.at, deadline).await?;
         let wanted = names::wanted(request, &self.config.dns_patterns)?;
         let spki = SpkiHash::of_spki(request.csr.spki());
-        let limit = self.config.issue_limit.map(|count| IssuanceLimit { count, since: self.limit_since(stamp.at) });
+        let limit =
+            self.config.issue_limit.map(|count| IssuanceLimit { count, since: self.limit_since(stamp.at) });
         let preflight =
             self.store.preflight(request.workload.spiffe_id(), spki, wanted.owned(), limit, stamp.at).await?;
         self.refuse_early(&preflight, stamp.at)?;
@@ -194,7 +207,13 @@ impl Authority {
     }
 
     /// Signs and records; runs to its end whether anybody waits for the answer or not.
-    async fn finish(&self, issuer: Arc<Issuer>, prepared: PreparedCertificate, stamp: Stamp, deadline: Instant) -> Result<Svid> {
+    async fn finish(
+        &self,
+        issuer: Arc<Issuer>,
+        prepared: PreparedCertificate,
+        stamp: Stamp,
+        deadline: Instant,
+    ) -> Result<Svid> {
         let signed = prepared.sign(deadline).await?;
         match self.store.record_issued(signed, &stamp).await? {
             RecordOutcome::Recorded(issued) => self.hand_out(&issuer, &issued, stamp.at),
@@ -205,7 +224,9 @@ impl Authority {
             RecordOutcome::KeyRefused(refusal) => Err(AuthorityError::Key(refusal)),
             RecordOutcome::IssuerGone => Err(AuthorityError::NoIssuer(issuer.role())),
             RecordOutcome::LimitReached { oldest } => Err(self.limit_reached(oldest, stamp.at)),
-            RecordOutcome::ClockBehind { newest } => Err(AuthorityError::ClockBehind { now: stamp.at, newest }),
+            RecordOutcome::ClockBehind { newest } => {
+                Err(AuthorityError::ClockBehind { now: stamp.at, newest })
+            }
         }
     }
 
@@ -268,10 +289,15 @@ fn log_refusal(error: &AuthorityError) {
             denied_at = %denial.denied_at,
             "CSR signing denied — identity is on the deny list"
         ),
-        AuthorityError::KeyStore(_) | AuthorityError::Store(_) | AuthorityError::Lint(_) | AuthorityError::Encoding(_)
+        AuthorityError::KeyStore(_)
+        | AuthorityError::Store(_)
+        | AuthorityError::Lint(_)
+        | AuthorityError::Encoding(_)
         | AuthorityError::Internal(_) => {
             tracing::error!(target: "catalyst.pki", error = %error, code = error.code(), "Certificate not issued");
         }
-        _ => tracing::warn!(target: "catalyst.pki", error = %error, code = error.code(), "CSR validation failed"),
+        _ => {
+            tracing::warn!(target: "catalyst.pki", error = %error, code = error.code(), "CSR validation failed")
+        }
     }
 }

@@ -26,7 +26,12 @@ pub(crate) struct Issuer {
 
 impl Issuer {
     /// Holds a CA's certificate against the key.
-    pub(super) fn new(role: CaRole, common_name: &str, certificate: CaCertificate, key: GuardedKey) -> Result<Self, SignError> {
+    pub(super) fn new(
+        role: CaRole,
+        common_name: &str,
+        certificate: CaCertificate,
+        key: GuardedKey,
+    ) -> Result<Self, SignError> {
         if certificate.spki() != key.pin().spki {
             return Err(SignError::integrity(format!(
                 "the certificate of {common_name} ({}) and the pin of its key {} hold different public keys",
@@ -41,7 +46,10 @@ impl Issuer {
     pub(super) async fn open(keys: &Keys, row: &CaRow) -> Result<Self, SignError> {
         let stored = &row.certificate;
         let certificate = CaCertificate::from_der(&stored.der).map_err(|error| {
-            SignError::integrity(format!("the stored certificate of {} cannot be read: {error}", stored.common_name))
+            SignError::integrity(format!(
+                "the stored certificate of {} cannot be read: {error}",
+                stored.common_name
+            ))
         })?;
         let key = keys.open(&row.key, &stored.common_name, Instant::now() + OPEN_TIMEOUT).await?;
         Self::new(stored.role, &stored.common_name, certificate, key)

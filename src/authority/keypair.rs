@@ -1,6 +1,10 @@
 //! A certificate for a key that the CA makes and forgets.
 
-use super::{Authority, IssueRequest, Result, Svid, error::AuthorityError, x509::{self, VerifiedCsr}};
+use super::{
+    Authority, IssueRequest, Result, Svid,
+    error::AuthorityError,
+    x509::{self, VerifiedCsr},
+};
 use crate::identity::{Actor, Ttl, Workload};
 use aws_lc_rs::{
     encoding::{AsDer, PublicKeyX509Der},

@@ -6,7 +6,8 @@ use crate::{
     store::{KeyIntention, KeyRole, KeyRow, MadeKey, Stamp, Store},
 };
 use catalyst_signing::{
-    GuardedKey, KeyIntent, KeyPin, KeyPolicy, KeyStores, KeyUri, Nonce, Purpose, SignError, SignatureAlgorithm,
+    GuardedKey, KeyIntent, KeyPin, KeyPolicy, KeyStores, KeyUri, Nonce, Purpose, SignError,
+    SignatureAlgorithm,
 };
 use std::{
     sync::Arc,
@@ -67,7 +68,12 @@ impl Keys {
     }
 
     /// Opens a made key for its role's purposes.
-    pub(super) async fn open(&self, row: &KeyRow, name: &str, deadline: Instant) -> std::result::Result<GuardedKey, SignError> {
+    pub(super) async fn open(
+        &self,
+        row: &KeyRow,
+        name: &str,
+        deadline: Instant,
+    ) -> std::result::Result<GuardedKey, SignError> {
         let pin = pin_of(row)?;
         let role = row.intention.role;
         let policy = KeyPolicy {
@@ -125,14 +131,20 @@ impl Keys {
 /// The stored algorithm of a key.
 pub(super) fn algorithm_of(row: &KeyRow) -> std::result::Result<SignatureAlgorithm, SignError> {
     row.intention.algorithm.parse().map_err(|_| {
-        SignError::integrity(format!("the stored key names the unknown algorithm '{}'", row.intention.algorithm))
+        SignError::integrity(format!(
+            "the stored key names the unknown algorithm '{}'",
+            row.intention.algorithm
+        ))
     })
 }
 
 /// The stored pin of a key that is made.
 pub(super) fn pin_of(row: &KeyRow) -> std::result::Result<KeyPin, SignError> {
     let named = |what: &str| {
-        SignError::integrity(format!("the {} key of generation {} {what}", row.intention.role, row.intention.generation))
+        SignError::integrity(format!(
+            "the {} key of generation {} {what}",
+            row.intention.role, row.intention.generation
+        ))
     };
     let made = row.made.as_ref().ok_or_else(|| named("was never made"))?;
     Ok(KeyPin {

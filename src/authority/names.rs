@@ -28,7 +28,8 @@ pub(super) fn wanted(request: &IssueRequest, patterns: &[DnsPattern]) -> Result<
     let workload = &request.workload;
     let (service_type, instance) = (workload.service_type(), workload.instance_id());
     let alias = alias(service_type, instance);
-    let mut wanted = Wanted { shared: Vec::new(), owned: vec![instance.as_dns_name().clone()], optional: None };
+    let mut wanted =
+        Wanted { shared: Vec::new(), owned: vec![instance.as_dns_name().clone()], optional: None };
     match alias.clone() {
         Some(alias) if alias.as_str() == SHARED => wanted.shared.push(alias),
         Some(alias) => {
@@ -59,7 +60,9 @@ fn alias(service_type: ServiceType, instance: &InstanceId) -> Option<DnsName> {
     match service_type {
         ServiceType::Auth => SHARED.parse().ok(),
         ServiceType::Orchestrator => format!("orch-{}", instance.short()).parse().ok(),
-        ServiceType::EnvoyApp | ServiceType::EnvoyTransport => format!("envoy-proxy-{}", instance.short()).parse().ok(),
+        ServiceType::EnvoyApp | ServiceType::EnvoyTransport => {
+            format!("envoy-proxy-{}", instance.short()).parse().ok()
+        }
         ServiceType::Node | ServiceType::Gateway => None,
     }
 }

@@ -73,11 +73,9 @@ impl Authority {
     /// Whether certificates of every role can be issued now; the reason where not.
     pub fn signing_trouble(&self) -> Option<String> {
         let state = self.state.load();
-        [CaRole::Services, CaRole::Transport].into_iter().find_map(|role| {
-            match state.active(role) {
-                Ok(slot) => slot.trouble().map(|trouble| format!("{} CA: {trouble}", role.title())),
-                Err(error) => Some(error.to_string()),
-            }
+        [CaRole::Services, CaRole::Transport].into_iter().find_map(|role| match state.active(role) {
+            Ok(slot) => slot.trouble().map(|trouble| format!("{} CA: {trouble}", role.title())),
+            Err(error) => Some(error.to_string()),
         })
     }
 
@@ -96,7 +94,8 @@ impl Authority {
                 warnings.push(format!("{name}: {trouble}"));
             }
             if row.activated_at.is_none() {
-                warnings.push(format!("{name} ({}) is published and waits to be activated", row.certificate.ski));
+                warnings
+                    .push(format!("{name} ({}) is published and waits to be activated", row.certificate.ski));
             }
         }
         for crl in self.crls.load().iter() {
@@ -104,7 +103,9 @@ impl Authority {
             let name = &row.certificate.common_name;
             match &crl.published {
                 None => warnings.push(format!("{name} has no CRL yet")),
-                Some(_) if crl.pending => warnings.push(format!("{name}: a revocation waits for its CRL to be signed")),
+                Some(_) if crl.pending => {
+                    warnings.push(format!("{name}: a revocation waits for its CRL to be signed"))
+                }
                 Some(published) if published.next_update <= at => {
                     warnings.push(format!("{name}: its CRL ended at {}", published.next_update));
                 }
@@ -129,7 +130,11 @@ fn expiry_warning(row: &CaRow, at: Timestamp) -> Option<String> {
     let period = period.min(ca.not_after.seconds_since(ca.not_before) / 2);
     let days = left / 86_400;
     if left < 2 * Ttl::MAX.seconds() {
-        return Some(format!("{} ends at {} and issues nothing any more: create and activate a new CA now", ca.common_name, ca.not_after));
+        return Some(format!(
+            "{} ends at {} and issues nothing any more: create and activate a new CA now",
+            ca.common_name, ca.not_after
+        ));
     }
-    (left < period).then(|| format!("{} ends in {days} days, at {}: create a new CA", ca.common_name, ca.not_after))
+    (left < period)
+        .then(|| format!("{} ends in {days} days, at {}: create a new CA", ca.common_name, ca.not_after))
 }

@@ -27,7 +27,13 @@ impl Authority {
                 let stamp = Stamp { at: self.clock.now(), by: Actor::Service };
                 let wanted = Wanted {
                     role: KeyRole::Token,
-                    generation: hierarchy.keys.iter().filter(is_token).map(|row| row.intention.generation).max().unwrap_or(1),
+                    generation: hierarchy
+                        .keys
+                        .iter()
+                        .filter(is_token)
+                        .map(|row| row.intention.generation)
+                        .max()
+                        .unwrap_or(1),
                     algorithm: SignatureAlgorithm::EcP384,
                     backend: self.config.key_backends.tokens.clone(),
                     reference: None,

@@ -86,7 +86,9 @@ impl Authority {
         }
         match self.gauges().await {
             Ok(gauges) => self.observer.gauges(&gauges),
-            Err(error) => tracing::error!(target: "catalyst.pki", error = %error, "Certificate store not read"),
+            Err(error) => {
+                tracing::error!(target: "catalyst.pki", error = %error, "Certificate store not read")
+            }
         }
     }
 
@@ -107,7 +109,8 @@ impl Authority {
         let stamp = Stamp { at, by };
         let mut purged = 0;
         loop {
-            let batch = self.store.purge_expired(at.plus_seconds(-KEEP_EXPIRED_SECONDS), PURGE_BATCH, &stamp).await?;
+            let batch =
+                self.store.purge_expired(at.plus_seconds(-KEEP_EXPIRED_SECONDS), PURGE_BATCH, &stamp).await?;
             purged += batch;
             if batch < u64::from(PURGE_BATCH) {
                 break;
@@ -127,7 +130,8 @@ impl Authority {
         let summary = self.store.summary(at).await?;
         let state = self.state.load();
         let live = state.hierarchy().cas.iter().filter(|row| row.is_live(at));
-        let ca_expiry = live.map(|row| (row.certificate.common_name.clone(), row.certificate.not_after)).collect();
+        let ca_expiry =
+            live.map(|row| (row.certificate.common_name.clone(), row.certificate.not_after)).collect();
         let crls = self.crls.load();
         let crl_next_update = crls.iter().filter_map(|crl| {
             let row = state.ca(crl.issuer).filter(|row| row.is_live(at))?;
@@ -138,7 +142,9 @@ impl Authority {
 
     fn warn_of_expiry(&self, at: Timestamp) {
         let state = self.state.load();
-        for row in state.hierarchy().cas.iter().filter(|row| row.is_live(at) && row.certificate.role != CaRole::Root) {
+        for row in
+            state.hierarchy().cas.iter().filter(|row| row.is_live(at) && row.certificate.role != CaRole::Root)
+        {
             let left = row.certificate.not_after.seconds_since(at);
             if left < INTERMEDIATE_WARNING_SECONDS {
                 tracing::warn!(target: "catalyst.pki", ca_name = row.certificate.common_name,

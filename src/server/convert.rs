@@ -4,7 +4,9 @@ use super::problem::Problem;
 use crate::{
     api,
     authority::{Health, Status, Svid},
-    identity::{CaRole, Fingerprint, ServiceType, SpiffeId, SpkiHash, TrustDomain, Ttl, Workload, WorkloadError},
+    identity::{
+        CaRole, Fingerprint, ServiceType, SpiffeId, SpkiHash, TrustDomain, Ttl, Workload, WorkloadError,
+    },
     store::{CaRow, CertificateRow, RevocationReason},
 };
 use axum::http::StatusCode;
@@ -15,9 +17,14 @@ fn refused(code: &'static str, sentence: impl ToString) -> Problem {
 }
 
 /// The identity of a service type and an instance id.
-pub(super) fn workload(domain: &TrustDomain, service_type: &str, instance_id: &str) -> Result<Workload, Problem> {
+pub(super) fn workload(
+    domain: &TrustDomain,
+    service_type: &str,
+    instance_id: &str,
+) -> Result<Workload, Problem> {
     let not_allowed = |error: WorkloadError| refused("identity_not_allowed", error);
-    let service_type: ServiceType = service_type.parse().map_err(|error| not_allowed(WorkloadError::from(error)))?;
+    let service_type: ServiceType =
+        service_type.parse().map_err(|error| not_allowed(WorkloadError::from(error)))?;
     let instance_id = instance_id.parse().map_err(|error| not_allowed(WorkloadError::from(error)))?;
     Workload::new(domain, service_type, instance_id).map_err(not_allowed)
 }

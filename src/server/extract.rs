@@ -20,9 +20,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let bytes = read(request).await?;
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|error| Problem::malformed(format!("the body is not the JSON object that is expected here: {error}")))
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            Problem::malformed(format!("the body is not the JSON object that is expected here: {error}"))
+        })
     }
 }
 
@@ -36,14 +36,15 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalB
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|error| Problem::malformed(format!("the body is not the JSON object that is expected here: {error}")))
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            Problem::malformed(format!("the body is not the JSON object that is expected here: {error}"))
+        })
     }
 }
 
 async fn read(request: Request) -> Result<Bytes, Problem> {
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > MAX_BODY) {
         return Err(Problem::too_large());
     }

@@ -23,7 +23,8 @@ impl fmt::Debug for Figures {
 
 impl authority::Observer for Figures {
     fn certificate_issued(&self, certificate_type: &'static str, algorithm: &'static str, issuer: &str) {
-        let kind = if certificate_type == "intermediate" { CertType::Intermediate } else { CertType::EndEntity };
+        let kind =
+            if certificate_type == "intermediate" { CertType::Intermediate } else { CertType::EndEntity };
         self.0.cert_issued(kind, algorithm, &Arc::from(issuer));
     }
     fn csr_signed(&self, took: Duration) {
@@ -36,7 +37,8 @@ impl authority::Observer for Figures {
         self.0.set_active_certs(gauges.summary.active_certificates);
         self.0.set_deny_list_size(gauges.summary.denied_identities);
         let times = |of: &[(String, Timestamp)]| {
-            let moment = |at: &Timestamp| SystemTime::UNIX_EPOCH + Duration::from_millis(at.millis().unsigned_abs());
+            let moment =
+                |at: &Timestamp| SystemTime::UNIX_EPOCH + Duration::from_millis(at.millis().unsigned_abs());
             of.iter().map(|(name, at)| (Arc::from(name.as_str()), moment(at))).collect()
         };
         self.0.set_ca_expiries(times(&gauges.ca_expiry));
@@ -62,10 +64,14 @@ impl catalyst_signing::Observer for Figures {
                 };
                 self.0.set_key_state(&Arc::from(*name), &Arc::from(*backend), state);
                 match health {
-                    Health::Latched { error } => tracing::error!(target: "catalyst.pki", ca_name = name, backend,
-                        error = %error, code = error.code(), "Key latched — not used until an operator acts"),
-                    Health::Suspect { reason, .. } => tracing::warn!(target: "catalyst.pki", ca_name = name, backend,
-                        reason, "Key store in trouble"),
+                    Health::Latched { error } => {
+                        tracing::error!(target: "catalyst.pki", ca_name = name, backend,
+                        error = %error, code = error.code(), "Key latched — not used until an operator acts")
+                    }
+                    Health::Suspect { reason, .. } => {
+                        tracing::warn!(target: "catalyst.pki", ca_name = name, backend,
+                        reason, "Key store in trouble")
+                    }
                     _ => tracing::info!(target: "catalyst.pki", ca_name = name, backend, "Key in use"),
                 }
             }

@@ -45,7 +45,11 @@ impl Problem {
     }
 
     pub(super) fn no_credential() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "credential_missing", "a credential is needed: Authorization: Bearer <token>")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "credential_missing",
+            "a credential is needed: Authorization: Bearer <token>",
+        )
     }
 
     pub(super) fn bad_credential() -> Self {
@@ -94,7 +98,9 @@ impl IntoResponse for Problem {
 impl From<AuthorityError> for Problem {
     fn from(error: AuthorityError) -> Self {
         let status = match &error {
-            AuthorityError::Csr(CsrError::Malformed(_) | CsrError::ProofOfPossession) => StatusCode::BAD_REQUEST,
+            AuthorityError::Csr(CsrError::Malformed(_) | CsrError::ProofOfPossession) => {
+                StatusCode::BAD_REQUEST
+            }
             AuthorityError::Csr(_)
             | AuthorityError::UriMissing(_)
             | AuthorityError::UriMany(_)

@@ -38,9 +38,14 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
     let store = open_store(settings.certs_db.clone()).await?;
     let key_stores = key_stores(&settings, &metrics).await?;
-    let authority =
-        Authority::open(config, store.clone(), key_stores, Arc::new(SystemClock), Arc::new(Figures(metrics.clone())))
-            .await?;
+    let authority = Authority::open(
+        config,
+        store.clone(),
+        key_stores,
+        Arc::new(SystemClock),
+        Arc::new(Figures(metrics.clone())),
+    )
+    .await?;
     let app = App::new(authority.clone(), metrics.clone());
     let stop = CancellationToken::new();
     let mut servers = vec![listen(settings.listen, routes::all(app.clone()), &stop, "Listening").await?];
@@ -77,7 +82,12 @@ async fn bring_up(app: App, settings: Settings, own: Workload, store: Arc<dyn St
     authority.start();
 }
 
-async fn open_access(app: &App, settings: &Settings, own: &Workload, store: &Arc<dyn Store>) -> Result<(), Failure> {
+async fn open_access(
+    app: &App,
+    settings: &Settings,
+    own: &Workload,
+    store: &Arc<dyn Store>,
+) -> Result<(), Failure> {
     let authority = app.authority();
     let key = authority.token_key().await?;
     let mut access = Access::new(store.clone(), authority.clock().clone(), key, own.spiffe_id().clone())?;
@@ -147,7 +157,10 @@ fn check(settings: &Settings) -> Result<(), Failure> {
     }
     let too_short = |secret: &SecretString| secret.expose_secret().len() < SHORTEST_PRESET;
     if !settings.dev && settings.system_token.as_ref().is_some_and(too_short) {
-        return Err(format!("CATALYST_SYSTEM_TOKEN has fewer than {SHORTEST_PRESET} characters: set a longer secret").into());
+        return Err(format!(
+            "CATALYST_SYSTEM_TOKEN has fewer than {SHORTEST_PRESET} characters: set a longer secret"
+        )
+        .into());
     }
     Ok(())
 }
@@ -156,7 +169,8 @@ fn config(settings: &Settings) -> Result<Config, Failure> {
     let mut config = Config::new(settings.trust_domain.parse()?);
     config.svid_ttl = Ttl::try_from(i64::try_from(settings.svid_ttl.as_secs())?)?;
     config.issue_limit = settings.issue_limit.map(|limit| u32::try_from(limit.get()).unwrap_or(u32::MAX));
-    let patterns = settings.dns_names.iter().map(|rule| format!("{}={}", rule.service_type, rule.pattern).parse());
+    let patterns =
+        settings.dns_names.iter().map(|rule| format!("{}={}", rule.service_type, rule.pattern).parse());
     config.dns_patterns = patterns.collect::<Result<_, _>>()?;
     config.algorithm = settings.algorithm.parse()?;
     let backends = settings.key_backends.clone();

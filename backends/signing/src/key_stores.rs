@@ -1,8 +1,6 @@
 //! The key stores that are open in one process, by the name that operators choose them by.
 
-use crate::{
-    Guard, GuardedKey, KeyIntent, KeyPin, KeyPolicy, Refusal, Result, SignError, SigningBackend,
-};
+use crate::{Guard, GuardedKey, KeyIntent, KeyPin, KeyPolicy, Refusal, Result, SignError, SigningBackend};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::time::Instant;
 
@@ -15,7 +13,10 @@ pub struct KeyStores {
 
 impl KeyStores {
     /// The key stores of this process under their names (`local`, `aws-kms`, `pkcs11:hsm-1`, …).
-    pub fn new(guard: Arc<Guard>, stores: impl IntoIterator<Item = (String, Arc<dyn SigningBackend>)>) -> Self {
+    pub fn new(
+        guard: Arc<Guard>,
+        stores: impl IntoIterator<Item = (String, Arc<dyn SigningBackend>)>,
+    ) -> Self {
         Self { guard, by_name: stores.into_iter().collect() }
     }
 
@@ -46,7 +47,10 @@ impl KeyStores {
         let lifecycle = store.lifecycle().ok_or_else(|| {
             SignError::refused(
                 Refusal::Unsupported,
-                format!("key store '{name}' makes no keys here: name an existing key for the {} CA", intent.role),
+                format!(
+                    "key store '{name}' makes no keys here: name an existing key for the {} CA",
+                    intent.role
+                ),
             )
         })?;
         match lifecycle.find(intent).await? {
@@ -59,7 +63,13 @@ impl KeyStores {
     ///
     /// # Errors
     /// Whatever the key store answers; an integrity error when its public key is not the pinned one.
-    pub async fn open(&self, name: &str, pin: KeyPin, policy: KeyPolicy, deadline: Instant) -> Result<GuardedKey> {
+    pub async fn open(
+        &self,
+        name: &str,
+        pin: KeyPin,
+        policy: KeyPolicy,
+        deadline: Instant,
+    ) -> Result<GuardedKey> {
         let store = self.get(name)?;
         self.guard.open(store.clone(), pin, policy, deadline).await
     }

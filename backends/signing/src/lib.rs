@@ -23,6 +23,6 @@ pub use guard::{
     Guard, GuardedKey, KeyHealth, KeyPolicy, NoObserver, Observer, Operation, Outcome, Purpose, SigningEvent,
     Verified,
 };
-pub use key_stores::KeyStores;
 pub use intent::{InvalidNonce, KeyIntent, KeyRole, Nonce, UnknownRole};
+pub use key_stores::KeyStores;
 pub use pin::{KeyPin, KeyUri, KeyUriError};

@@ -23,7 +23,8 @@ impl CaCertificate {
         let certificate = Certificate::from_der(der)?;
         let tbs = certificate.tbs_certificate();
         let spki = tbs.subject_public_key_info().to_der()?;
-        let serial = Serial::try_from(tbs.serial_number().as_bytes()).map_err(|e| EncodingError(e.to_string()))?;
+        let serial =
+            Serial::try_from(tbs.serial_number().as_bytes()).map_err(|e| EncodingError(e.to_string()))?;
         Ok(Self {
             key_id: key_id_of(&spki)?,
             subject: tbs.subject().clone(),

@@ -8,7 +8,8 @@ use aws_lc_rs::signature::{
 use const_oid::{
     AssociatedOid, ObjectIdentifier,
     db::rfc5912::{
-        ECDSA_WITH_SHA_256, ECDSA_WITH_SHA_384, ECDSA_WITH_SHA_512, ID_EC_PUBLIC_KEY, SECP_256_R_1, SECP_384_R_1,
+        ECDSA_WITH_SHA_256, ECDSA_WITH_SHA_384, ECDSA_WITH_SHA_512, ID_EC_PUBLIC_KEY, SECP_256_R_1,
+        SECP_384_R_1,
     },
 };
 use der::{
@@ -44,7 +45,9 @@ pub enum CsrError {
     #[error("not a PEM certification request: {0}")]
     Malformed(String),
     /// Signed with another key or altered.
-    #[error("the request's signature does not verify under its own public key: sign it with the key it carries")]
+    #[error(
+        "the request's signature does not verify under its own public key: sign it with the key it carries"
+    )]
     ProofOfPossession,
     /// A key that SVIDs may not have.
     #[error("the request's key is {0}: use an EC key on P-384 or P-256")]
@@ -167,7 +170,10 @@ fn curve(info: &CertReqInfo) -> Result<Curve, CsrError> {
     }
 }
 
-fn verifier(curve: Curve, signed_with: ObjectIdentifier) -> Result<&'static dyn VerificationAlgorithm, CsrError> {
+fn verifier(
+    curve: Curve,
+    signed_with: ObjectIdentifier,
+) -> Result<&'static dyn VerificationAlgorithm, CsrError> {
     Ok(match (curve, signed_with) {
         (Curve::P384, ECDSA_WITH_SHA_384) => &ECDSA_P384_SHA384_ASN1,
         (Curve::P384, ECDSA_WITH_SHA_256) => &ECDSA_P384_SHA256_ASN1,

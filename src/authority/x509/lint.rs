@@ -16,8 +16,8 @@ use x509_cert::{
     certificate::TbsCertificateInner,
     crl::TbsCertList,
     ext::pkix::{
-        AuthorityKeyIdentifier, BasicConstraints, CrlNumber, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName,
-        SubjectKeyIdentifier, name::GeneralName,
+        AuthorityKeyIdentifier, BasicConstraints, CrlNumber, ExtendedKeyUsage, KeyUsage, KeyUsages,
+        SubjectAltName, SubjectKeyIdentifier, name::GeneralName,
     },
     time::Time,
 };
@@ -38,7 +38,12 @@ fn unreadable(error: der::Error) -> LintError {
 }
 
 /// Holds an SVID's TBS against its profile, its content and its issuer.
-pub(crate) fn svid_tbs(bytes: &[u8], content: &SvidContent<'_>, issuer: &CaCertificate, key: &KeyPin) -> Lint {
+pub(crate) fn svid_tbs(
+    bytes: &[u8],
+    content: &SvidContent<'_>,
+    issuer: &CaCertificate,
+    key: &KeyPin,
+) -> Lint {
     let tbs = TbsCertificate::from_der(bytes).map_err(unreadable)?;
     common(bytes, &tbs, content.serial.as_bytes(), content.spki, key)?;
     let issuer_subject = issuer.subject().to_der().map_err(unreadable)?;
@@ -58,17 +63,28 @@ pub(crate) fn svid_tbs(bytes: &[u8], content: &SvidContent<'_>, issuer: &CaCerti
         ],
     )?;
     let (critical, constraints) = extension::<BasicConstraints>(&tbs)?;
-    must(critical && !constraints.ca && constraints.path_len_constraint.is_none(), "basicConstraints are not a leaf's")?;
+    must(
+        critical && !constraints.ca && constraints.path_len_constraint.is_none(),
+        "basicConstraints are not a leaf's",
+    )?;
     let (critical, usage) = extension::<KeyUsage>(&tbs)?;
     must(critical && usage.0 == KeyUsages::DigitalSignature, "keyUsage is not digitalSignature alone")?;
     let (critical, extended) = extension::<ExtendedKeyUsage>(&tbs)?;
-    must(!critical && extended.0 == [ID_KP_SERVER_AUTH, ID_KP_CLIENT_AUTH], "extKeyUsage is not serverAuth, clientAuth")?;
+    must(
+        !critical && extended.0 == [ID_KP_SERVER_AUTH, ID_KP_CLIENT_AUTH],
+        "extKeyUsage is not serverAuth, clientAuth",
+    )?;
     names(&tbs, content)?;
     key_ids(&tbs, content.spki, issuer.key_id())
 }
 
 /// Holds a CA's TBS against its profile; `issuer` is `None` for a root.
-pub(crate) fn ca_tbs(bytes: &[u8], content: &CaContent<'_>, issuer: Option<&CaCertificate>, key: &KeyPin) -> Lint {
+pub(crate) fn ca_tbs(
+    bytes: &[u8],
+    content: &CaContent<'_>,
+    issuer: Option<&CaCertificate>,
+    key: &KeyPin,
+) -> Lint {
     let tbs = TbsCertificate::from_der(bytes).map_err(unreadable)?;
     common(bytes, &tbs, content.serial.as_bytes(), content.spki, key)?;
     let subject = tbs.subject().to_der().map_err(unreadable)?;
@@ -77,7 +93,10 @@ pub(crate) fn ca_tbs(bytes: &[u8], content: &CaContent<'_>, issuer: Option<&CaCe
     validity(&tbs, content.not_before, content.not_after)?;
     let issuer_key_id = match issuer {
         Some(ca) => {
-            must(issuer_name == ca.subject().to_der().map_err(unreadable)?, "issuer is not the CA's subject")?;
+            must(
+                issuer_name == ca.subject().to_der().map_err(unreadable)?,
+                "issuer is not the CA's subject",
+            )?;
             must(subject != issuer_name, "an intermediate has the root's name")?;
             must(content.not_after <= ca.not_after(), "outlives its issuer")?;
             ca.key_id()
@@ -98,7 +117,10 @@ pub(crate) fn ca_tbs(bytes: &[u8], content: &CaContent<'_>, issuer: Option<&CaCe
         "basicConstraints are not the CA's",
     )?;
     let (critical, usage) = extension::<KeyUsage>(&tbs)?;
-    must(critical && usage.0 == KeyUsages::KeyCertSign | KeyUsages::CRLSign, "keyUsage is not keyCertSign, cRLSign")?;
+    must(
+        critical && usage.0 == KeyUsages::KeyCertSign | KeyUsages::CRLSign,
+        "keyUsage is not keyCertSign, cRLSign",
+    )?;
     key_ids(&tbs, content.spki, issuer_key_id)
 }
 
@@ -107,7 +129,10 @@ pub(crate) fn crl_tbs(bytes: &[u8], content: &CrlContent<'_>, issuer: &CaCertifi
     let list: TbsCertList = TbsCertList::from_der(bytes).map_err(unreadable)?;
     must(list.to_der().map_err(unreadable)? == bytes, "not in DER")?;
     must(list.version == Version::V2, "not version 2")?;
-    must(list.signature.to_der().map_err(unreadable)? == key.algorithm.identifier_der(), "another signature algorithm")?;
+    must(
+        list.signature.to_der().map_err(unreadable)? == key.algorithm.identifier_der(),
+        "another signature algorithm",
+    )?;
     let issuer_subject = issuer.subject().to_der().map_err(unreadable)?;
     must(list.issuer.to_der().map_err(unreadable)? == issuer_subject, "issuer is not the CA's subject")?;
     must(timestamp(&list.this_update) == content.this_update.whole_seconds(), "another thisUpdate")?;
@@ -121,9 +146,13 @@ pub(crate) fn crl_tbs(bytes: &[u8], content: &CrlContent<'_>, issuer: &CaCertifi
     must(listed == expected, "other entries than reserved")?;
     let extensions = list.crl_extensions.unwrap_or_default();
     let oids: Vec<ObjectIdentifier> = extensions.iter().map(|e| e.extn_id).collect();
-    must(oids == [AuthorityKeyIdentifier::OID, CrlNumber::OID], "other CRL extensions than AKI and CRLNumber")?;
+    must(
+        oids == [AuthorityKeyIdentifier::OID, CrlNumber::OID],
+        "other CRL extensions than AKI and CRLNumber",
+    )?;
     must(extensions.iter().all(|e| !e.critical), "a critical CRL extension")?;
-    let authority = AuthorityKeyIdentifier::from_der(extensions[0].extn_value.as_bytes()).map_err(unreadable)?;
+    let authority =
+        AuthorityKeyIdentifier::from_der(extensions[0].extn_value.as_bytes()).map_err(unreadable)?;
     let authority = authority.key_identifier.as_ref().map(|id| id.as_bytes());
     must(authority == Some(issuer.key_id().as_bytes().as_slice()), "AKI is not the issuer's SKI")?;
     let number = CrlNumber::from_der(extensions[1].extn_value.as_bytes()).map_err(unreadable)?;
@@ -135,7 +164,10 @@ fn common(bytes: &[u8], tbs: &TbsCertificate, serial: &[u8], spki: &[u8], key: &
     must(tbs.to_der().map_err(unreadable)? == bytes, "not in DER")?;
     must(tbs.version() == Version::V3, "not version 3")?;
     must(tbs.serial_number().as_bytes() == serial, "another serial number")?;
-    must(tbs.signature().to_der().map_err(unreadable)? == key.algorithm.identifier_der(), "another signature algorithm")?;
+    must(
+        tbs.signature().to_der().map_err(unreadable)? == key.algorithm.identifier_der(),
+        "another signature algorithm",
+    )?;
     must(tbs.subject_public_key_info().to_der().map_err(unreadable)? == spki, "another public key")?;
     must(tbs.issuer_unique_id().is_none() && tbs.subject_unique_id().is_none(), "a unique identifier")
 }
@@ -176,7 +208,10 @@ fn common_name(tbs: &TbsCertificate) -> Result<Option<String>, LintError> {
 fn names(tbs: &TbsCertificate, content: &SvidContent<'_>) -> Lint {
     must(common_name(tbs)?.as_deref() == content.common_name, "another subject")?;
     let (critical, names) = extension::<SubjectAltName>(tbs)?;
-    must(critical == tbs.subject().is_empty(), "subjectAltName is critical exactly where the subject is empty")?;
+    must(
+        critical == tbs.subject().is_empty(),
+        "subjectAltName is critical exactly where the subject is empty",
+    )?;
     let mut uris = 0;
     let mut dns_names = Vec::new();
     for name in &names.0 {

@@ -60,7 +60,8 @@ pub(crate) async fn intermediary(
 ) -> Result<Json<api::CaCertificate>, Problem> {
     let role = request.role.as_deref().map(str::parse).transpose();
     let request = IntermediateRequest {
-        role: role.map_err(|error: crate::identity::UnknownCaRole| AuthorityError::Invalid(error.to_string()))?,
+        role: role
+            .map_err(|error: crate::identity::UnknownCaRole| AuthorityError::Invalid(error.to_string()))?,
         algorithm: convert::algorithm(request.algorithm.as_deref())?,
         common_name: request.common_name,
         ttl_days: request.ttl_days,

@@ -61,7 +61,10 @@ pub(crate) async fn list(
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next_cursor = rows.last().filter(|_| more).map(|row| row.id.to_string());
-    Ok(Json(api::CertificatePage { certificates: rows.into_iter().map(convert::certificate).collect(), next_cursor }))
+    Ok(Json(api::CertificatePage {
+        certificates: rows.into_iter().map(convert::certificate).collect(),
+        next_cursor,
+    }))
 }
 
 /// One certificate, by serial number or fingerprint.
@@ -79,7 +82,8 @@ pub(crate) async fn show(
         (_, Ok(fingerprint)) => authority.store().certificate_by_fingerprint(fingerprint, at).await?,
         _ => None,
     };
-    let row = row.ok_or_else(|| Problem::not_found("no certificate has this serial number or fingerprint"))?;
+    let row =
+        row.ok_or_else(|| Problem::not_found("no certificate has this serial number or fingerprint"))?;
     Ok(Json(convert::certificate_detail(row)))
 }
 

@@ -23,7 +23,11 @@ pub(crate) async fn deny(
         serial: certificate.serial.to_string(),
         expires_at: certificate.expires_at.to_string(),
     });
-    Ok(Json(api::DenyAnswer { success: true, expiring_certs: expiring_certs.collect(), crl_pending: denied.crl_pending }))
+    Ok(Json(api::DenyAnswer {
+        success: true,
+        expiring_certs: expiring_certs.collect(),
+        crl_pending: denied.crl_pending,
+    }))
 }
 
 /// Lifts a denial.

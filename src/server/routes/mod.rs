@@ -67,7 +67,11 @@ fn finish(router: Router<App>, app: App) -> Router {
     router
         .fallback(|| async { Problem::not_found("there is nothing at this path: see /openapi.json") })
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "this path does not take this method",
+            )
         })
         .layer(middleware::from_fn(refuse_forwarded_certificates))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_DEADLINE))
@@ -84,7 +88,10 @@ async fn authenticate(
         Ok(caller) if caller.is_admin => {
             request.extensions_mut().insert(caller);
             let mut response = next.run(request).await;
-            response.headers_mut().entry(header::CACHE_CONTROL).or_insert(header::HeaderValue::from_static("no-store"));
+            response
+                .headers_mut()
+                .entry(header::CACHE_CONTROL)
+                .or_insert(header::HeaderValue::from_static("no-store"));
             response
         }
         Ok(_) => Problem::admin_required().into_response(),

@@ -21,7 +21,8 @@ pub(crate) async fn health() -> Json<serde_json::Value> {
     responses((status = 200, body = api::Readiness), (status = 503, body = api::Readiness)))]
 pub(crate) async fn ready(State(app): State<App>) -> Response {
     let authority = app.authority();
-    let crls = [CaRole::Services, CaRole::Transport].into_iter().any(|role| authority.crl_of_role(role).is_ok());
+    let crls =
+        [CaRole::Services, CaRole::Transport].into_iter().any(|role| authority.crl_of_role(role).is_ok());
     let ready = authority.bundle().is_ok() && (crls || authority.crl_of_role(CaRole::Root).is_ok());
     let signing = authority.signing_trouble().unwrap_or_else(|| "ok".to_owned());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -83,7 +84,9 @@ pub(crate) async fn bundle(
     let pem = match (role, issuing_only) {
         (None, false) => bundle.pem(),
         // Intermediates of both networks in one file would let each trust the other's.
-        (None, true) => return Err(Problem::malformed("anchors=issuing needs role=services or role=transport")),
+        (None, true) => {
+            return Err(Problem::malformed("anchors=issuing needs role=services or role=transport"));
+        }
         (Some(role), _) => bundle.network(role, issuing_only).concat(),
     };
     let pem = ([(header::CONTENT_TYPE, "application/x-pem-file")], pem).into_response();
@@ -115,7 +118,11 @@ pub(crate) async fn crl(
     let row = match (ca.parse::<CaRole>(), ca.parse()) {
         (Ok(role), _) => app.authority().crl_of_role(role)?,
         (_, Ok(ski)) => app.authority().crl_of(ski)?,
-        _ => return Err(Problem::not_found("a CRL is named by root, services, transport or a key identifier in hex")),
+        _ => {
+            return Err(Problem::not_found(
+                "a CRL is named by root, services, transport or a key identifier in hex",
+            ));
+        }
     };
     let Some(published) = &row.published else {
         return Err(Problem::not_found("this CA has no CRL yet"));
