@@ -1,1 +1,6 @@
-//! End-to-end tests.
+//! End-to-end tests: the real binary, over real sockets where it has any.
+
+// A helper that panics fails its test, which is what it is for.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod command_line;

@@ -1,1 +1,58 @@
-//! Test rigs.
+//! Test rigs: the real binary over real sockets, and checkers that are not ours.
+//!
+//! A rig that is missing is an error that names the command which prepares it, never a skipped test.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod checkers;
+pub mod http;
+pub mod logs;
+mod service;
+
+pub use service::{Launch, Service, catalyst};
+
+use std::{io, path::PathBuf};
+
+/// A rig can't do what a test wants.
+#[derive(Debug, thiserror::Error)]
+pub enum RigError {
+    /// A program or file of the rig is not there.
+    #[error("{what} is missing: run tests/run, which prepares it")]
+    Missing {
+        /// What is not there.
+        what: String,
+    },
+    /// A checker found fault.
+    #[error("{command} failed\n{output}")]
+    Refused {
+        /// The command line.
+        command: String,
+        /// What it printed.
+        output: String,
+    },
+    /// The service ended, or did not get as far as was wanted in time.
+    #[error("{what}; its log:\n{log}")]
+    Service {
+        /// What happened.
+        what: String,
+        /// The log up to then.
+        log: String,
+    },
+    /// An answer is not what the protocol allows.
+    #[error("not an HTTP answer: {0}")]
+    Protocol(String),
+    /// A checker's or the service's output is not of the expected form.
+    #[error("unexpected output: {0}")]
+    Output(String),
+    /// A file can't be read or written.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A socket or process failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
