@@ -8,7 +8,7 @@
 
 mod algorithm;
 mod backend;
-#[cfg(feature = "conformance")]
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod ecdsa;
 mod error;

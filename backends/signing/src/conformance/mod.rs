@@ -30,6 +30,8 @@ mod opening;
 mod report;
 mod signing;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 pub use report::{Check, Report, Verdict};
 pub use subject::Subject;
