@@ -8,6 +8,8 @@
 
 mod algorithm;
 mod backend;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod ecdsa;
 mod error;
 mod guard;
