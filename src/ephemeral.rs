@@ -47,7 +47,8 @@ impl EphemeralCa {
             .await
             .map_err(|error| StoreError::Storage(error.to_string()))??;
         let keys: Arc<dyn SigningBackend> = Arc::new(EphemeralBackend::new());
-        let key_stores = KeyStores::new(Guard::new(Arc::new(catalyst_signing::NoObserver)), [("local".to_owned(), keys)]);
+        let key_stores =
+            KeyStores::new(Guard::new(Arc::new(catalyst_signing::NoObserver)), [("local".to_owned(), keys)]);
         let authority = Authority::open(
             config,
             Arc::new(store),
