@@ -122,7 +122,14 @@ impl Inner {
         self.refuse_unfit(purpose, message)?;
         loop {
             self.health.check()?;
-            let permits = self.admit(purpose, backoff.is_retry(), deadline).await?;
+            let permits = match self.admit(purpose, backoff.is_retry(), deadline).await {
+                Ok(permits) => permits,
+                Err(blocked) => {
+                    // After a failure it is that failure the caller must hear of, not the lack of a retry.
+                    let failure = backoff.last_failure(blocked.retry_after());
+                    return Err(failure.map_or(blocked, |error| self.failed(error)));
+                }
+            };
             // Another request may have latched the key while this one waited.
             self.health.check()?;
             let error = match self.attempt(purpose, message, deadline).await {
@@ -136,12 +143,15 @@ impl Inner {
             drop(permits);
             match backoff.after(error, deadline) {
                 Ok(pause) => sleep(pause).await,
-                Err(error) => {
-                    self.health.failed(&error);
-                    return Err(error);
-                }
+                Err(error) => return Err(self.failed(error)),
             }
         }
+    }
+
+    /// Health learns of an error that speaks against the key.
+    fn failed(&self, error: SignError) -> SignError {
+        self.health.failed(&error);
+        error
     }
 
     /// A signature over the deployment's name, which is no TBS and no token: good for nothing but health.

@@ -189,6 +189,18 @@ async fn at_most_a_tenth_of_the_calls_are_retries() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failure_that_the_quota_keeps_from_being_retried_is_still_told() {
+    let rogue = Rogue::limited(1.0);
+    let (key, _) = open(&rogue).await;
+    rogue.will(vec![Act::Fail(SignError::unavailable("away")); 3]);
+    let error = key.sign(Purpose::Crl, Vec::new(), within(1)).await.unwrap_err();
+    assert_eq!(rogue.calls(), 2, "one retry was in the bucket");
+    assert_eq!(error.code(), "key_store_unavailable");
+    assert!(error.retry_after().unwrap() > seconds(1), "{error:?}");
+    assert!(matches!(key.health(), KeyHealth::Suspect { .. }));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_promise_that_is_dropped_goes_back() {
     let bucket = Bucket::new("q".to_owned(), 10.0);
     let far = within(3600);
