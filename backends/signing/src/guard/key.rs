@@ -3,7 +3,7 @@
 use super::{
     KeyHealth, KeyPolicy, Operation, Purpose, Verified,
     attempt::{Scene, timed_out},
-    bucket::Bucket,
+    bucket::{Bucket, Want},
     health::Health,
     retry::{Backoff, Jitter},
     slots::Slots,
@@ -180,7 +180,8 @@ impl Inner {
         }
     }
 
-    /// Waits until this request may call the key store: first its lane, then the quota, then a slot.
+    /// Waits until this request may call the key store: for leave to be a retry, for its lane, the quota and a slot.
+    /// In this order, so that nobody holds what others wait for while waiting longer than they.
     async fn admit(&self, purpose: Purpose, retry: bool, deadline: Instant) -> Result<Permits<'_>> {
         let busy = |_| {
             let KeyPolicy { name, concurrency, .. } = &self.policy;
@@ -191,15 +192,18 @@ impl Inner {
         if Instant::now() >= deadline {
             return Err(timed_out(format!("the deadline had passed before {} could sign", self.policy.name)));
         }
+        if retry {
+            self.pass_quota(Want::Retry, deadline).await?;
+        }
         let lane = timeout_at(deadline, self.slots.lane(purpose)).await.map_err(busy)?;
-        self.pass_quota(purpose, retry, deadline).await?;
+        self.pass_quota(Want::Call(purpose), deadline).await?;
         let call = timeout_at(deadline, self.slots.call()).await.map_err(busy)?;
         Ok(Permits { _call: call, _lane: lane })
     }
 
-    async fn pass_quota(&self, purpose: Purpose, retry: bool, deadline: Instant) -> Result<()> {
+    async fn pass_quota(&self, want: Want, deadline: Instant) -> Result<()> {
         let Some(bucket) = &self.bucket else { return Ok(()) };
-        match bucket.promise(purpose, retry, deadline) {
+        match bucket.promise(want, deadline) {
             Ok(promise) => {
                 if !promise.wait().is_zero() {
                     self.scene.throttled();

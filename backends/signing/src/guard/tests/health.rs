@@ -73,9 +73,9 @@ async fn a_latched_key_is_not_probed_until_an_operator_retries() {
     let (key, seen) = watched(&rogue).await;
     rogue.will([Act::Fail(SignError::refused(Refusal::Pin, "CKR_PIN_INCORRECT"))]);
     sign(&key).await.unwrap_err();
-    sleep(seconds(3600)).await;
-    assert_eq!(rogue.calls(), 1);
     let asked = seen.outcomes(Operation::State).len();
+    sleep(seconds(3600)).await;
+    assert_eq!((rogue.calls(), seen.outcomes(Operation::State).len()), (1, asked));
     key.retry();
     sleep(seconds(1)).await;
     assert_eq!((probes(&seen), key.health()), (1, KeyHealth::Ready));
