@@ -58,6 +58,7 @@ impl GuardedKey {
     ///
     /// Waits for a free call, for the quota and between retries, but never beyond `deadline`: a wait that is known to
     /// outlast it is not begun, and the error says how long it would have been. Dropping the future frees what it held.
+    /// For [`Purpose::Probe`] there is only one message, which [`GuardedKey::probe`] knows.
     ///
     /// # Errors
     /// [`SignError::Transient`] may pass (503); all others need somebody to act (500). A latched key gives every
@@ -156,8 +157,11 @@ impl Inner {
 
     /// A signature over the deployment's name, which is no TBS and no token: good for nothing but health.
     pub(super) async fn probe(&self, backoff: Backoff, deadline: Instant) -> Result<()> {
-        let message = [b"catalyst-pki/probe/v1\0", self.policy.deployment.as_bytes()].concat();
-        self.sign(Purpose::Probe, &message, backoff, deadline).await.map(drop)
+        self.sign(Purpose::Probe, &self.probe_message(), backoff, deadline).await.map(drop)
+    }
+
+    fn probe_message(&self) -> Vec<u8> {
+        [b"catalyst-pki/probe/v1\0", self.policy.deployment.as_bytes()].concat()
     }
 
     /// What is wrong with the request itself; says nothing about the key, so it does not touch health.
@@ -165,6 +169,13 @@ impl Inner {
         if !self.policy.allows(purpose) {
             let reason = format!("the key {} of {} signs no {purpose}", self.pin.uri, self.policy.name);
             return Err(SignError::refused(Refusal::Purpose, reason));
+        }
+        // Else "it is only a probe" would sign anything with any key.
+        if purpose == Purpose::Probe && message != self.probe_message() {
+            return Err(SignError::refused(
+                Refusal::Purpose,
+                "a probe signs the probe message and nothing else",
+            ));
         }
         match self.capability.max_message {
             Some(limit) if message.len() > limit => {

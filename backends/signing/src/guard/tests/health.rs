@@ -94,6 +94,16 @@ async fn a_probe_that_hangs_ends_and_a_bad_one_latches() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_is_no_way_round_the_purposes() {
+    let rogue = Rogue::new();
+    let (key, _) = watched(&rogue).await;
+    let error = key.sign(Purpose::Probe, b"a token".to_vec(), within(1)).await.unwrap_err();
+    assert_eq!(error.code(), "key_refused_purpose");
+    assert_eq!((rogue.calls(), key.health()), (0, KeyHealth::Ready));
+    key.probe(within(1)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_watch_ends_with_the_key() {
     let rogue = Rogue::new();
     let (key, _) = watched(&rogue).await;
