@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use catalyst_local::EphemeralBackend;
 use catalyst_signing::{
-    Capability, KeyIntent, KeyLifecycle, KeyPin, KeyState, KeyUri, Result, SignError, SignatureAlgorithm,
-    SigningBackend, SigningKey,
+    Capability, KeyIntent, KeyLifecycle, KeyPin, KeyState, KeyUri, Refusal, Result, SignError,
+    SignatureAlgorithm, SigningBackend, SigningKey,
 };
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 const NEVER: usize = usize::MAX;
@@ -27,6 +27,7 @@ struct State {
     created: AtomicUsize,
     /// From this call on every call fails; a process that has failed once does not come back.
     fail_from: AtomicUsize,
+    refusing: AtomicBool,
     swapped: Mutex<Option<(String, String)>>,
 }
 
@@ -37,23 +38,28 @@ impl Default for State {
             calls_of_first_run: AtomicUsize::new(0),
             created: AtomicUsize::new(0),
             fail_from: AtomicUsize::new(NEVER),
+            refusing: AtomicBool::new(false),
             swapped: Mutex::default(),
         }
     }
 }
 
 impl Flaky {
-    pub(super) fn fail_call(&self, call: usize) {
+    /// Refuses from this call on, which nobody tries again.
+    pub(super) fn refuse_call(&self, call: usize) {
+        self.state.refusing.store(true, Ordering::SeqCst);
         self.state.fail_from.store(call, Ordering::SeqCst);
     }
 
+    /// Is away from now on.
     pub(super) fn fail_all(&self) {
-        self.fail_call(0);
+        self.state.refusing.store(false, Ordering::SeqCst);
+        self.state.fail_from.store(0, Ordering::SeqCst);
     }
 
     pub(super) fn fail_none(&self) {
         self.state.calls_of_first_run.store(self.state.calls.load(Ordering::SeqCst), Ordering::SeqCst);
-        self.fail_call(NEVER);
+        self.state.fail_from.store(NEVER, Ordering::SeqCst);
     }
 
     /// From now on the first key's address leads to the second key.
@@ -72,7 +78,10 @@ impl Flaky {
     fn call(&self) -> Result<()> {
         let call = self.state.calls.fetch_add(1, Ordering::SeqCst);
         if call >= self.state.fail_from.load(Ordering::SeqCst) {
-            return Err(SignError::unavailable("away for the test"));
+            return Err(match self.state.refusing.load(Ordering::SeqCst) {
+                true => SignError::refused(Refusal::Denied, "refused for the test"),
+                false => SignError::unavailable("away for the test"),
+            });
         }
         Ok(())
     }

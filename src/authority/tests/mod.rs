@@ -86,7 +86,7 @@ async fn the_key_of_a_ca_is_never_certified_for_a_service() {
 async fn whatever_step_the_key_store_fails_at_the_next_try_finishes_the_same_hierarchy() {
     for step in 0.. {
         let (store, keys) = (store(), Flaky::default());
-        keys.fail_call(step);
+        keys.refuse_call(step);
         let first = authority(&store, &keys).await;
         let failed = first.initialize(InitRequest::default(), Actor::Service).await.is_err();
         assert_eq!(first.bundle().is_err(), failed, "step {step}: half a hierarchy is served");
@@ -107,7 +107,9 @@ async fn whatever_step_the_key_store_fails_at_the_next_try_finishes_the_same_hie
         }
         second.sign_due_crls().await;
         assert!(second.crl_of_role(CaRole::Root).is_ok(), "step {step}");
-        assert!(second.issue(request(own_csr().await, workload(&second, "n1")), Actor::Service).await.is_ok());
+        assert!(
+            second.issue(request(own_csr().await, workload(&second, "n1")), Actor::Service).await.is_ok()
+        );
         if !failed && keys.calls_of_first_run() <= step {
             return;
         }
@@ -166,7 +168,10 @@ async fn a_key_that_is_not_the_pinned_one_keeps_its_own_ca_down_and_no_other() {
     keys.swap("local:services-1", "local:transport-1");
     let ca = authority(&store, &keys).await;
     let node = ca.issue(request(own_csr().await, workload(&ca, "n1")), Actor::Service).await;
-    assert!(matches!(&node, Err(AuthorityError::KeyStore(error)) if error.code() == "key_integrity"), "{node:?}");
+    assert!(
+        matches!(&node, Err(AuthorityError::KeyStore(error)) if error.code() == "key_integrity"),
+        "{node:?}"
+    );
     let envoy = Workload::new(ca.trust_domain(), ServiceType::EnvoyApp, "n1".parse().unwrap()).unwrap();
     assert!(ca.issue(request(own_csr().await, envoy), Actor::Service).await.is_ok());
     let warnings = ca.status().await.unwrap().warnings;
