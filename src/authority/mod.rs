@@ -162,3 +162,6 @@ impl Authority {
         self.reload_crls().await
     }
 }
+
+#[cfg(test)]
+mod tests;

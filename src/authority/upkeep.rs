@@ -58,7 +58,7 @@ impl Authority {
         }
     }
 
-    async fn sign_wanted_crls(self: &Arc<Self>) {
+    pub(super) async fn sign_wanted_crls(self: &Arc<Self>) {
         if let Err(error) = self.reload_crls().await {
             tracing::error!(target: "catalyst.pki", error = %error, "CRL state not read");
         }
