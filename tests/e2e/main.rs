@@ -3,5 +3,12 @@
 // A helper that panics fails its test, which is what it is for.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bad_csr;
+mod bad_requests;
 mod command_line;
+mod credentials;
+mod csr;
+mod issuing;
+mod pki;
 mod process;
+mod x509;
