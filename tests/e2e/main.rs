@@ -4,3 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod command_line;
+mod deployment;
+mod first_start;
+mod inspect;
+mod kill;
+mod library;
+mod race;
