@@ -86,7 +86,8 @@ impl Authority {
         issued
     }
 
-    /// An alias that was free a moment ago may be another's when the record is made: then once more without it.
+    /// What was true before signing may have changed when the record is made: an alias is another's now, or another
+    /// CA issues. Then once more, with what is true now.
     async fn issue_once_more(
         self: &Arc<Self>,
         request: IssueRequest,
@@ -95,6 +96,9 @@ impl Authority {
     ) -> Result<Svid> {
         match self.attempt(&request, &by, deadline).await {
             Err(AuthorityError::NameTaken { name, .. }) if !asked_for(&request, &name) => {
+                self.attempt(&request, &by, deadline).await
+            }
+            Err(AuthorityError::NoIssuer(role)) if self.state.load().active(role).is_ok() => {
                 self.attempt(&request, &by, deadline).await
             }
             answer => answer,

@@ -4,7 +4,7 @@ use super::super::{app::App, openapi, problem::Problem};
 use crate::{api, identity::CaRole};
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -52,9 +52,10 @@ pub(crate) struct BundleQuery {
     responses((status = 200, body = api::CaBundle), (status = 304), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn bundle(
     State(app): State<App>,
-    Query(query): Query<BundleQuery>,
+    query: Result<Query<BundleQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
     let issuing_only = match query.anchors.as_deref() {
         None => false,
         Some("issuing") => true,
