@@ -67,19 +67,19 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What needs keys: the token key, the hierarchy of `--dev`, upkeep. Requests are answered meanwhile.
+/// What needs keys: upkeep, the token key, the hierarchy of `--dev`. Requests are answered meanwhile.
 async fn bring_up(app: App, settings: Settings, own: Workload, store: Arc<dyn Store>) {
-    let authority = app.authority().clone();
+    // First, for CRLs have to be signed also while the token key is away.
+    app.authority().start();
     loop {
         match open_access(&app, &settings, &own, &store).await {
-            Ok(()) => break,
+            Ok(()) => return,
             Err(error) => {
                 tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — credentials cannot be checked");
                 tokio::time::sleep(TOKEN_KEY_RETRY).await;
             }
         }
     }
-    authority.start();
 }
 
 async fn open_access(
