@@ -28,7 +28,10 @@ const SHORTEST_PRESET: usize = 32;
 /// A sentence for the operator: a setting, the store, the key directory or an address that can't be used.
 pub fn serve(settings: Settings) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(settings))
+    let end = runtime.block_on(run(settings));
+    // What is left is a call to a key store that does not come back. Dropping the runtime would wait for it.
+    runtime.shutdown_background();
+    end
 }
 
 async fn run(settings: Settings) -> Result<(), Failure> {
