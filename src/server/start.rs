@@ -13,7 +13,10 @@ use catalyst_local::LocalBackend;
 use catalyst_signing::{Guard, KeyStores, SigningBackend};
 use secrecy::{ExposeSecret, SecretString};
 use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -51,10 +54,15 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     .await?;
     let app = App::new(authority.clone(), metrics.clone());
     let stop = CancellationToken::new();
-    let mut servers = vec![listen(settings.listen, routes::all(app.clone()), &stop, "Listening").await?];
-    if let Some(address) = settings.public_listen {
+    let service = bind("CATALYST_PKI_LISTEN", settings.listen).await?;
+    let public = match settings.public_listen {
+        Some(address) => Some(bind("CATALYST_PKI_PUBLIC_LISTEN", address).await?),
+        None => None,
+    };
+    let mut servers = vec![listen(service, routes::all(app.clone()), &stop, "Listening")?];
+    if let Some(public) = public {
         let router = routes::public_only(app.clone());
-        servers.push(listen(address, router, &stop, "Listening for public reads").await?);
+        servers.push(listen(public, router, &stop, "Listening for public reads")?);
     }
     let background = tokio::spawn(bring_up(app, settings, own, store));
     wait_for_the_end().await?;
@@ -112,13 +120,20 @@ async fn open_access(
     Ok(())
 }
 
-async fn listen(
-    address: SocketAddr,
+/// Takes an address; the error names the setting that chooses another.
+async fn bind(variable: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        format!("cannot listen on {address}: {error}; free the address, or choose another with {variable}")
+            .into()
+    })
+}
+
+fn listen(
+    listener: TcpListener,
     router: axum::Router,
     stop: &CancellationToken,
     message: &'static str,
 ) -> Result<tokio::task::JoinHandle<()>, Failure> {
-    let listener = connections::bind(address).await?;
     tracing::info!(target: "catalyst.pki", address = %listener.local_addr()?, "{message}");
     Ok(tokio::spawn(connections::serve(listener, router, stop.clone())))
 }
