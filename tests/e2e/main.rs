@@ -3,10 +3,16 @@
 // A helper that panics fails its test, which is what it is for.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod clock;
 mod command_line;
 mod deployment;
+mod disk;
 mod first_start;
 mod inspect;
+mod keys;
 mod kill;
 mod library;
 mod race;
+mod shutdown;
+mod startup;
+mod storage;
