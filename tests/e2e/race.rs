@@ -70,7 +70,7 @@ async fn spin(lead: Duration) {
     }
 }
 
-fn on_the_crl(authority: &Authority, issued: &[Svid], round: usize) {
+fn on_the_crl(authority: &Arc<Authority>, issued: &[Svid], round: usize) {
     let listed = serials_on(&published(authority, CaRole::Services).der);
     for svid in issued {
         assert!(listed.contains(&svid.serial), "round {round}: {} is not on the CRL", svid.serial);
