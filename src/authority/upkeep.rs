@@ -2,8 +2,13 @@
 
 use super::{Authority, Result, issuer::KeyCondition, status::INTERMEDIATE_WARNING_SECONDS};
 use crate::{
+<<<<<<< HEAD
     identity::{Actor, CaRole, Timestamp},
     store::{CaRow, Stamp, Summary},
+=======
+    identity::{Actor, CaRole, Fingerprint, Timestamp},
+    store::{Stamp, Summary},
+>>>>>>> e1
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -164,9 +169,10 @@ impl Authority {
         {
             let left = row.certificate.not_after.seconds_since(at);
             if left < INTERMEDIATE_WARNING_SECONDS {
-                tracing::warn!(target: "catalyst.pki", ca_name = row.certificate.common_name,
-                    expires_at = %row.certificate.not_after, remaining_days = left / 86_400,
-                    "CA certificate approaching expiry");
+                let ca = &row.certificate;
+                tracing::warn!(target: "catalyst.pki", cn = ca.common_name,
+                    fingerprint = %Fingerprint::of_certificate(&ca.der), expires_at = %ca.not_after,
+                    days_remaining = left / 86_400, "CA certificate approaching expiry");
             }
         }
     }
