@@ -101,6 +101,10 @@ impl Authority {
 
     /// Finishes an initialization that a crash interrupted; answers whether there was one.
     pub(super) async fn resume_initialization(self: &Arc<Self>) -> Result<bool> {
+        // Most of the time there is nothing to do, and a ceremony that holds the lock must not hold up the upkeep.
+        if self.is_initialized() || self.state.load().hierarchy().plan.is_none() {
+            return Ok(false);
+        }
         let _one_at_a_time = self.change.lock().await;
         let plan = match self.state.load().hierarchy().plan.clone() {
             Some(plan) if !self.is_initialized() => plan,
@@ -163,7 +167,7 @@ impl Authority {
             issuers.push(issuer);
         }
         self.store.complete_initialization(&made, stamp).await?;
-        self.reload().await?;
+        self.reload_with(&issuers).await?;
         for (ca, issuer) in made.iter().zip(&issuers) {
             log_made(ca, issuer, issuers.first());
         }
@@ -275,7 +279,7 @@ impl Authority {
         let ceremony = Ceremony { role, generation: wanted.generation, common_name: &common_name, ttl_days };
         let (signed, issuer) = self.sign_ca(&ceremony, &key, Some(&root), &stamp).await?;
         self.store.record_intermediate(&signed, &stamp).await?;
-        self.reload().await?;
+        self.reload_with(std::slice::from_ref(&issuer)).await?;
         log_made(&signed, &issuer, Some(&root));
         self.observer.certificate_issued(
             "intermediate",
