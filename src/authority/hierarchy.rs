@@ -3,6 +3,7 @@
 use super::{
     Authority, Result,
     error::AuthorityError,
+    issuance::check_clock,
     issuer::Issuer,
     keys::Wanted,
     x509::{self, CaCertificate, CaContent, Signer},
@@ -92,6 +93,7 @@ impl Authority {
         }
         let plan = self.plan(&request)?;
         let stamp = Stamp { at: self.clock.now(), by };
+        check_clock(Some(self.store.newest_time().await?), stamp.at)?;
         let committed = self.store.begin_initialization(&plan, &stamp).await?;
         if committed != plan && !request.is_default() {
             tracing::warn!(target: "catalyst.pki", "An earlier initialization was begun — it is finished as it was planned");
@@ -273,6 +275,7 @@ impl Authority {
         let role = role_of(&request)?;
         let ttl_days = checked_days(request.ttl_days.unwrap_or(INTERMEDIATE_DAYS))?;
         let stamp = Stamp { at: self.clock.now(), by };
+        check_clock(Some(self.store.newest_time().await?), stamp.at)?;
         let wanted = self.next_key(role, &request)?;
         let root = Arc::new(self.open_root(stamp.at).await?);
         let key = self.keys.ensure(&wanted, &stamp).await?;

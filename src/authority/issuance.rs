@@ -164,12 +164,7 @@ impl Authority {
         if let Some(oldest) = preflight.limit_reached {
             return Err(self.limit_reached(oldest, at));
         }
-        match preflight.newest {
-            Some(newest) if newest.seconds_since(at) > CLOCK_TOLERANCE_SECONDS => {
-                Err(AuthorityError::ClockBehind { now: at, newest })
-            }
-            _ => Ok(()),
-        }
+        check_clock(preflight.newest, at)
     }
 
     fn prepare(
@@ -257,6 +252,16 @@ impl Authority {
             fingerprint: issued.fingerprint(),
             serial: record.serial,
         })
+    }
+}
+
+/// A clock that went back would date certificates wrongly, and let denials lie in the future.
+pub(super) fn check_clock(newest: Option<Timestamp>, now: Timestamp) -> Result<()> {
+    match newest {
+        Some(newest) if newest.seconds_since(now) > CLOCK_TOLERANCE_SECONDS => {
+            Err(AuthorityError::ClockBehind { now, newest })
+        }
+        _ => Ok(()),
     }
 }
 
