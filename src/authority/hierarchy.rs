@@ -3,6 +3,7 @@
 use super::{
     Authority, Result,
     error::AuthorityError,
+    issuance::check_clock,
     issuer::Issuer,
     keys::Wanted,
     x509::{self, CaCertificate, CaContent, Signer},
@@ -92,6 +93,7 @@ impl Authority {
         }
         let plan = self.plan(&request)?;
         let stamp = Stamp { at: self.clock.now(), by };
+        check_clock(Some(self.store.newest_time().await?), stamp.at)?;
         let committed = self.store.begin_initialization(&plan, &stamp).await?;
         if committed != plan && !request.is_default() {
             tracing::warn!(target: "catalyst.pki", "An earlier initialization was begun — it is finished as it was planned");
@@ -101,6 +103,10 @@ impl Authority {
 
     /// Finishes an initialization that a crash interrupted; answers whether there was one.
     pub(super) async fn resume_initialization(self: &Arc<Self>) -> Result<bool> {
+        // Most of the time there is nothing to do, and a ceremony that holds the lock must not hold up the upkeep.
+        if self.is_initialized() || self.state.load().hierarchy().plan.is_none() {
+            return Ok(false);
+        }
         let _one_at_a_time = self.change.lock().await;
         let plan = match self.state.load().hierarchy().plan.clone() {
             Some(plan) if !self.is_initialized() => plan,
@@ -163,7 +169,7 @@ impl Authority {
             issuers.push(issuer);
         }
         self.store.complete_initialization(&made, stamp).await?;
-        self.reload().await?;
+        self.reload_with(&issuers).await?;
         for (ca, issuer) in made.iter().zip(&issuers) {
             log_made(ca, issuer, issuers.first());
         }
@@ -221,10 +227,12 @@ impl Authority {
             tbs: x509::ca_tbs(signer, &content)?,
         };
         let committed = self.store.intend_ca(&intention, stamp).await?;
+        let committed_name = x509::common_name(&committed.tbs)?;
         if committed != intention {
             // Meant before a crash: the same bytes are signed, and held against the profile as they are.
             (content.not_before, content.not_after) = x509::validity(&committed.tbs)?;
             content.serial = committed.serial;
+            content.common_name = &committed_name;
         }
         x509::lint_ca(&committed.tbs, &content, issuer_certificate, signing_key.pin())?;
         let verified = signing_key.sign(Purpose::Certificate, committed.tbs, deadline).await?;
@@ -238,12 +246,12 @@ impl Authority {
             issuer: issuer_certificate.key_id(),
             issuer_serial: issuer_certificate.serial(),
             serial: certificate.serial(),
-            common_name: ceremony.common_name.to_owned(),
+            common_name: content.common_name.to_owned(),
             not_before: certificate.not_before(),
             not_after: certificate.not_after(),
             der,
         };
-        let issuer = Issuer::new(ceremony.role, ceremony.common_name, certificate, own_key)?;
+        let issuer = Issuer::new(ceremony.role, &signed.common_name, certificate, own_key)?;
         Ok((signed, Arc::new(issuer)))
     }
 
@@ -251,7 +259,8 @@ impl Authority {
     /// [`Authority::activate`]. A request that a crash interrupted is taken up again by the next for its role.
     ///
     /// # Errors
-    /// [`AuthorityError::Conflict`] while the role has a CA that was made and not activated; a root that is away.
+    /// [`AuthorityError::Conflict`] while the role has a CA that was made and not activated, or where another CA has
+    /// the name; a root that is away.
     pub async fn create_intermediate(
         self: &Arc<Self>,
         request: IntermediateRequest,
@@ -262,16 +271,18 @@ impl Authority {
             return Err(AuthorityError::NotInitialized);
         }
         let common_name = checked_name(request.common_name.clone())?;
+        self.refuse_taken_name(&common_name)?;
         let role = role_of(&request)?;
         let ttl_days = checked_days(request.ttl_days.unwrap_or(INTERMEDIATE_DAYS))?;
         let stamp = Stamp { at: self.clock.now(), by };
+        check_clock(Some(self.store.newest_time().await?), stamp.at)?;
         let wanted = self.next_key(role, &request)?;
         let root = Arc::new(self.open_root(stamp.at).await?);
         let key = self.keys.ensure(&wanted, &stamp).await?;
         let ceremony = Ceremony { role, generation: wanted.generation, common_name: &common_name, ttl_days };
         let (signed, issuer) = self.sign_ca(&ceremony, &key, Some(&root), &stamp).await?;
         self.store.record_intermediate(&signed, &stamp).await?;
-        self.reload().await?;
+        self.reload_with(std::slice::from_ref(&issuer)).await?;
         log_made(&signed, &issuer, Some(&root));
         self.observer.certificate_issued(
             "intermediate",
@@ -279,10 +290,23 @@ impl Authority {
             root.common_name(),
         );
         if let Err(error) = self.sign_crl_with(&issuer).await {
-            tracing::error!(target: "catalyst.pki", ca_name = common_name, error = %error, "CRL not signed");
+            tracing::error!(target: "catalyst.pki", ca_name = signed.common_name, error = %error, "CRL not signed");
         }
         let row = self.state.load().ca(signed.ski).cloned();
         row.ok_or_else(|| AuthorityError::Internal("the new CA is not in the store".into()))
+    }
+
+    /// Two CAs of one name would be one to verifiers that look for a CRL by its issuer's name (RFC 5280, 6.3.3), and
+    /// an intermediate of the root's name would be self-issued.
+    fn refuse_taken_name(&self, name: &str) -> Result<()> {
+        let state = self.state.load();
+        let taken = state.hierarchy().cas.iter().find(|row| row.certificate.common_name == name);
+        taken.map_or(Ok(()), |row| {
+            Err(AuthorityError::Conflict(format!(
+                "the {} CA of generation {} has the name '{name}': give the new CA another one, so that verifiers can tell their CRLs apart",
+                row.certificate.role, row.certificate.generation
+            )))
+        })
     }
 
     /// The key generation that a new CA of this role gets: the one a crash left without a certificate, else the next.

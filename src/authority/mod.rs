@@ -28,6 +28,7 @@ pub use denial::Denied;
 pub use error::{AuthorityError, Result};
 pub use hierarchy::{InitRequest, IntermediateRequest};
 pub use issuance::{IssueRequest, Svid};
+pub use issuer::KeyCondition;
 pub use observer::{NoObserver, Observer};
 pub use status::{Health, Status};
 pub use upkeep::Gauges;
@@ -38,6 +39,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use catalyst_signing::KeyStores;
+use issuer::Issuer;
 use keys::Keys;
 use locks::LockPerCa;
 use state::State;
@@ -111,7 +113,7 @@ impl Authority {
 
     /// Finishes what a crash interrupted and looks after CRLs, expiry and purging from now on.
     pub fn start(self: &Arc<Self>) {
-        tokio::spawn(self.clone().upkeep(self.stop.clone()));
+        self.tasks.spawn(self.clone().upkeep(self.stop.clone()));
     }
 
     /// Waits for everything that is being signed to be recorded, then closes the store.
@@ -155,10 +157,19 @@ impl Authority {
 
     /// Takes the store's rows as the new view. Callers that change the hierarchy hold `change`.
     async fn reload(&self) -> Result<()> {
+        self.reload_with(&[]).await
+    }
+
+    /// As [`Authority::reload`], with issuers whose keys are open already.
+    async fn reload_with(&self, opened: &[Arc<Issuer>]) -> Result<()> {
         let hierarchy = self.store.hierarchy().await?;
         let before = self.state.load_full();
-        let state = State::new(hierarchy, &self.config.trust_domain, &self.keys, &before, self.clock.now())?;
+        let state =
+            State::new(hierarchy, &self.config.trust_domain, &self.keys, &before, opened, self.clock.now())?;
         self.state.store(Arc::new(state));
         self.reload_crls().await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,16 @@
 //! An open local key.
 
-use crate::{error::LocalError, material::Material};
+use crate::{
+    error::LocalError,
+    material::{CAPABILITIES, Material},
+};
 use async_trait::async_trait;
 use catalyst_signing::{KeyState, Result, SignError, SignatureAlgorithm, SigningKey};
 use std::{path::PathBuf, sync::Arc};
 use tokio::task::spawn_blocking;
+
+/// From here on hashing alone takes so long that it belongs off the async threads.
+const LONG: usize = 256 << 10;
 
 /// A decrypted key. Lives as long as the CA holds it; aws-lc zeroizes the private half when it is freed.
 #[derive(Debug)]
@@ -22,8 +28,13 @@ impl LocalKey {
         origin: PathBuf,
         file: Option<PathBuf>,
     ) -> std::result::Result<Self, LocalError> {
-        let material = Material::read(algorithm, pkcs8)
-            .map_err(|_| LocalError::WrongAlgorithm(origin.clone(), algorithm))?;
+        let material = Material::read(algorithm, pkcs8).map_err(|_| {
+            let of_another = CAPABILITIES.iter().any(|known| Material::read(known.algorithm, pkcs8).is_ok());
+            match of_another {
+                true => LocalError::WrongAlgorithm(origin.clone(), algorithm),
+                false => LocalError::Damaged(origin.clone()),
+            }
+        })?;
         let spki = material.spki().map_err(|_| LocalError::Damaged(origin.clone()))?;
         if algorithm.verifier(&spki).is_none() {
             return Err(LocalError::WrongAlgorithm(origin, algorithm));
@@ -39,7 +50,7 @@ impl LocalKey {
 #[async_trait]
 impl SigningKey for LocalKey {
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
-        let signature = if self.material.is_slow() {
+        let signature = if self.material.is_slow() || message.len() > LONG {
             let (material, message) = (self.material.clone(), message.to_vec());
             spawn_blocking(move || material.sign(&message))
                 .await

@@ -1,10 +1,15 @@
 //! What anybody may read.
 
-use super::super::{app::App, openapi, problem::Problem};
+use super::super::{
+    app::App,
+    extract::{Parameters, Segment},
+    openapi,
+    problem::Problem,
+};
 use crate::{api, identity::CaRole};
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -52,7 +57,7 @@ pub(crate) struct BundleQuery {
     responses((status = 200, body = api::CaBundle), (status = 304), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn bundle(
     State(app): State<App>,
-    Query(query): Query<BundleQuery>,
+    Parameters(query): Parameters<BundleQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let issuing_only = match query.anchors.as_deref() {
@@ -112,7 +117,7 @@ pub(crate) async fn crls(State(app): State<App>, headers: HeaderMap) -> Result<R
     responses((status = 200, content_type = "application/pkix-crl"), (status = 404, body = api::ErrorBody), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn crl(
     State(app): State<App>,
-    Path(ca): Path<String>,
+    Segment(ca): Segment,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let row = match (ca.parse::<CaRole>(), ca.parse()) {

@@ -7,8 +7,10 @@
 pub mod checkers;
 pub mod http;
 pub mod logs;
+mod seed;
 mod service;
 
+pub use seed::Seeded;
 pub use service::{Launch, Service, catalyst};
 
 use std::{io, path::PathBuf};

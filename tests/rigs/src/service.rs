@@ -59,7 +59,20 @@ impl Launch {
     /// `CATALYST_` and `OTEL_` variables reaches it.
     #[must_use]
     pub fn new(binary: &Path, data_dir: &Path) -> Self {
-        let mut command = Command::new(binary);
+        Self::of(Command::new(binary), data_dir)
+    }
+
+    /// The same through another program that ends by executing what follows its own arguments, as `setpriv` does, so
+    /// that the process is the service's.
+    #[must_use]
+    pub fn through(wrapper: &[&str], binary: &Path, data_dir: &Path) -> Self {
+        let (program, args) = wrapper.split_first().unwrap_or((&"env", &[]));
+        let mut command = Command::new(program);
+        command.args(args).arg(binary);
+        Self::of(command, data_dir)
+    }
+
+    fn of(mut command: Command, data_dir: &Path) -> Self {
         for (name, _) in env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("CATALYST_") || name.starts_with("OTEL_")) {
                 command.env_remove(name);
@@ -97,9 +110,7 @@ impl Launch {
     /// It ends before, or says nothing for half a minute. The error shows its log.
     pub fn start(self) -> Result<Service, RigError> {
         let mut service = self.spawn()?;
-        let line = service.wait_for("Listening")?;
-        let address = line.property("address").and_then(|address| address.parse().ok());
-        service.address = address.ok_or_else(|| RigError::Output(line.raw.clone()))?;
+        service.wait_until_listening()?;
         Ok(service)
     }
 
@@ -113,7 +124,11 @@ impl Launch {
         Ok((status, service.log()))
     }
 
-    fn spawn(mut self) -> Result<Service, RigError> {
+    /// Starts it and waits for nothing.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn spawn(mut self) -> Result<Service, RigError> {
         let mut child = self.command.spawn()?;
         let log = Arc::new(Log::default());
         let streams: [Option<Box<dyn Read + Send>>; 2] = [
@@ -148,7 +163,18 @@ pub struct Service {
 }
 
 impl Service {
-    /// Where it listens.
+    /// Waits until it says where it listens.
+    ///
+    /// # Errors
+    /// It ends before, or says nothing for half a minute. The error shows its log.
+    pub fn wait_until_listening(&mut self) -> Result<(), RigError> {
+        let line = self.wait_for("Listening")?;
+        let address = line.property("address").and_then(|address| address.parse().ok());
+        self.address = address.ok_or_else(|| RigError::Output(line.raw.clone()))?;
+        Ok(())
+    }
+
+    /// Where it listens; nowhere until that is known.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
