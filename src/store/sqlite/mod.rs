@@ -107,39 +107,22 @@ impl SqliteStore {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Asks a reader.
+    /// Asks a reader, which waits for no commit; in memory the writer, where one connection does both.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
     ) -> Result<T> {
-        let Some(readers) = &self.readers else { return self.read_hot(work).await };
         let (reply, answer) = oneshot::channel();
-        let ask = self.packed(work, reply);
-        readers.send(Question::Ask(ask)).await.map_err(|_| StoreError::Closed)?;
-        answer.await.map_err(|_| StoreError::Closed)?
-    }
-
-    /// Asks the writer, between two commits. Its cache holds the pages that issuance touches, where a reader's is
-    /// void after each commit: worth it for short questions that every issuance asks.
-    async fn read_hot<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
-    ) -> Result<T> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Task::Read(self.packed(work, reply))).await?;
-        answer.await.map_err(|_| StoreError::Closed)?
-    }
-
-    fn packed<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
-        reply: oneshot::Sender<Result<T>>,
-    ) -> reader::Ask {
         let path = self.path.clone();
-        Box::new(move |connection| {
+        let ask: reader::Ask = Box::new(move |connection| {
             // A caller that has gone no longer wants to know.
             let _ = reply.send(work(connection).map_err(|fault| fault.into_store_error(&path)));
-        })
+        });
+        match &self.readers {
+            Some(readers) => readers.send(Question::Ask(ask)).await.map_err(|_| StoreError::Closed)?,
+            None => self.send(Task::Read(ask)).await?,
+        }
+        answer.await.map_err(|_| StoreError::Closed)?
     }
 
     async fn send(&self, task: Task) -> Result<()> {
@@ -266,8 +249,7 @@ impl Store for SqliteStore {
         at: Timestamp,
     ) -> Result<Preflight> {
         let (spiffe_id, names) = (spiffe_id.clone(), names.to_vec());
-        self.read_hot(move |connection| issue::preflight(connection, &spiffe_id, spki, &names, limit, at))
-            .await
+        self.read(move |connection| issue::preflight(connection, &spiffe_id, spki, &names, limit, at)).await
     }
 
     async fn record_issued(&self, certificate: SignedCertificate, stamp: &Stamp) -> Result<RecordOutcome> {
