@@ -5,7 +5,7 @@ use crate::{identity::CaRole, store::CaRow};
 use catalyst_signing::{GuardedKey, KeyHealth, SignError};
 use std::{
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -141,6 +141,18 @@ impl IssuerSlot {
             Standing::Ready(issuer) => Ok(issuer.clone()),
             Standing::Down(error) => Err(error.clone()),
             Standing::Opening => Err(SignError::unavailable("the key store has not answered yet")),
+        }
+    }
+
+    /// How the key fares; `None` while it is being opened for the first time.
+    pub(super) fn health(&self) -> Option<KeyHealth> {
+        match &*self.standing.borrow() {
+            Standing::Opening => None,
+            Standing::Down(error) if error.is_transient() => {
+                Some(KeyHealth::Suspect { since: SystemTime::now(), reason: error.to_string() })
+            }
+            Standing::Down(error) => Some(KeyHealth::Latched { error: error.clone() }),
+            Standing::Ready(issuer) => Some(issuer.key().health()),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::{
     identity::{Actor, CaRole, Fingerprint, Timestamp},
     store::{Stamp, Summary},
 };
+use catalyst_signing::KeyHealth;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,8 @@ pub struct Gauges {
     pub ca_expiry: Vec<(String, Timestamp)>,
     /// Of each live CA with a CRL: its name and that CRL's nextUpdate.
     pub crl_next_update: Vec<(String, Timestamp)>,
+    /// Of each live intermediate: its name, its key store's, and how its key fares once it was tried.
+    pub key_health: Vec<(String, String, Option<KeyHealth>)>,
 }
 
 impl Authority {
@@ -137,7 +140,17 @@ impl Authority {
             let row = state.ca(crl.issuer).filter(|row| row.is_live(at))?;
             Some((row.certificate.common_name.clone(), crl.published.as_ref()?.next_update))
         });
-        Ok(Gauges { summary, ca_expiry, crl_next_update: crl_next_update.collect() })
+        let key_health = state.hierarchy().cas.iter().filter_map(|row| {
+            let slot = state.slot(row.certificate.ski)?;
+            let backend = row.key.intention.backend.clone();
+            Some((row.certificate.common_name.clone(), backend, slot.health()))
+        });
+        Ok(Gauges {
+            summary,
+            ca_expiry,
+            crl_next_update: crl_next_update.collect(),
+            key_health: key_health.collect(),
+        })
     }
 
     fn warn_of_expiry(&self, at: Timestamp) {

@@ -43,6 +43,10 @@ impl authority::Observer for Figures {
         };
         self.0.set_ca_expiries(times(&gauges.ca_expiry));
         self.0.set_crl_next_updates(times(&gauges.crl_next_update));
+        for (name, backend, health) in &gauges.key_health {
+            let health = health.as_ref().map_or(KeyHealth::Unknown, in_metrics);
+            self.0.set_key_state(&Arc::from(name.as_str()), &Arc::from(backend.as_str()), health);
+        }
     }
 }
 
@@ -56,13 +60,7 @@ impl catalyst_signing::Observer for Figures {
             }
             SigningEvent::Throttled { .. } => self.0.signing_throttled(),
             SigningEvent::Health { backend, name, health } => {
-                let state = match health {
-                    Health::Ready => KeyHealth::Ready,
-                    Health::Suspect { .. } => KeyHealth::Away,
-                    Health::Latched { .. } => KeyHealth::Latched,
-                    _ => KeyHealth::Unknown,
-                };
-                self.0.set_key_state(&Arc::from(*name), &Arc::from(*backend), state);
+                self.0.set_key_state(&Arc::from(*name), &Arc::from(*backend), in_metrics(health));
                 match health {
                     Health::Latched { error } => {
                         tracing::error!(target: "catalyst.pki", ca_name = name, backend,
@@ -77,5 +75,14 @@ impl catalyst_signing::Observer for Figures {
             }
             _ => {}
         }
+    }
+}
+
+fn in_metrics(health: &Health) -> KeyHealth {
+    match health {
+        Health::Ready => KeyHealth::Ready,
+        Health::Suspect { .. } => KeyHealth::Away,
+        Health::Latched { .. } => KeyHealth::Latched,
+        _ => KeyHealth::Unknown,
     }
 }
