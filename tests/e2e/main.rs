@@ -5,16 +5,20 @@
 
 mod bad_csr;
 mod bad_requests;
+mod checkers;
 mod command_line;
 mod credentials;
 mod csr;
+mod denial;
 mod deployment;
 mod first_start;
+mod hierarchy;
 mod inspect;
 mod issuing;
 mod kill;
 mod library;
 mod pki;
 mod process;
+mod public_endpoints;
 mod race;
 mod x509;
