@@ -13,6 +13,7 @@ mod keys;
 mod kill;
 mod library;
 mod race;
+mod secrets;
 mod shutdown;
 mod startup;
 mod storage;
