@@ -1,4 +1,7 @@
 //! A certificate authority for services: it signs X.509-SVIDs (SPIFFE identities) through pluggable key stores.
+//!
+//! Most people want the `catalyst` service. As a library it gives tests a whole CA in memory: [`EphemeralCa`], for
+//! which `default-features = false` is enough.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -9,6 +12,7 @@ pub mod api;
 pub mod authority;
 #[cfg(feature = "server")]
 pub mod cli;
+mod ephemeral;
 pub mod identity;
 #[cfg(feature = "server")]
 pub mod server;
@@ -17,3 +21,5 @@ pub mod settings;
 pub mod store;
 #[cfg(feature = "server")]
 pub mod telemetry;
+
+pub use ephemeral::EphemeralCa;

@@ -94,6 +94,10 @@ impl Authority {
         };
         let published = tokio::time::timeout(CRL_PATIENCE, all).await.unwrap_or(false);
         if !published {
+            // Status says at once what waits; the upkeep reads it again before it signs.
+            if let Err(error) = self.reload_crls().await {
+                tracing::error!(target: "catalyst.pki", error = %error, "CRL state not read");
+            }
             self.crls_wanted.notify_one();
         }
         published

@@ -221,10 +221,12 @@ impl Authority {
             tbs: x509::ca_tbs(signer, &content)?,
         };
         let committed = self.store.intend_ca(&intention, stamp).await?;
+        let committed_name = x509::common_name(&committed.tbs)?;
         if committed != intention {
             // Meant before a crash: the same bytes are signed, and held against the profile as they are.
             (content.not_before, content.not_after) = x509::validity(&committed.tbs)?;
             content.serial = committed.serial;
+            content.common_name = &committed_name;
         }
         x509::lint_ca(&committed.tbs, &content, issuer_certificate, signing_key.pin())?;
         let verified = signing_key.sign(Purpose::Certificate, committed.tbs, deadline).await?;
@@ -238,12 +240,12 @@ impl Authority {
             issuer: issuer_certificate.key_id(),
             issuer_serial: issuer_certificate.serial(),
             serial: certificate.serial(),
-            common_name: ceremony.common_name.to_owned(),
+            common_name: content.common_name.to_owned(),
             not_before: certificate.not_before(),
             not_after: certificate.not_after(),
             der,
         };
-        let issuer = Issuer::new(ceremony.role, ceremony.common_name, certificate, own_key)?;
+        let issuer = Issuer::new(ceremony.role, &signed.common_name, certificate, own_key)?;
         Ok((signed, Arc::new(issuer)))
     }
 
@@ -251,7 +253,8 @@ impl Authority {
     /// [`Authority::activate`]. A request that a crash interrupted is taken up again by the next for its role.
     ///
     /// # Errors
-    /// [`AuthorityError::Conflict`] while the role has a CA that was made and not activated; a root that is away.
+    /// [`AuthorityError::Conflict`] while the role has a CA that was made and not activated, or where another CA has
+    /// the name; a root that is away.
     pub async fn create_intermediate(
         self: &Arc<Self>,
         request: IntermediateRequest,
@@ -262,6 +265,7 @@ impl Authority {
             return Err(AuthorityError::NotInitialized);
         }
         let common_name = checked_name(request.common_name.clone())?;
+        self.refuse_taken_name(&common_name)?;
         let role = role_of(&request)?;
         let ttl_days = checked_days(request.ttl_days.unwrap_or(INTERMEDIATE_DAYS))?;
         let stamp = Stamp { at: self.clock.now(), by };
@@ -279,10 +283,23 @@ impl Authority {
             root.common_name(),
         );
         if let Err(error) = self.sign_crl_with(&issuer).await {
-            tracing::error!(target: "catalyst.pki", ca_name = common_name, error = %error, "CRL not signed");
+            tracing::error!(target: "catalyst.pki", ca_name = signed.common_name, error = %error, "CRL not signed");
         }
         let row = self.state.load().ca(signed.ski).cloned();
         row.ok_or_else(|| AuthorityError::Internal("the new CA is not in the store".into()))
+    }
+
+    /// Two CAs of one name would be one to verifiers that look for a CRL by its issuer's name (RFC 5280, 6.3.3), and
+    /// an intermediate of the root's name would be self-issued.
+    fn refuse_taken_name(&self, name: &str) -> Result<()> {
+        let state = self.state.load();
+        let taken = state.hierarchy().cas.iter().find(|row| row.certificate.common_name == name);
+        taken.map_or(Ok(()), |row| {
+            Err(AuthorityError::Conflict(format!(
+                "the {} CA of generation {} has the name '{name}': give the new CA another one, so that verifiers can tell their CRLs apart",
+                row.certificate.role, row.certificate.generation
+            )))
+        })
     }
 
     /// The key generation that a new CA of this role gets: the one a crash left without a certificate, else the next.

@@ -86,7 +86,8 @@ impl Authority {
         issued
     }
 
-    /// An alias that was free a moment ago may be another's when the record is made: then once more without it.
+    /// What was true before signing may have changed when the record is made: an alias is another's now, or another
+    /// CA issues. Then once more, with what is true now.
     async fn issue_once_more(
         self: &Arc<Self>,
         request: IssueRequest,
@@ -95,6 +96,9 @@ impl Authority {
     ) -> Result<Svid> {
         match self.attempt(&request, &by, deadline).await {
             Err(AuthorityError::NameTaken { name, .. }) if !asked_for(&request, &name) => {
+                self.attempt(&request, &by, deadline).await
+            }
+            Err(AuthorityError::NoIssuer(role)) if self.state.load().active(role).is_ok() => {
                 self.attempt(&request, &by, deadline).await
             }
             answer => answer,
@@ -269,7 +273,11 @@ fn check_uri(request: &IssueRequest) -> Result<()> {
     let expected = request.workload.spiffe_id().as_str();
     match request.csr.uris() {
         [uri] if uri == expected => Ok(()),
-        [uri] => Err(AuthorityError::UriMismatch { found: uri.clone(), expected: expected.to_owned() }),
+        [uri] => {
+            // A request may hold 16 KiB of it, and the log repeats the error.
+            let found = uri.chars().take(300).collect();
+            Err(AuthorityError::UriMismatch { found, expected: expected.to_owned() })
+        }
         [] if request.uri_may_be_missing => Ok(()),
         [] => Err(AuthorityError::UriMissing(expected.to_owned())),
         many => Err(AuthorityError::UriMany(many.len())),

@@ -87,6 +87,19 @@ pub(super) enum Standing {
     Down(SignError),
 }
 
+/// How a CA's key fares, for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyCondition {
+    /// It signs.
+    Ready,
+    /// Its key store was not asked yet, or the key is opened for each operation.
+    Closed,
+    /// Its key store is away, which may pass.
+    Away,
+    /// Refused or altered: an operator must act.
+    Latched,
+}
+
 /// A place for one issuer. A key store that is away keeps down its own CAs and nothing else.
 #[derive(Debug)]
 pub(super) struct IssuerSlot {
@@ -154,6 +167,20 @@ impl IssuerSlot {
                 KeyHealth::Suspect { reason, .. } => Some(reason),
                 KeyHealth::Latched { error } => Some(error.to_string()),
                 _ => None,
+            },
+        }
+    }
+
+    /// How its key fares.
+    pub(super) fn condition(&self) -> KeyCondition {
+        match &*self.standing.borrow() {
+            Standing::Opening => KeyCondition::Closed,
+            Standing::Down(error) if error.is_transient() => KeyCondition::Away,
+            Standing::Down(_) => KeyCondition::Latched,
+            Standing::Ready(issuer) => match issuer.key().health() {
+                KeyHealth::Ready => KeyCondition::Ready,
+                KeyHealth::Latched { .. } => KeyCondition::Latched,
+                _ => KeyCondition::Away,
             },
         }
     }

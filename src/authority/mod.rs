@@ -28,6 +28,7 @@ pub use denial::Denied;
 pub use error::{AuthorityError, Result};
 pub use hierarchy::{InitRequest, IntermediateRequest};
 pub use issuance::{IssueRequest, Svid};
+pub use issuer::KeyCondition;
 pub use observer::{NoObserver, Observer};
 pub use status::{Health, Status};
 pub use upkeep::Gauges;
@@ -111,7 +112,7 @@ impl Authority {
 
     /// Finishes what a crash interrupted and looks after CRLs, expiry and purging from now on.
     pub fn start(self: &Arc<Self>) {
-        tokio::spawn(self.clone().upkeep(self.stop.clone()));
+        self.tasks.spawn(self.clone().upkeep(self.stop.clone()));
     }
 
     /// Waits for everything that is being signed to be recorded, then closes the store.
@@ -162,3 +163,6 @@ impl Authority {
         self.reload_crls().await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,14 @@
 //! What the CA does by itself: CRLs, expiry of CAs, purging, warnings.
 
-use super::{Authority, Result, status::INTERMEDIATE_WARNING_SECONDS};
+use super::{Authority, Result, issuer::KeyCondition, status::INTERMEDIATE_WARNING_SECONDS};
 use crate::{
+<<<<<<< HEAD
     identity::{Actor, CaRole, Timestamp},
+    store::{CaRow, Stamp, Summary},
+=======
+    identity::{Actor, CaRole, Fingerprint, Timestamp},
     store::{Stamp, Summary},
+>>>>>>> e1
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -27,6 +32,10 @@ pub struct Gauges {
     pub summary: Summary,
     /// Of each live CA: its name and its notAfter.
     pub ca_expiry: Vec<(String, Timestamp)>,
+    /// Of each live CA: its name, its key store's and how the key fares.
+    pub keys: Vec<(String, String, KeyCondition)>,
+    /// Of each CA that issues: its role, its name and its algorithm.
+    pub issuing: Vec<(CaRole, String, String)>,
     /// Of each live CA with a CRL: its name and that CRL's nextUpdate.
     pub crl_next_update: Vec<(String, Timestamp)>,
 }
@@ -58,7 +67,7 @@ impl Authority {
         }
     }
 
-    async fn sign_wanted_crls(self: &Arc<Self>) {
+    pub(super) async fn sign_wanted_crls(self: &Arc<Self>) {
         if let Err(error) = self.reload_crls().await {
             tracing::error!(target: "catalyst.pki", error = %error, "CRL state not read");
         }
@@ -129,15 +138,28 @@ impl Authority {
         let at = self.clock.now();
         let summary = self.store.summary(at).await?;
         let state = self.state.load();
-        let live = state.hierarchy().cas.iter().filter(|row| row.is_live(at));
-        let ca_expiry =
-            live.map(|row| (row.certificate.common_name.clone(), row.certificate.not_after)).collect();
+        let live: Vec<&CaRow> = state.hierarchy().cas.iter().filter(|row| row.is_live(at)).collect();
+        let name = |row: &CaRow| row.certificate.common_name.clone();
+        let key = |row: &&CaRow| {
+            let slot = state.slot(row.certificate.ski);
+            let condition = slot.map_or(KeyCondition::Closed, |slot| slot.condition());
+            (name(row), row.key.intention.backend.clone(), condition)
+        };
         let crls = self.crls.load();
         let crl_next_update = crls.iter().filter_map(|crl| {
             let row = state.ca(crl.issuer).filter(|row| row.is_live(at))?;
             Some((row.certificate.common_name.clone(), crl.published.as_ref()?.next_update))
         });
-        Ok(Gauges { summary, ca_expiry, crl_next_update: crl_next_update.collect() })
+        let issuing = live.iter().filter(|row| row.is_active());
+        Ok(Gauges {
+            summary,
+            ca_expiry: live.iter().map(|row| (name(row), row.certificate.not_after)).collect(),
+            keys: live.iter().map(key).collect(),
+            issuing: issuing
+                .map(|row| (row.certificate.role, name(row), row.key.intention.algorithm.clone()))
+                .collect(),
+            crl_next_update: crl_next_update.collect(),
+        })
     }
 
     fn warn_of_expiry(&self, at: Timestamp) {
@@ -147,9 +169,10 @@ impl Authority {
         {
             let left = row.certificate.not_after.seconds_since(at);
             if left < INTERMEDIATE_WARNING_SECONDS {
-                tracing::warn!(target: "catalyst.pki", ca_name = row.certificate.common_name,
-                    expires_at = %row.certificate.not_after, remaining_days = left / 86_400,
-                    "CA certificate approaching expiry");
+                let ca = &row.certificate;
+                tracing::warn!(target: "catalyst.pki", cn = ca.common_name,
+                    fingerprint = %Fingerprint::of_certificate(&ca.der), expires_at = %ca.not_after,
+                    days_remaining = left / 86_400, "CA certificate approaching expiry");
             }
         }
     }

@@ -10,6 +10,7 @@ pub(super) enum Command {
     Serve(Inputs),
     Config(Output, Inputs),
     Version(Output),
+    NewPassphrase,
 }
 
 /// The form of a result.
@@ -33,6 +34,7 @@ pub(super) fn parse(
     Ok(match matches.subcommand() {
         Some(("serve", serve)) => Command::Serve(inputs(table, serve, environment)),
         Some(("config", config)) => Command::Config(output(config), inputs(table, config, environment)),
+        Some(("passphrase", _)) => Command::NewPassphrase,
         // clap lets nothing else pass.
         version => Command::Version(version.map_or(Output::Text, |(_, matches)| output(matches))),
     })
@@ -43,13 +45,19 @@ fn command(table: &Table) -> clap::Command {
     let config = clap::Command::new("config").about("Show the settings that hold and where they come from");
     let config = with_settings(config, table).arg(output_arg(&["text", "json", "markdown"]));
     let version = clap::Command::new("version").about("Show the version and the key stores of this build");
+    let passphrase = clap::Command::new("passphrase")
+        .about("Passphrases of local key files")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(clap::Command::new("new").about("Print a new random passphrase of 256 bits"));
     clap::Command::new("catalyst")
         .about("A certificate authority for services")
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommands([serve, config, version.arg(output_arg(&["text", "json"]))])
+        .subcommands([serve, config, passphrase, version.arg(output_arg(&["text", "json"]))])
 }
 
 fn with_settings(command: clap::Command, table: &Table) -> clap::Command {
@@ -127,6 +135,12 @@ mod tests {
     fn the_version_has_a_command_and_a_flag() {
         assert!(matches!(parsed("catalyst version --output json"), Ok(Command::Version(Output::Json))));
         assert!(parsed("catalyst --version").unwrap_err().to_string().starts_with("catalyst "));
+    }
+
+    #[test]
+    fn a_passphrase_can_be_asked_for() {
+        assert!(matches!(parsed("catalyst passphrase new"), Ok(Command::NewPassphrase)));
+        assert!(parsed("catalyst passphrase").unwrap_err().use_stderr());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
     telemetry,
 };
 use arguments::{Command, Output};
+use secrecy::ExposeSecret as _;
 use std::{
     error::Error,
     ffi::OsString,
@@ -37,6 +38,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: Environment, s
         Command::Config(output, inputs) => match Settings::read(&table, &inputs) {
             Ok(settings) => print(&config::render(&table, &settings, output)),
             Err(error) => refuse(&error),
+        },
+        Command::NewPassphrase => match crate::settings::new_passphrase() {
+            Ok(passphrase) => print(&format!("{}\n", passphrase.expose_secret())),
+            Err(error) => fail(&error),
         },
         Command::Version(output) => print(&version(&table, output)),
     }

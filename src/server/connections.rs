@@ -28,7 +28,11 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     let graceful = GracefulShutdown::new();
     let server = server();
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { break };
+        let permit = tokio::select! {
+            () = stop.cancelled() => break,
+            permit = room.clone().acquire_owned() => permit,
+        };
+        let Ok(permit) = permit else { break };
         let stream = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => match accepted {

@@ -1,11 +1,11 @@
 //! What the CA and the guard report, as metrics and log lines.
 
 use crate::{
-    authority::{self, Gauges},
-    identity::Timestamp,
+    authority::{self, Gauges, KeyCondition},
+    identity::{CaRole, Timestamp},
     telemetry::{CertType, KeyHealth, Metrics},
 };
-use catalyst_signing::{KeyHealth as Health, SigningEvent};
+use catalyst_signing::{KeyHealth as Health, SignatureAlgorithm, SigningEvent};
 use std::{
     fmt,
     sync::Arc,
@@ -41,6 +41,22 @@ impl authority::Observer for Figures {
                 |at: &Timestamp| SystemTime::UNIX_EPOCH + Duration::from_millis(at.millis().unsigned_abs());
             of.iter().map(|(name, at)| (Arc::from(name.as_str()), moment(at))).collect()
         };
+        for (role, issuer, algorithm) in &gauges.issuing {
+            let Ok(algorithm) = algorithm.parse::<SignatureAlgorithm>() else { continue };
+            // The root issues intermediates, the others end-entity certificates; both count from zero.
+            let kind = if *role == CaRole::Root { CertType::Intermediate } else { CertType::EndEntity };
+            self.0.announce_issuer(kind, algorithm.name(), &Arc::from(issuer.as_str()));
+        }
+        let key_states = gauges.keys.iter().map(|(name, backend, condition)| {
+            let health = match condition {
+                KeyCondition::Ready => KeyHealth::Ready,
+                KeyCondition::Closed => KeyHealth::Unknown,
+                KeyCondition::Away => KeyHealth::Away,
+                KeyCondition::Latched => KeyHealth::Latched,
+            };
+            ((Arc::from(name.as_str()), Arc::from(backend.as_str())), health)
+        });
+        self.0.set_key_states(key_states.collect());
         self.0.set_ca_expiries(times(&gauges.ca_expiry));
         self.0.set_crl_next_updates(times(&gauges.crl_next_update));
     }

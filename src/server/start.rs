@@ -107,16 +107,19 @@ async fn open_access(
         tracing::info!(target: "catalyst.pki", "No existing Root CA found — generating ephemeral CA");
         authority.initialize(InitRequest::default(), Actor::Service).await?;
     }
+    let mut shown = None;
     match &settings.system_token {
         Some(secret) => access.preset_system_token(secret).await?,
         None => {
             let (token, made) = access.system_token(&settings.data_dir).await?;
-            if made || settings.dev {
-                tracing::info!(target: "catalyst.auth", "System Admin Token: {}", token.expose_secret());
-            }
+            shown = Some(token).filter(|_| made || settings.dev);
         }
     }
     app.open_access(Arc::new(access));
+    // Whoever reads the token here may use it at once.
+    if let Some(token) = shown {
+        tracing::info!(target: "catalyst.auth", "System Admin Token: {}", token.expose_secret());
+    }
     Ok(())
 }
 

@@ -15,7 +15,7 @@ mod tests;
 
 pub use effective::{Effective, Environment, Inputs, Origin};
 pub use error::SettingsError;
-pub use passphrase::{DEV_PASSPHRASE, MadePassphrase};
+pub use passphrase::{DEV_PASSPHRASE, MadePassphrase, new_passphrase};
 pub use report::{json, markdown, text};
 pub use setting::{BackendSettings, Fallback, Kind, Setting};
 pub use table::{PREFIX, Table};

@@ -5,7 +5,7 @@ use super::{
     effective::{Content, Given},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
@@ -95,18 +95,25 @@ fn holds_files(directory: &Path) -> io::Result<bool> {
     }
 }
 
+/// A random passphrase of 256 bits, base64url.
+///
+/// # Errors
+/// The operating system gives no random numbers.
+pub fn new_passphrase() -> io::Result<SecretString> {
+    let mut random = Zeroizing::new([0_u8; 32]);
+    aws_lc_rs::rand::fill(random.as_mut()).map_err(|_| io::Error::other("no random bytes to be had"))?;
+    Ok(URL_SAFE_NO_PAD.encode(random.as_ref()).into())
+}
+
 /// Writes a random passphrase, whole or not at all: keys are encrypted with it as soon as it can be read. `false`
 /// if another process was faster.
 fn make(path: &Path) -> io::Result<bool> {
     let directory = path.parent().unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let mut random = Zeroizing::new([0_u8; 24]);
-    aws_lc_rs::rand::fill(random.as_mut()).map_err(|_| io::Error::other("no random bytes to be had"))?;
-    let passphrase = Zeroizing::new(URL_SAFE_NO_PAD.encode(random.as_ref()));
-
+    let passphrase = new_passphrase()?;
     let draft = directory.join(format!(".{DEV_PASSPHRASE}.{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    writeln!(file, "{}", passphrase.as_str())?;
+    writeln!(file, "{}", passphrase.expose_secret())?;
     file.sync_all()?;
     let linked = fs::hard_link(&draft, path);
     fs::remove_file(&draft)?;

@@ -75,7 +75,7 @@ holds a secret itself must have mode 0600. An empty variable counts as not set. 
 `CATALYST_PKI_` and is not in this table stops the start, and so does an unknown key.
 
 Metrics are pushed by OTLP over plain HTTP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set; the other `OTEL_` variables keep
-their usual meaning. Logs go to standard error; `docker logs` needs `2>&1` before a pipe.
+their usual meaning. Logs go to standard error, with times in UTC; `docker logs` needs `2>&1` before a pipe.
 
 ";
 

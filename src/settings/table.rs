@@ -311,6 +311,7 @@ fn keys_beside(certs_db: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use catalyst_signing::SignatureAlgorithm;
     use std::collections::BTreeSet;
 
     #[test]
@@ -335,6 +336,12 @@ mod tests {
                 assert_eq!(row.kind.check(value, table.backends()), Ok(()), "{}", row.variable);
             }
         }
+    }
+
+    #[test]
+    fn the_algorithms_are_those_of_the_signing_contract() {
+        let names: Vec<_> = SignatureAlgorithm::ALL.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ALGORITHMS);
     }
 
     #[test]

@@ -173,7 +173,10 @@ impl Line<'_> {
         out.extend_from_slice(self.properties);
         out.push(b'}');
         if let Some((trace_id, span_id)) = self.trace {
-            let _ = write!(out, r#","trace_id":"{trace_id}","span_id":"{span_id}""#);
+            out.extend_from_slice(br#","trace_id":"#);
+            let _ = serde_json::to_writer(&mut *out, trace_id);
+            out.extend_from_slice(br#","span_id":"#);
+            let _ = serde_json::to_writer(&mut *out, span_id);
         }
         out.push(b'}');
     }

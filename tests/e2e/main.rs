@@ -3,17 +3,25 @@
 // A helper that panics fails its test, which is what it is for.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bad_csr;
+mod bad_requests;
 mod clock;
 mod command_line;
+mod credentials;
+mod csr;
 mod deployment;
 mod disk;
 mod first_start;
 mod inspect;
+mod issuing;
 mod keys;
 mod kill;
 mod library;
+mod pki;
+mod process;
 mod race;
 mod secrets;
 mod shutdown;
 mod startup;
 mod storage;
+mod x509;

@@ -51,3 +51,53 @@ fn describe(intent: &KeyIntent) -> String {
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use catalyst_signing::{KeyRole, Nonce, SignatureAlgorithm};
+
+    fn intent(nonce: u8) -> KeyIntent {
+        KeyIntent {
+            nonce: Nonce::from_bytes([nonce; 16]),
+            deployment: "0123456789abcdef".to_owned(),
+            role: KeyRole::Root,
+            generation: 1,
+            algorithm: SignatureAlgorithm::EcP384,
+            created_at: SystemTime::now(),
+        }
+    }
+
+    #[test]
+    fn it_holds_for_its_intent_and_its_key_alone() {
+        let sealed = seal(&intent(1), SystemTime::now(), b"key");
+        assert_eq!(check(&intent(1), Some(&sealed), b"key"), Ok(()));
+        assert!(check(&intent(2), Some(&sealed), b"key").unwrap_err().contains("was asked for"));
+        assert_eq!(check(&intent(1), Some(&sealed), b"another").unwrap_err(), "its intent was altered");
+        assert_eq!(check(&intent(1), None, b"key").unwrap_err(), "it carries no intent");
+    }
+
+    #[test]
+    fn a_rewritten_nonce_is_noticed() {
+        let sealed = seal(&intent(0x11), SystemTime::now(), b"key");
+        let text = String::from_utf8_lossy(&sealed).into_owned();
+        let at = text.find("nonce=").unwrap() + 6;
+        let mut rewritten = sealed.clone();
+        rewritten[at..at + 32].fill(b'2');
+        assert_eq!(check(&intent(0x22), Some(&rewritten), b"key").unwrap_err(), "its intent was altered");
+        for at in 0..sealed.len() {
+            let mut flipped = sealed.clone();
+            flipped[at] ^= 1;
+            assert!(check(&intent(0x11), Some(&flipped), b"key").is_err(), "octet {at}");
+        }
+    }
+
+    #[test]
+    fn a_key_may_be_five_minutes_older_than_its_intent_by_the_clock() {
+        let sealed = seal(&intent(1), SystemTime::now(), b"key");
+        let later =
+            |seconds| KeyIntent { created_at: SystemTime::now() + Duration::from_secs(seconds), ..intent(1) };
+        assert_eq!(check(&later(290), Some(&sealed), b"key"), Ok(()));
+        assert!(check(&later(310), Some(&sealed), b"key").is_err());
+    }
+}

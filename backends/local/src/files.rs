@@ -124,3 +124,21 @@ fn sync_directory(of: &Path) -> Result<(), LocalError> {
     let directory = of.parent().unwrap_or(Path::new("."));
     File::open(directory).and_then(|d| d.sync_all()).map_err(LocalError::io("write", directory))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_being_written_is_not_cleared_away() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join("keys");
+        prepare(&directory).unwrap();
+        let writing = Temporary::create(&directory.join("root-1.pem")).unwrap();
+        prepare(&directory).unwrap();
+        assert!(writing.path.exists());
+        let path = writing.path.clone();
+        drop(writing);
+        assert!(!path.exists());
+    }
+}

@@ -9,6 +9,9 @@ use catalyst_signing::{KeyState, Result, SignError, SignatureAlgorithm, SigningK
 use std::{path::PathBuf, sync::Arc};
 use tokio::task::spawn_blocking;
 
+/// From here on hashing alone takes so long that it belongs off the async threads.
+const LONG: usize = 256 << 10;
+
 /// A decrypted key. Lives as long as the CA holds it; aws-lc zeroizes the private half when it is freed.
 #[derive(Debug)]
 pub(crate) struct LocalKey {
@@ -47,7 +50,7 @@ impl LocalKey {
 #[async_trait]
 impl SigningKey for LocalKey {
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
-        let signature = if self.material.is_slow() {
+        let signature = if self.material.is_slow() || message.len() > LONG {
             let (material, message) = (self.material.clone(), message.to_vec());
             spawn_blocking(move || material.sign(&message))
                 .await

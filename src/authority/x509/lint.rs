@@ -3,7 +3,10 @@
 //! It shares no code with what built them, so that a defect there does not pass unseen here.
 
 use super::{CaCertificate, CaContent, CrlContent, SvidContent, ca_certificate::timestamp};
-use crate::identity::{KeyId, Timestamp};
+use crate::{
+    identity::{KeyId, Timestamp},
+    store::CrlEntry,
+};
 use catalyst_signing::KeyPin;
 use const_oid::{
     AssociatedOid, ObjectIdentifier,
@@ -14,10 +17,10 @@ use spki::SubjectPublicKeyInfoRef;
 use x509_cert::{
     TbsCertificate, Version,
     certificate::TbsCertificateInner,
-    crl::TbsCertList,
+    crl::{RevokedCert, TbsCertList},
     ext::pkix::{
-        AuthorityKeyIdentifier, BasicConstraints, CrlNumber, ExtendedKeyUsage, KeyUsage, KeyUsages,
-        SubjectAltName, SubjectKeyIdentifier, name::GeneralName,
+        AuthorityKeyIdentifier, BasicConstraints, CrlNumber, CrlReason, ExtendedKeyUsage, KeyUsage,
+        KeyUsages, SubjectAltName, SubjectKeyIdentifier, name::GeneralName,
     },
     time::Time,
 };
@@ -141,9 +144,11 @@ pub(crate) fn crl_tbs(bytes: &[u8], content: &CrlContent<'_>, issuer: &CaCertifi
     must(next_update > Some(timestamp(&list.this_update)), "nextUpdate does not follow thisUpdate")?;
     let listed = list.revoked_certificates.as_deref();
     must(listed.is_none_or(|entries| !entries.is_empty()), "an empty revokedCertificates")?;
-    let listed: Vec<&[u8]> = listed.unwrap_or_default().iter().map(|e| e.serial_number.as_bytes()).collect();
-    let expected: Vec<&[u8]> = content.entries.iter().map(|e| e.serial.as_bytes().as_slice()).collect();
-    must(listed == expected, "other entries than reserved")?;
+    let listed = listed.unwrap_or_default();
+    must(listed.len() == content.entries.len(), "more or fewer entries than reserved")?;
+    for (listed, reserved) in listed.iter().zip(content.entries) {
+        must(is_entry(listed, reserved)?, "another entry than reserved")?;
+    }
     let extensions = list.crl_extensions.unwrap_or_default();
     let oids: Vec<ObjectIdentifier> = extensions.iter().map(|e| e.extn_id).collect();
     must(
@@ -158,6 +163,21 @@ pub(crate) fn crl_tbs(bytes: &[u8], content: &CrlContent<'_>, issuer: &CaCertifi
     let number = CrlNumber::from_der(extensions[1].extn_value.as_bytes()).map_err(unreadable)?;
     let value = number.0.as_bytes().iter().fold(0_i64, |value, octet| value << 8 | i64::from(*octet));
     must(value == content.number, "another CRLNumber")
+}
+
+/// Serial number, date and reason are the reserved ones; the reason is left out where it is unspecified.
+fn is_entry(listed: &RevokedCert, reserved: &CrlEntry) -> Result<bool, LintError> {
+    let extensions = listed.crl_entry_extensions.as_deref().unwrap_or_default();
+    let reason = match extensions {
+        [] => listed.crl_entry_extensions.is_none().then_some(0),
+        [only] if only.extn_id == CrlReason::OID && !only.critical => {
+            Some(CrlReason::from_der(only.extn_value.as_bytes()).map_err(unreadable)? as u8)
+        }
+        _ => None,
+    };
+    Ok(listed.serial_number.as_bytes() == reserved.serial.as_bytes()
+        && timestamp(&listed.revocation_date) == reserved.revoked_at.whole_seconds()
+        && reason == Some(reserved.reason.code()))
 }
 
 fn common(bytes: &[u8], tbs: &TbsCertificate, serial: &[u8], spki: &[u8], key: &KeyPin) -> Lint {
@@ -190,12 +210,16 @@ fn only_extensions(tbs: &TbsCertificate, expected: &[ObjectIdentifier]) -> Lint 
     must(found == expected, "other extensions than the profile's")
 }
 
+/// Decodes an extension and holds it against its one DER encoding: some decoders take more than that.
 fn extension<'a, T>(tbs: &'a TbsCertificate) -> Result<(bool, T), LintError>
 where
-    T: AssociatedOid + Decode<'a, Error = der::Error>,
+    T: AssociatedOid + Encode + Decode<'a, Error = der::Error>,
 {
-    let found = tbs.get_extension::<T>().map_err(unreadable)?;
-    found.ok_or_else(|| LintError(format!("extension {} is missing", T::OID)))
+    let found = tbs.extensions().into_iter().flatten().find(|e| e.extn_id == T::OID);
+    let found = found.ok_or_else(|| LintError(format!("extension {} is missing", T::OID)))?;
+    let value = T::from_der(found.extn_value.as_bytes()).map_err(unreadable)?;
+    must(value.to_der().map_err(unreadable)? == found.extn_value.as_bytes(), "an extension is not in DER")?;
+    Ok((found.critical, value))
 }
 
 fn common_name(tbs: &TbsCertificate) -> Result<Option<String>, LintError> {
@@ -244,3 +268,6 @@ fn key_id(spki: &[u8]) -> Result<KeyId, LintError> {
     let spki = SubjectPublicKeyInfoRef::from_der(spki).map_err(unreadable)?;
     Ok(KeyId::of_public_key(spki.subject_public_key.raw_bytes()))
 }
+
+#[cfg(test)]
+mod tests;

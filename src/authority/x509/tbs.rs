@@ -113,6 +113,14 @@ pub(crate) fn validity(tbs: &[u8]) -> Result<(Timestamp, Timestamp), EncodingErr
     Ok((timestamp(&validity.not_before), timestamp(&validity.not_after)))
 }
 
+/// The subject's common name that a CA's TBSCertificate says.
+pub(crate) fn common_name(tbs: &[u8]) -> Result<String, EncodingError> {
+    let tbs = TbsCertificate::from_der(tbs)?;
+    let name = tbs.subject().common_name()?;
+    name.map(|name| name.value().into_owned())
+        .ok_or_else(|| EncodingError("a CA without a common name".into()))
+}
+
 /// The key identifier of a SubjectPublicKeyInfo (RFC 7093, method 1).
 pub(super) fn key_id_of(spki: &[u8]) -> Result<KeyId, EncodingError> {
     let spki = SubjectPublicKeyInfoRef::from_der(spki)?;

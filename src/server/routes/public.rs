@@ -1,10 +1,19 @@
 //! What anybody may read.
 
-use super::super::{app::App, openapi, problem::Problem};
+use super::super::{
+    app::App,
+    extract::{Parameters, Segment},
+    openapi,
+    problem::Problem,
+};
 use crate::{api, identity::CaRole};
 use axum::{
     Json,
-    extract::{Path, Query, State},
+<<<<<<< HEAD
+    extract::{Path, Query, State, rejection::QueryRejection},
+=======
+    extract::State,
+>>>>>>> e1
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -52,9 +61,14 @@ pub(crate) struct BundleQuery {
     responses((status = 200, body = api::CaBundle), (status = 304), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn bundle(
     State(app): State<App>,
-    Query(query): Query<BundleQuery>,
+<<<<<<< HEAD
+    query: Result<Query<BundleQuery>, QueryRejection>,
+=======
+    Parameters(query): Parameters<BundleQuery>,
+>>>>>>> e1
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
     let issuing_only = match query.anchors.as_deref() {
         None => false,
         Some("issuing") => true,
@@ -112,7 +126,7 @@ pub(crate) async fn crls(State(app): State<App>, headers: HeaderMap) -> Result<R
     responses((status = 200, content_type = "application/pkix-crl"), (status = 404, body = api::ErrorBody), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn crl(
     State(app): State<App>,
-    Path(ca): Path<String>,
+    Segment(ca): Segment,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let row = match (ca.parse::<CaRole>(), ca.parse()) {

@@ -1,2 +1,79 @@
-//! Benchmarks that print ratios taken in one run.
-fn main() {}
+//! Benchmarks of the CA. One run prints one markdown table; figures that depend on the machine stand beside the
+//! cryptography's own, measured in the same run, as ratios. Nothing fails on a clock.
+//!
+//! ```text
+//! cargo build --release && cargo run --release -p catalyst-bench            # quick: stores of 1,000 and 50,000 rows
+//! cargo build --release && cargo run --release -p catalyst-bench -- full    # stores of 1,000 and 1,000,000 rows
+//! ```
+//!
+//! - **Cryptography**: raw P-384 in aws-lc-rs on one thread, taken before and after every load, since a machine is
+//!   not equally fast all the time. Its budget for a certificate is two verifications (CSR, signature) and one signature.
+//! - **In process**: the whole of issuance through the library, from the CSR's text to the recorded certificate. What
+//!   a certificate costs without any store can't be asked of the public API, since nothing unrecorded leaves it: a
+//!   store in memory comes closest. `callers` are tasks that ask at the same time.
+//! - **HTTP**: the real `catalyst` binary that was built beside this one, with local keys, the issue limit off, a
+//!   store on disk and the default log. Clients keep their connections and send requests made beforehand, each for an
+//!   identity of its own. `CPU` is what the service's process used (user and system time of all its threads).
+//!
+//! Rows are those in the store before the load.
+#![forbid(unsafe_code)]
+
+mod cryptography;
+mod filler;
+mod library;
+mod load;
+mod process;
+mod requests;
+mod service;
+mod table;
+
+use cryptography::Cryptography;
+use std::{error::Error, process::ExitCode};
+use table::Table;
+
+type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// How much is done.
+struct Plan {
+    /// Rows in the store, small and large.
+    rows: [u64; 2],
+    /// Clients, and the certificates that they ask for together.
+    loads: [(usize, usize); 3],
+    /// Requests for status and bundle.
+    reads: usize,
+}
+
+const QUICK: Plan =
+    Plan { rows: [1_000, 50_000], loads: [(1, 2_000), (8, 6_000), (64, 12_000)], reads: 1_000 };
+const FULL: Plan =
+    Plan { rows: [1_000, 1_000_000], loads: [(1, 5_000), (8, 20_000), (64, 40_000)], reads: 4_000 };
+
+fn main() -> ExitCode {
+    let plan = match std::env::args().nth(1).as_deref() {
+        None | Some("quick") => QUICK,
+        Some("full") => FULL,
+        Some(_) => {
+            eprintln!("usage: catalyst-bench [quick|full]");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&plan) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(plan: &Plan) -> Outcome {
+    let mut table = Table::default();
+    cryptography::report(&Cryptography::measure()?, &mut table);
+    let most = plan.loads.iter().map(|(_, count)| count).sum();
+    eprintln!("making {most} keys and requests");
+    let requests = requests::make(most)?;
+    library::report(&requests, plan.loads[1].1, &mut table)?;
+    service::report(&requests, plan, &mut table)?;
+    print!("{table}");
+    Ok(())
+}

@@ -133,6 +133,14 @@ impl Connection {
         self.stream.get_mut()
     }
 
+    /// Reads the answer to what was written to the socket.
+    ///
+    /// # Errors
+    /// No answer, or none of HTTP.
+    pub fn answer(&mut self) -> Result<Response, RigError> {
+        self.response("GET")
+    }
+
     fn response(&mut self, method: &str) -> Result<Response, RigError> {
         let mut line = self.line()?;
         // An interim answer (100 Continue) comes before the real one.

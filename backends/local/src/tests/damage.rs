@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{LocalError, envelope};
+use catalyst_signing::{Guard, KeyPolicy, NoObserver, Purpose};
 use proptest::prelude::*;
-use std::fs;
+use std::{fs, sync::Arc};
 
 async fn one_key(home: &Path) -> (LocalBackend, KeyIntent, catalyst_signing::KeyPin) {
     let backend = cheap(home);
@@ -81,6 +82,28 @@ async fn another_roles_file_put_in_its_place_is_not_adopted() {
     fs::copy(home.path().join("transport-1.pem"), home.path().join("services-1.pem")).unwrap();
     let error = backend.find(&intent).await.unwrap_err();
     assert_eq!(error.code(), "key_refused_ambiguous");
+}
+
+#[tokio::test]
+async fn a_file_exchanged_with_another_cas_keeps_that_ca_down() {
+    let home = directory();
+    let (backend, _, pin) = one_key(home.path()).await;
+    backend.create(&super::intent(KeyRole::Transport, 1, SignatureAlgorithm::EcP384)).await.unwrap();
+    fs::copy(home.path().join("transport-1.pem"), home.path().join("services-1.pem")).unwrap();
+    let policy = KeyPolicy {
+        name: "services".to_owned(),
+        deployment: "0123456789abcdef".to_owned(),
+        purposes: &[Purpose::Certificate],
+        concurrency: 1,
+        probe: true,
+    };
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+    let opened = Guard::new(Arc::new(NoObserver)).open(Arc::new(backend), pin, policy, deadline).await;
+    let error = opened.unwrap_err();
+    assert_eq!(error.code(), "key_integrity");
+    assert!(
+        error.to_string().contains("local:services-1 holds another key than the one pinned for services")
+    );
 }
 
 proptest! {

@@ -102,12 +102,12 @@ pub async fn run_all(harness: &dyn Harness) -> Report {
     let subject = Subject::new(harness).await;
     let mut report = Report::default();
     report.add("capabilities name each algorithm once", opening::capabilities_are_sound(&subject).await);
+    report.add("creating twice for one intent makes one key", creation::is_idempotent(&subject).await);
+    report.add("two intents make two keys", creation::keeps_intents_apart(&subject).await);
     report.add(
         "an intent nobody acted on finds no key",
         creation::unknown_intent_finds_nothing(&subject).await,
     );
-    report.add("creating twice for one intent makes one key", creation::is_idempotent(&subject).await);
-    report.add("two intents make two keys", creation::keeps_intents_apart(&subject).await);
     report.add("a key is found after a restart", creation::is_found_after_restart(&subject).await);
     for kind in LookAlike::ALL {
         let rule = match kind {

@@ -242,7 +242,7 @@ async fn each_fault_is_noticed_by_its_rule() {
         (Fault::NamesAnAlgorithmTwice, "capabilities name each algorithm once"),
         (Fault::CreatesAnew, "creating twice for one intent makes one key"),
         (Fault::OneKeyForAll, "two intents make two keys"),
-        (Fault::FindsSomething, "two intents make two keys"),
+        (Fault::FindsSomething, "an intent nobody acted on finds no key"),
         (Fault::ForgetsOnRestart, "a key is found after a restart"),
         (Fault::IgnoresTheNonce, "a foreign key under the same name is not adopted"),
         (Fault::IgnoresTheAge, "a key older than its intent is not adopted"),

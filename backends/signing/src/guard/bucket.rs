@@ -56,10 +56,20 @@ impl Pool {
     }
 }
 
+/// What a token is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// A call; every attempt needs one.
+    Call(Purpose),
+    /// Being a retry; needed besides.
+    Retry,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum From {
     General,
     Crl,
+    Retry,
 }
 
 impl Bucket {
@@ -81,27 +91,16 @@ impl Bucket {
     }
 
     /// Promises a token, to be used after a pause. `Err`: the pause that would outlast `deadline`; nothing was drawn.
-    pub(super) fn promise(
-        &self,
-        purpose: Purpose,
-        retry: bool,
-        deadline: Instant,
-    ) -> Result<Promise<'_>, Duration> {
+    pub(super) fn promise(&self, want: Want, deadline: Instant) -> Result<Promise<'_>, Duration> {
         let now = Instant::now();
         let mut tokens = self.lock();
         tokens.refill(now);
-        let (from, mut wait) = tokens.choose(purpose);
-        if retry {
-            wait = wait.max(tokens.retry.wait(tokens.retry.per_second));
-        }
+        let (from, wait) = tokens.choose(want);
         if !wait.is_zero() && now.checked_add(wait).is_none_or(|due| due >= deadline) {
             return Err(wait);
         }
         tokens.pool(from).level -= 1.0;
-        if retry {
-            tokens.retry.level -= 1.0;
-        }
-        Ok(Promise { bucket: self, from, retry, wait, kept: false })
+        Ok(Promise { bucket: self, from, wait, kept: false })
     }
 
     fn lock(&self) -> MutexGuard<'_, Tokens> {
@@ -119,17 +118,22 @@ impl Tokens {
     }
 
     /// Where to draw from, and how long to wait for it. CRLs take their share first and the rest like all others.
-    fn choose(&self, purpose: Purpose) -> (From, Duration) {
+    fn choose(&self, want: Want) -> (From, Duration) {
         let spare = if self.crl.level >= self.crl.capacity { self.crl.per_second } else { 0.0 };
         let general = self.general.wait(self.general.per_second + spare);
         let crl = self.crl.wait(self.crl.per_second);
-        if purpose == Purpose::Crl && crl <= general { (From::Crl, crl) } else { (From::General, general) }
+        match want {
+            Want::Retry => (From::Retry, self.retry.wait(self.retry.per_second)),
+            Want::Call(Purpose::Crl) if crl <= general => (From::Crl, crl),
+            Want::Call(_) => (From::General, general),
+        }
     }
 
     fn pool(&mut self, from: From) -> &mut Pool {
         match from {
             From::General => &mut self.general,
             From::Crl => &mut self.crl,
+            From::Retry => &mut self.retry,
         }
     }
 }
@@ -139,7 +143,6 @@ impl Tokens {
 pub(super) struct Promise<'a> {
     bucket: &'a Bucket,
     from: From,
-    retry: bool,
     wait: Duration,
     kept: bool,
 }
@@ -158,13 +161,8 @@ impl Promise<'_> {
 
 impl Drop for Promise<'_> {
     fn drop(&mut self) {
-        if self.kept {
-            return;
-        }
-        let mut tokens = self.bucket.lock();
-        tokens.pool(self.from).add(1.0);
-        if self.retry {
-            tokens.retry.add(1.0);
+        if !self.kept {
+            self.bucket.lock().pool(self.from).add(1.0);
         }
     }
 }

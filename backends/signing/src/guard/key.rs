@@ -3,7 +3,7 @@
 use super::{
     KeyHealth, KeyPolicy, Operation, Purpose, Verified,
     attempt::{Scene, timed_out},
-    bucket::Bucket,
+    bucket::{Bucket, Want},
     health::Health,
     retry::{Backoff, Jitter},
     slots::Slots,
@@ -58,6 +58,7 @@ impl GuardedKey {
     ///
     /// Waits for a free call, for the quota and between retries, but never beyond `deadline`: a wait that is known to
     /// outlast it is not begun, and the error says how long it would have been. Dropping the future frees what it held.
+    /// For [`Purpose::Probe`] there is only one message, which [`GuardedKey::probe`] knows.
     ///
     /// # Errors
     /// [`SignError::Transient`] may pass (503); all others need somebody to act (500). A latched key gives every
@@ -122,7 +123,14 @@ impl Inner {
         self.refuse_unfit(purpose, message)?;
         loop {
             self.health.check()?;
-            let permits = self.admit(purpose, backoff.is_retry(), deadline).await?;
+            let permits = match self.admit(purpose, backoff.is_retry(), deadline).await {
+                Ok(permits) => permits,
+                Err(blocked) => {
+                    // After a failure it is that failure the caller must hear of, not the lack of a retry.
+                    let failure = backoff.last_failure(blocked.retry_after());
+                    return Err(failure.map_or(blocked, |error| self.failed(error)));
+                }
+            };
             // Another request may have latched the key while this one waited.
             self.health.check()?;
             let error = match self.attempt(purpose, message, deadline).await {
@@ -136,18 +144,24 @@ impl Inner {
             drop(permits);
             match backoff.after(error, deadline) {
                 Ok(pause) => sleep(pause).await,
-                Err(error) => {
-                    self.health.failed(&error);
-                    return Err(error);
-                }
+                Err(error) => return Err(self.failed(error)),
             }
         }
     }
 
+    /// Health learns of an error that speaks against the key.
+    fn failed(&self, error: SignError) -> SignError {
+        self.health.failed(&error);
+        error
+    }
+
     /// A signature over the deployment's name, which is no TBS and no token: good for nothing but health.
     pub(super) async fn probe(&self, backoff: Backoff, deadline: Instant) -> Result<()> {
-        let message = [b"catalyst-pki/probe/v1\0", self.policy.deployment.as_bytes()].concat();
-        self.sign(Purpose::Probe, &message, backoff, deadline).await.map(drop)
+        self.sign(Purpose::Probe, &self.probe_message(), backoff, deadline).await.map(drop)
+    }
+
+    fn probe_message(&self) -> Vec<u8> {
+        [b"catalyst-pki/probe/v1\0", self.policy.deployment.as_bytes()].concat()
     }
 
     /// What is wrong with the request itself; says nothing about the key, so it does not touch health.
@@ -155,6 +169,13 @@ impl Inner {
         if !self.policy.allows(purpose) {
             let reason = format!("the key {} of {} signs no {purpose}", self.pin.uri, self.policy.name);
             return Err(SignError::refused(Refusal::Purpose, reason));
+        }
+        // Else "it is only a probe" would sign anything with any key.
+        if purpose == Purpose::Probe && message != self.probe_message() {
+            return Err(SignError::refused(
+                Refusal::Purpose,
+                "a probe signs the probe message and nothing else",
+            ));
         }
         match self.capability.max_message {
             Some(limit) if message.len() > limit => {
@@ -170,7 +191,8 @@ impl Inner {
         }
     }
 
-    /// Waits until this request may call the key store: first its lane, then the quota, then a slot.
+    /// Waits until this request may call the key store: for leave to be a retry, for its lane, the quota and a slot.
+    /// In this order, so that nobody holds what others wait for while waiting longer than they.
     async fn admit(&self, purpose: Purpose, retry: bool, deadline: Instant) -> Result<Permits<'_>> {
         let busy = |_| {
             let KeyPolicy { name, concurrency, .. } = &self.policy;
@@ -181,15 +203,18 @@ impl Inner {
         if Instant::now() >= deadline {
             return Err(timed_out(format!("the deadline had passed before {} could sign", self.policy.name)));
         }
+        if retry {
+            self.pass_quota(Want::Retry, deadline).await?;
+        }
         let lane = timeout_at(deadline, self.slots.lane(purpose)).await.map_err(busy)?;
-        self.pass_quota(purpose, retry, deadline).await?;
+        self.pass_quota(Want::Call(purpose), deadline).await?;
         let call = timeout_at(deadline, self.slots.call()).await.map_err(busy)?;
         Ok(Permits { _call: call, _lane: lane })
     }
 
-    async fn pass_quota(&self, purpose: Purpose, retry: bool, deadline: Instant) -> Result<()> {
+    async fn pass_quota(&self, want: Want, deadline: Instant) -> Result<()> {
         let Some(bucket) = &self.bucket else { return Ok(()) };
-        match bucket.promise(purpose, retry, deadline) {
+        match bucket.promise(want, deadline) {
             Ok(promise) => {
                 if !promise.wait().is_zero() {
                     self.scene.throttled();

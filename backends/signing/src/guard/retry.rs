@@ -31,12 +31,13 @@ pub(super) struct Backoff {
     retries_transient: bool,
     attempts: u32,
     mismatches: u32,
+    last: Option<SignError>,
 }
 
 impl Backoff {
     /// For a request that is retried while there is time.
     pub(super) fn new(jitter: Jitter) -> Self {
-        Self { jitter, retries_transient: true, attempts: 0, mismatches: 0 }
+        Self { jitter, retries_transient: true, attempts: 0, mismatches: 0, last: None }
     }
 
     /// For a health probe: the next one comes soon enough, only a mismatch is looked at again.
@@ -65,15 +66,22 @@ impl Backoff {
             _ => return Err(error),
         };
         let fits = Instant::now().checked_add(pause).is_some_and(|next| next < deadline);
-        if fits { Ok(pause) } else { Err(with_delay(error, pause)) }
+        if !fits {
+            return Err(with_delay(error, Some(pause)));
+        }
+        self.last = Some(error);
+        Ok(pause)
+    }
+
+    /// What went wrong last, with the delay until the next attempt would have been admitted; `None` before any failure.
+    pub(super) fn last_failure(self, retry_after: Option<Duration>) -> Option<SignError> {
+        self.last.map(|error| with_delay(error, retry_after))
     }
 }
 
-fn with_delay(error: SignError, pause: Duration) -> SignError {
+fn with_delay(error: SignError, retry_after: Option<Duration>) -> SignError {
     match error {
-        SignError::Transient { kind, reason, .. } => {
-            SignError::Transient { kind, reason, retry_after: Some(pause) }
-        }
+        SignError::Transient { kind, reason, .. } => SignError::Transient { kind, reason, retry_after },
         other => other,
     }
 }

@@ -73,9 +73,9 @@ async fn a_latched_key_is_not_probed_until_an_operator_retries() {
     let (key, seen) = watched(&rogue).await;
     rogue.will([Act::Fail(SignError::refused(Refusal::Pin, "CKR_PIN_INCORRECT"))]);
     sign(&key).await.unwrap_err();
-    sleep(seconds(3600)).await;
-    assert_eq!(rogue.calls(), 1);
     let asked = seen.outcomes(Operation::State).len();
+    sleep(seconds(3600)).await;
+    assert_eq!((rogue.calls(), seen.outcomes(Operation::State).len()), (1, asked));
     key.retry();
     sleep(seconds(1)).await;
     assert_eq!((probes(&seen), key.health()), (1, KeyHealth::Ready));
@@ -91,6 +91,16 @@ async fn a_probe_that_hangs_ends_and_a_bad_one_latches() {
     assert!(matches!(key.health(), KeyHealth::Suspect { .. }));
     sleep(seconds(11)).await;
     assert!(matches!(key.health(), KeyHealth::Latched { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_is_no_way_round_the_purposes() {
+    let rogue = Rogue::new();
+    let (key, _) = watched(&rogue).await;
+    let error = key.sign(Purpose::Probe, b"a token".to_vec(), within(1)).await.unwrap_err();
+    assert_eq!(error.code(), "key_refused_purpose");
+    assert_eq!((rogue.calls(), key.health()), (0, KeyHealth::Ready));
+    key.probe(within(1)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

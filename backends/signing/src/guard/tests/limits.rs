@@ -1,7 +1,7 @@
 //! Concurrency per key, quotas across keys, cancellation.
 
-use super::*;
-use std::sync::atomic::Ordering::SeqCst;
+use super::{bucket::Want, *};
+use std::{collections::HashSet, sync::atomic::Ordering::SeqCst};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -178,23 +178,55 @@ async fn at_most_a_tenth_of_the_calls_are_retries() {
     let (key, _) = open(&rogue).await;
     rogue.will(vec![Act::Fail(SignError::unavailable("away")); 100_000]);
     let (key, mut tasks) = (Arc::new(key), JoinSet::new());
-    for _ in 0..1000 {
+    // 40 requests a second, all of which fail and would try again as long as they live.
+    for i in 0..400_u32 {
         let key = key.clone();
-        tasks.spawn(async move { key.sign(Purpose::Certificate, b"m".to_vec(), within(10)).await });
+        tasks.spawn(async move { key.sign(Purpose::Certificate, i.to_be_bytes().to_vec(), within(2)).await });
+        sleep(Duration::from_millis(25)).await;
     }
     while let Some(done) = tasks.join_next().await {
         assert!(done.unwrap().unwrap_err().is_transient());
     }
-    assert!(rogue.calls() <= 1000, "{} calls in ten seconds of 100", rogue.calls());
+    let first: HashSet<_> = rogue.signed.lock().unwrap().iter().map(|(_, message)| message.clone()).collect();
+    let retries = rogue.calls() - first.len();
+    assert_eq!(first.len(), 400);
+    assert!(retries > 50 && retries <= 120, "{retries} retries in twelve seconds of 100");
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_that_wait_for_their_share_hold_up_nobody() {
+    let rogue = Rogue::limited(100.0);
+    let (key, _) = open(&rogue).await;
+    rogue.will(vec![Act::Fail(SignError::unavailable("away")); 30]);
+    let (key, mut tasks) = (Arc::new(key), JoinSet::new());
+    start(&mut tasks, &key, Purpose::Certificate, 30).await;
+    sleep(seconds(1)).await;
+    let before = Instant::now();
+    sign(&key).await.unwrap();
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_the_quota_keeps_from_being_retried_is_still_told() {
+    let rogue = Rogue::limited(1.0);
+    let (key, _) = open(&rogue).await;
+    rogue.will(vec![Act::Fail(SignError::unavailable("away")); 3]);
+    let error = key.sign(Purpose::Crl, Vec::new(), within(1)).await.unwrap_err();
+    assert_eq!(rogue.calls(), 2, "one retry was in the bucket");
+    assert_eq!(error.code(), "key_store_unavailable");
+    assert!(error.retry_after().unwrap() > seconds(1), "{error:?}");
+    assert!(matches!(key.health(), KeyHealth::Suspect { .. }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_promise_that_is_dropped_goes_back() {
     let bucket = Bucket::new("q".to_owned(), 10.0);
     let far = within(3600);
-    bucket.promise(Purpose::Certificate, false, far).unwrap().keep();
-    for _ in 0..50 {
-        let promise = bucket.promise(Purpose::Certificate, true, far).unwrap();
-        assert!(promise.wait() < seconds(1), "{:?}", promise.wait());
+    for want in [Want::Call(Purpose::Certificate), Want::Call(Purpose::Crl), Want::Retry] {
+        bucket.promise(want, far).unwrap().keep();
+        let wait = bucket.promise(want, far).unwrap().wait();
+        for _ in 0..50 {
+            assert_eq!(bucket.promise(want, far).unwrap().wait(), wait);
+        }
     }
 }

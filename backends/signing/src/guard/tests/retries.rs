@@ -156,6 +156,16 @@ async fn those_who_wait_while_it_latches_do_not_try() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_success_that_began_before_the_latch_fell_does_not_open_it() {
+    let rogue = Rogue::new();
+    let (key, _) = open(&rogue).await;
+    rogue.will([Act::Slow(seconds(1)), Act::Fail(SignError::refused(Refusal::Denied, "kms:Sign"))]);
+    let (early, refused) = tokio::join!(sign(&key), sign(&key));
+    assert!(early.is_ok());
+    assert_eq!(key.health(), KeyHealth::Latched { error: refused.unwrap_err() });
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wrong_request_says_nothing_about_the_key() {
     let rogue = Rogue::short(100);
     let (key, _) = open(&rogue).await;

@@ -1,0 +1,124 @@
+//! Clients that cost little beside what they measure: a thread and a kept connection each, whole requests made
+//! beforehand, answers read no further than their length.
+
+use crate::{Outcome, process::cpu_of};
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::Barrier,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What a load saw.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// Of each request, shortest first.
+    latencies: Vec<Duration>,
+    took: Duration,
+    /// What one request cost the service's process.
+    pub(crate) cpu: Duration,
+}
+
+impl Seen {
+    pub(crate) fn new(mut latencies: Vec<Duration>, took: Duration, cpu: Duration) -> Self {
+        latencies.sort_unstable();
+        let count = u32::try_from(latencies.len()).unwrap_or(u32::MAX).max(1);
+        Self { latencies, took, cpu: cpu / count }
+    }
+
+    pub(crate) fn per_second(&self) -> f64 {
+        self.latencies.len() as f64 / self.took.as_secs_f64()
+    }
+
+    /// The latency that this part of all requests (0 to 1) stays within.
+    pub(crate) fn within(&self, part: f64) -> Duration {
+        let last = self.latencies.len().saturating_sub(1);
+        self.latencies.get((last as f64 * part).round() as usize).copied().unwrap_or_default()
+    }
+}
+
+/// Sends all requests through so many clients. Every answer must be a 200.
+pub(crate) fn send(address: SocketAddr, pid: u32, requests: &[Vec<u8>], clients: usize) -> Outcome<Seen> {
+    let ready = Barrier::new(clients + 1);
+    let shares = (0..clients)
+        .map(|client| &requests[client * requests.len() / clients..(client + 1) * requests.len() / clients]);
+    thread::scope(|scope| {
+        let sending: Vec<_> = shares
+            .map(|share| {
+                let ready = &ready;
+                scope.spawn(move || {
+                    let connection = Connection::open(address);
+                    ready.wait();
+                    connection?.send_all(share)
+                })
+            })
+            .collect();
+        let cpu = cpu_of(pid)?;
+        ready.wait();
+        let started = Instant::now();
+        let mut latencies = Vec::with_capacity(requests.len());
+        for client in sending {
+            latencies.extend(client.join().map_err(|_| "a client panicked")??);
+        }
+        Ok(Seen::new(latencies, started.elapsed(), cpu_of(pid)?.saturating_sub(cpu)))
+    })
+}
+
+/// A GET, whole.
+pub(crate) fn get(path: &str, token: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n").into_bytes()
+}
+
+struct Connection {
+    stream: TcpStream,
+    answer: Vec<u8>,
+}
+
+impl Connection {
+    fn open(address: SocketAddr) -> Outcome<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        Ok(Self { stream, answer: vec![0; 64 * 1024] })
+    }
+
+    fn send_all(mut self, requests: &[Vec<u8>]) -> Outcome<Vec<Duration>> {
+        requests
+            .iter()
+            .map(|request| {
+                let started = Instant::now();
+                self.stream.write_all(request)?;
+                self.read_answer()?;
+                Ok(started.elapsed())
+            })
+            .collect()
+    }
+
+    fn read_answer(&mut self) -> Outcome {
+        let mut read = 0;
+        loop {
+            let more = self.stream.read(&mut self.answer[read..])?;
+            if more == 0 {
+                return Err("the service closed a connection".into());
+            }
+            read += more;
+            match whole_length(&self.answer[..read]) {
+                Some(length) if read >= length => break,
+                _ => {}
+            }
+        }
+        if self.answer.starts_with(b"HTTP/1.1 200 ") {
+            return Ok(());
+        }
+        Err(format!("the service answered {}", String::from_utf8_lossy(&self.answer[..read])).into())
+    }
+}
+
+/// How long the answer is with its head, once the head is there.
+fn whole_length(answer: &[u8]) -> Option<usize> {
+    let head = answer.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
+    let text = std::str::from_utf8(&answer[..head]).ok()?;
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length: "))?;
+    Some(head + length.parse::<usize>().ok()?)
+}

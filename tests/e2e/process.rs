@@ -1,0 +1,62 @@
+//! The service as a process: what it says while it starts, works and ends.
+
+use catalyst_rigs::{Launch, logs::Golden};
+use serde_json::Value;
+use std::path::Path;
+
+#[test]
+fn a_dev_service_says_what_operators_look_for_and_ends_when_asked() {
+    let mut service = Launch::dev().unwrap().start().unwrap();
+    service.wait_for("System Admin Token").unwrap();
+    assert_eq!(service.http().get("/health").unwrap().status, 200);
+    assert_eq!(service.stop().unwrap().code(), Some(0), "{}", service.log());
+
+    let golden = Golden::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/log-lines.json")));
+    let (golden, lines) = (golden.unwrap(), service.log_lines());
+    assert_eq!(golden.differences(&lines), Vec::<String>::new());
+    let unseen = golden.unseen(&lines);
+    for message in [
+        "Root CA generated",
+        "Services CA generated",
+        "Transport CA generated",
+        "PKI initialized",
+        "Listening",
+    ] {
+        assert!(!unseen.contains(&message), "{message} is missing in\n{}", service.log());
+    }
+}
+
+#[test]
+fn every_json_line_is_one_object_of_the_documented_members() {
+    let mut service = Launch::dev().unwrap().start().unwrap();
+    service.wait_for("System Admin Token").unwrap();
+    service.stop().unwrap();
+    for line in service.log().lines() {
+        let value: Value = serde_json::from_str(line).unwrap();
+        let members: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        assert!(value["timestamp"].is_u64(), "{line}");
+        let documented = ["timestamp", "level", "category", "message", "properties", "trace_id", "span_id"];
+        assert!(members.len() >= 5 && members.iter().all(|member| documented.contains(member)), "{line}");
+    }
+}
+
+#[test]
+fn the_system_token_is_the_last_word_of_its_pretty_line() {
+    let mut service = Launch::dev().unwrap().env("CATALYST_PKI_LOG_FORMAT", "pretty").start().unwrap();
+    let line = service.wait_for("System Admin Token").unwrap();
+    let token = line.raw.split_whitespace().last().unwrap();
+    assert_eq!(token.split('.').count(), 3, "{}", line.raw);
+}
+
+#[test]
+fn metrics_are_there_from_the_start() {
+    let mut service = Launch::dev().unwrap().start().unwrap();
+    service.wait_for("System Admin Token").unwrap();
+    let metrics = service.http().get("/metrics").unwrap();
+    assert_eq!(metrics.status, 200);
+    assert!(metrics.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
+    // Counters only: gauges appear once the CA has counted, which may be a moment later.
+    for name in ["purged_cert_count 0", "signing_throttled_total 0"] {
+        assert!(metrics.text().contains(&format!("catalyst_pki_{name}")), "{}", metrics.text());
+    }
+}
