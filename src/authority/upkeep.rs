@@ -2,13 +2,8 @@
 
 use super::{Authority, Result, issuer::KeyCondition, status::INTERMEDIATE_WARNING_SECONDS};
 use crate::{
-<<<<<<< HEAD
-    identity::{Actor, CaRole, Timestamp},
-    store::{CaRow, Stamp, Summary},
-=======
     identity::{Actor, CaRole, Fingerprint, Timestamp},
-    store::{Stamp, Summary},
->>>>>>> e1
+    store::{CaRow, Stamp, Summary},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};

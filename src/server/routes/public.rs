@@ -9,11 +9,7 @@ use super::super::{
 use crate::{api, identity::CaRole};
 use axum::{
     Json,
-<<<<<<< HEAD
-    extract::{Path, Query, State, rejection::QueryRejection},
-=======
     extract::State,
->>>>>>> e1
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -61,14 +57,9 @@ pub(crate) struct BundleQuery {
     responses((status = 200, body = api::CaBundle), (status = 304), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn bundle(
     State(app): State<App>,
-<<<<<<< HEAD
-    query: Result<Query<BundleQuery>, QueryRejection>,
-=======
     Parameters(query): Parameters<BundleQuery>,
->>>>>>> e1
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
     let issuing_only = match query.anchors.as_deref() {
         None => false,
         Some("issuing") => true,
