@@ -3,6 +3,7 @@
 use super::{
     Authority, Result,
     error::AuthorityError,
+    issuance::check_clock,
     issuer::Issuer,
     keys::Wanted,
     x509::{self, CaCertificate, CaContent, Signer},
@@ -92,6 +93,7 @@ impl Authority {
         }
         let plan = self.plan(&request)?;
         let stamp = Stamp { at: self.clock.now(), by };
+        check_clock(Some(self.store.newest_time().await?), stamp.at)?;
         let committed = self.store.begin_initialization(&plan, &stamp).await?;
         if committed != plan && !request.is_default() {
             tracing::warn!(target: "catalyst.pki", "An earlier initialization was begun — it is finished as it was planned");
@@ -101,6 +103,10 @@ impl Authority {
 
     /// Finishes an initialization that a crash interrupted; answers whether there was one.
     pub(super) async fn resume_initialization(self: &Arc<Self>) -> Result<bool> {
+        // Most of the time there is nothing to do, and a ceremony that holds the lock must not hold up the upkeep.
+        if self.is_initialized() || self.state.load().hierarchy().plan.is_none() {
+            return Ok(false);
+        }
         let _one_at_a_time = self.change.lock().await;
         let plan = match self.state.load().hierarchy().plan.clone() {
             Some(plan) if !self.is_initialized() => plan,
@@ -163,7 +169,7 @@ impl Authority {
             issuers.push(issuer);
         }
         self.store.complete_initialization(&made, stamp).await?;
-        self.reload().await?;
+        self.reload_with(&issuers).await?;
         for (ca, issuer) in made.iter().zip(&issuers) {
             log_made(ca, issuer, issuers.first());
         }
@@ -269,13 +275,14 @@ impl Authority {
         let role = role_of(&request)?;
         let ttl_days = checked_days(request.ttl_days.unwrap_or(INTERMEDIATE_DAYS))?;
         let stamp = Stamp { at: self.clock.now(), by };
+        check_clock(Some(self.store.newest_time().await?), stamp.at)?;
         let wanted = self.next_key(role, &request)?;
         let root = Arc::new(self.open_root(stamp.at).await?);
         let key = self.keys.ensure(&wanted, &stamp).await?;
         let ceremony = Ceremony { role, generation: wanted.generation, common_name: &common_name, ttl_days };
         let (signed, issuer) = self.sign_ca(&ceremony, &key, Some(&root), &stamp).await?;
         self.store.record_intermediate(&signed, &stamp).await?;
-        self.reload().await?;
+        self.reload_with(std::slice::from_ref(&issuer)).await?;
         log_made(&signed, &issuer, Some(&root));
         self.observer.certificate_issued(
             "intermediate",

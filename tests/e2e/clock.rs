@@ -2,7 +2,7 @@
 
 use crate::library::{Library, issue, published, request, serials_on, workload};
 use catalyst_pki::{
-    authority::{Authority, AuthorityError, Svid},
+    authority::{Authority, AuthorityError, IntermediateRequest, Svid},
     identity::{Actor, CaRole, Timestamp},
 };
 use std::sync::Arc;
@@ -29,6 +29,14 @@ async fn nothing_is_issued_while_the_clock_is_behind_the_newest_record() {
         "{sentence}"
     );
     assert_eq!(library.store.audit_head().await.unwrap(), recorded);
+    let another =
+        IntermediateRequest { common_name: "Services CA 2".into(), ..IntermediateRequest::default() };
+    assert_eq!(
+        authority.create_intermediate(another, Actor::System).await.unwrap_err().code(),
+        "clock_behind"
+    );
+    let warnings = authority.status().await.unwrap().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("until the clock is right")), "{warnings:?}");
     // A denial does not wait for the clock.
     authority.deny(&workload(GATEWAY), "now", false, Actor::System).await.unwrap();
     authority.allow(&workload(GATEWAY), Actor::System).await.unwrap();
