@@ -54,6 +54,8 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     .await?;
     let app = App::new(authority.clone(), metrics.clone());
     let stop = CancellationToken::new();
+    // Before anybody can know that the service is up, so that no signal after that ends it the hard way.
+    let end = told_to_end()?;
     let service = bind("CATALYST_PKI_LISTEN", settings.listen).await?;
     let public = match settings.public_listen {
         Some(address) => Some(bind("CATALYST_PKI_PUBLIC_LISTEN", address).await?),
@@ -65,7 +67,7 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         servers.push(listen(public, router, &stop, "Listening for public reads")?);
     }
     let background = tokio::spawn(bring_up(app, settings, own, store));
-    wait_for_the_end().await?;
+    end.await;
     tracing::info!(target: "catalyst.pki", "Stopping");
     stop.cancel();
     for server in servers {
@@ -141,13 +143,15 @@ fn listen(
     Ok(tokio::spawn(connections::serve(listener, router, stop.clone())))
 }
 
-async fn wait_for_the_end() -> Result<(), Failure> {
+/// Listens for SIGTERM and SIGINT from now on.
+fn told_to_end() -> Result<impl Future<Output = ()>, Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, Failure> {

@@ -24,6 +24,7 @@ mod pki;
 mod process;
 mod public_endpoints;
 mod race;
+mod secrets;
 mod shutdown;
 mod startup;
 mod storage;
