@@ -80,6 +80,11 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError::Conflict`] on an initialized CA; whatever key store and certificate store answer.
     pub async fn initialize(self: &Arc<Self>, request: InitRequest, by: Actor) -> Result<()> {
+        let authority = self.clone();
+        self.to_its_end(async move { authority.initialize_here(request, by).await }).await
+    }
+
+    async fn initialize_here(self: &Arc<Self>, request: InitRequest, by: Actor) -> Result<()> {
         let _one_at_a_time = self.change.lock().await;
         if self.is_initialized() {
             return if request.is_default() {
@@ -257,6 +262,15 @@ impl Authority {
         request: IntermediateRequest,
         by: Actor,
     ) -> Result<CaRow> {
+        let authority = self.clone();
+        self.to_its_end(async move { authority.create_intermediate_here(request, by).await }).await
+    }
+
+    async fn create_intermediate_here(
+        self: &Arc<Self>,
+        request: IntermediateRequest,
+        by: Actor,
+    ) -> Result<CaRow> {
         let _one_at_a_time = self.change.lock().await;
         if !self.is_initialized() {
             return Err(AuthorityError::NotInitialized);
@@ -336,7 +350,12 @@ impl Authority {
     ///
     /// # Errors
     /// [`AuthorityError::Conflict`] when it has been in the bundle for less than 24 hours, unless `now` is said.
-    pub async fn activate(&self, ca: KeyId, now: bool, by: Actor) -> Result<CaRow> {
+    pub async fn activate(self: &Arc<Self>, ca: KeyId, now: bool, by: Actor) -> Result<CaRow> {
+        let authority = self.clone();
+        self.to_its_end(async move { authority.activate_here(ca, now, by).await }).await
+    }
+
+    async fn activate_here(&self, ca: KeyId, now: bool, by: Actor) -> Result<CaRow> {
         let _one_at_a_time = self.change.lock().await;
         let row = self.row(ca)?;
         let at = self.clock.now();
@@ -358,7 +377,12 @@ impl Authority {
     ///
     /// # Errors
     /// [`AuthorityError::Conflict`] while it is active or certificates of it live.
-    pub async fn retire(&self, ca: KeyId, by: Actor) -> Result<CaRow> {
+    pub async fn retire(self: &Arc<Self>, ca: KeyId, by: Actor) -> Result<CaRow> {
+        let authority = self.clone();
+        self.to_its_end(async move { authority.retire_here(ca, by).await }).await
+    }
+
+    async fn retire_here(&self, ca: KeyId, by: Actor) -> Result<CaRow> {
         let _one_at_a_time = self.change.lock().await;
         let row = self.row(ca)?;
         self.store.retire_ca(ca, &Stamp { at: self.clock.now(), by }).await?;
@@ -377,6 +401,11 @@ impl Authority {
         reason: RevocationReason,
         by: Actor,
     ) -> Result<CaRow> {
+        let authority = self.clone();
+        self.to_its_end(async move { authority.revoke_ca_here(ca, reason, by).await }).await
+    }
+
+    async fn revoke_ca_here(&self, ca: KeyId, reason: RevocationReason, by: Actor) -> Result<CaRow> {
         let _one_at_a_time = self.change.lock().await;
         let row = self.row(ca)?;
         self.store.revoke_ca(ca, reason, &Stamp { at: self.clock.now(), by }).await?;

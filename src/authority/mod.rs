@@ -154,6 +154,15 @@ impl Authority {
         self.state.load().bundle()
     }
 
+    /// Runs a change to its end whether its caller still waits or not: what was committed must reach memory, the bundle
+    /// and the CRLs, also when the client that asked for it has hung up.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.tasks.spawn(change).await.map_err(|error| AuthorityError::Internal(error.to_string()))?
+    }
+
     /// Takes the store's rows as the new view. Callers that change the hierarchy hold `change`.
     async fn reload(&self) -> Result<()> {
         let hierarchy = self.store.hierarchy().await?;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::authority::x509::CsrError;
+use crate::store::RevocationReason;
 use aws_lc_rs::{encoding::PublicKeyX509Der, rand::SystemRandom};
 
 /// The key's SPKI with its point compressed and in the hybrid form (SEC 1, 2.3.3; X9.62).
@@ -32,4 +33,44 @@ fn a_key_does_not_come_back_in_another_form_of_its_point() {
         let refused = VerifiedCsr::from_der(&framed(info, signature.as_ref()));
         assert!(matches!(refused, Err(CsrError::KeyType(_))), "{refused:?}");
     }
+}
+
+/// Begins a change and hangs up, as a client does that goes away before the answer.
+async fn hang_up<T>(change: impl Future<Output = T>) {
+    tokio::select! {
+        biased;
+        _ = change => panic!("answered at once"),
+        () = tokio::task::yield_now() => {}
+    }
+}
+
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}: not within five seconds");
+}
+
+#[tokio::test]
+async fn a_change_is_finished_for_a_client_that_hung_up() {
+    let (store, keys) = (store(), Flaky::default());
+    let ca = authority(&store, &keys).await;
+    hang_up(ca.initialize(InitRequest::default(), Actor::Service)).await;
+    eventually("the hierarchy is served", || ca.bundle().is_ok()).await;
+
+    let node = workload(&ca, "n1");
+    let svid = ca.issue(request(own_csr().await, node.clone()), Actor::Service).await.unwrap();
+    hang_up(ca.deny(&node, "incident", false, Actor::Service)).await;
+    let crl_names = |role, serial: crate::identity::Serial| {
+        let crl = ca.crl_of_role(role).ok().and_then(|row| row.published.clone());
+        crl.is_some_and(|crl| crl.der.windows(16).any(|octets| octets == serial.as_bytes()))
+    };
+    eventually("the certificate is on its CRL", || crl_names(CaRole::Services, svid.serial)).await;
+
+    let services = ca.state.load().active_row(CaRole::Services).unwrap().certificate.clone();
+    hang_up(ca.revoke_ca(services.ski, RevocationReason::CaCompromise, Actor::Service)).await;
+    eventually("the bundle is without the CA", || ca.bundle().unwrap().services.is_empty()).await;
 }
