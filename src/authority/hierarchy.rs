@@ -134,8 +134,8 @@ impl Authority {
                 cas.push(ca(role, role.default_common_name(), INTERMEDIATE_DAYS));
             }
         }
-        if cas.iter().skip(1).any(|ca| ca.common_name == cas[0].common_name) {
-            return Err(AuthorityError::Invalid("the root needs another name than its intermediates".into()));
+        for intermediate in cas.iter().skip(1) {
+            differ(&intermediate.common_name, &cas[0].common_name)?;
         }
         Ok(InitPlan { trust_domain: self.config.trust_domain.to_string(), cas })
     }
@@ -210,7 +210,7 @@ impl Authority {
         let issuer_certificate = root.map(|root| root.certificate());
         let spki = own_key.pin().spki.clone();
         let not_after = stamp.at.plus_seconds(i64::from(ceremony.ttl_days) * DAY_SECONDS).whole_seconds();
-        let mut content = CaContent {
+        let content = CaContent {
             serial: Serial::random().map_err(|error| AuthorityError::Internal(error.to_string()))?,
             common_name: ceremony.common_name,
             spki: &spki,
@@ -225,13 +225,23 @@ impl Authority {
             serial: content.serial,
             tbs: x509::ca_tbs(signer, &content)?,
         };
+        // Before it is committed: what is meant is meant for good, and what is never signed would bar its role.
+        x509::lint_ca(&intention.tbs, &content, issuer_certificate, signing_key.pin())?;
         let committed = self.store.intend_ca(&intention, stamp).await?;
+        // Meant before a crash: the same bytes are signed, and held against the profile as they are.
+        let meant = x509::meant(&committed.tbs)?;
+        let content = CaContent {
+            serial: committed.serial,
+            common_name: &meant.common_name,
+            not_before: meant.not_before,
+            not_after: meant.not_after,
+            ..content
+        };
         if committed != intention {
-            // Meant before a crash: the same bytes are signed, and held against the profile as they are.
-            (content.not_before, content.not_after) = x509::validity(&committed.tbs)?;
-            content.serial = committed.serial;
+            tracing::warn!(target: "catalyst.pki", ca_name = meant.common_name, expires_at = %meant.not_after,
+                "An earlier CA certificate was begun — it is finished as it was meant");
+            x509::lint_ca(&committed.tbs, &content, issuer_certificate, signing_key.pin())?;
         }
-        x509::lint_ca(&committed.tbs, &content, issuer_certificate, signing_key.pin())?;
         let verified = signing_key.sign(Purpose::Certificate, committed.tbs, deadline).await?;
         let der = x509::frame(&verified)?;
         let certificate = CaCertificate::from_der(&der)?;
@@ -243,12 +253,12 @@ impl Authority {
             issuer: issuer_certificate.key_id(),
             issuer_serial: issuer_certificate.serial(),
             serial: certificate.serial(),
-            common_name: ceremony.common_name.to_owned(),
+            common_name: meant.common_name.clone(),
             not_before: certificate.not_before(),
             not_after: certificate.not_after(),
             der,
         };
-        let issuer = Issuer::new(ceremony.role, ceremony.common_name, certificate, own_key)?;
+        let issuer = Issuer::new(ceremony.role, &meant.common_name, certificate, own_key)?;
         Ok((signed, Arc::new(issuer)))
     }
 
@@ -281,6 +291,7 @@ impl Authority {
         let stamp = Stamp { at: self.clock.now(), by };
         let wanted = self.next_key(role, &request)?;
         let root = Arc::new(self.open_root(stamp.at).await?);
+        differ(&common_name, root.common_name())?;
         let key = self.keys.ensure(&wanted, &stamp).await?;
         let ceremony = Ceremony { role, generation: wanted.generation, common_name: &common_name, ttl_days };
         let (signed, issuer) = self.sign_ca(&ceremony, &key, Some(&root), &stamp).await?;
@@ -442,6 +453,16 @@ fn checked_name(name: String) -> Result<String> {
         ));
     }
     Ok(trimmed.to_owned())
+}
+
+/// A certificate whose subject is its issuer's counts as self-issued, whatever key it holds; letters of either case and
+/// runs of spaces are the same in names (RFC 5280, 7.1).
+fn differ(intermediate: &str, root: &str) -> Result<()> {
+    let folded = |name: &str| name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
+    if folded(intermediate) == folded(root) {
+        return Err(AuthorityError::Invalid("the root needs another name than its intermediates".into()));
+    }
+    Ok(())
 }
 
 fn checked_days(days: u32) -> Result<u32> {

@@ -160,7 +160,12 @@ impl Authority {
         &self,
         change: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        self.tasks.spawn(change).await.map_err(|error| AuthorityError::Internal(error.to_string()))?
+        let changed = self.tasks.spawn(change).await;
+        let changed = changed.unwrap_or_else(|error| Err(AuthorityError::Internal(error.to_string())));
+        if let Some(error) = changed.as_ref().err().filter(|error| error.is_ours()) {
+            tracing::error!(target: "catalyst.pki", error = %error, code = error.code(), "Change not made");
+        }
+        changed
     }
 
     /// Takes the store's rows as the new view. Callers that change the hierarchy hold `change`.

@@ -74,3 +74,50 @@ async fn a_change_is_finished_for_a_client_that_hung_up() {
     hang_up(ca.revoke_ca(services.ski, RevocationReason::CaCompromise, Actor::Service)).await;
     eventually("the bundle is without the CA", || ca.bundle().unwrap().services.is_empty()).await;
 }
+
+fn intermediate(name: &str) -> IntermediateRequest {
+    IntermediateRequest {
+        common_name: name.into(),
+        role: Some(CaRole::Services),
+        ..IntermediateRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_a_ca_that_is_refused_does_not_bar_the_next_one() {
+    let (store, keys) = (store(), Flaky::default());
+    let ca = authority(&store, &keys).await;
+    ca.initialize(InitRequest::default(), Actor::Service).await.unwrap();
+    let make = async |request| ca.create_intermediate(request, Actor::Service).await;
+    for name in ["Catalyst Root CA", "catalyst  ROOT ca"] {
+        let refused = make(intermediate(name)).await;
+        assert!(matches!(refused, Err(AuthorityError::Invalid(_))), "{name}: {refused:?}");
+    }
+    for (reference, code) in [("local:services-9", "invalid_request"), ("local:root-1", "conflict")] {
+        let request =
+            IntermediateRequest { key_reference: Some(reference.into()), ..intermediate("Services CA") };
+        let refused = make(request).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{reference}: {refused}");
+    }
+    let made = make(intermediate("Second Services CA")).await.unwrap();
+    assert_eq!(made.certificate.generation, 2);
+}
+
+#[tokio::test]
+async fn a_ca_certificate_that_was_begun_is_finished_whatever_the_next_request_calls_it() {
+    for step in 0.. {
+        let (store, keys) = (store(), Flaky::default());
+        let ca = authority(&store, &keys).await;
+        ca.initialize(InitRequest::default(), Actor::Service).await.unwrap();
+        keys.refuse_after(step);
+        let failed = ca.create_intermediate(intermediate("One Services CA"), Actor::Service).await.is_err();
+        keys.fail_none();
+        if !failed {
+            return;
+        }
+        let ca = authority(&store, &keys).await;
+        let request = IntermediateRequest { ttl_days: Some(90), ..intermediate("Other Services CA") };
+        let made = ca.create_intermediate(request, Actor::Service).await;
+        assert!(made.is_ok(), "step {step}: {made:?}");
+    }
+}
