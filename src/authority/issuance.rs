@@ -304,11 +304,7 @@ fn log_refusal(error: &AuthorityError) {
             denied_at = %denial.denied_at,
             "CSR signing denied — identity is on the deny list"
         ),
-        AuthorityError::KeyStore(_)
-        | AuthorityError::Store(_)
-        | AuthorityError::Lint(_)
-        | AuthorityError::Encoding(_)
-        | AuthorityError::Internal(_) => {
+        ours if ours.is_ours() => {
             tracing::error!(target: "catalyst.pki", error = %error, code = error.code(), "Certificate not issued");
         }
         _ => {

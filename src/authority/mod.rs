@@ -155,6 +155,20 @@ impl Authority {
         self.state.load().bundle()
     }
 
+    /// Runs a change to its end whether its caller still waits or not: what was committed must reach memory, the bundle
+    /// and the CRLs, also when the client that asked for it has hung up.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let changed = self.tasks.spawn(change).await;
+        let changed = changed.unwrap_or_else(|error| Err(AuthorityError::Internal(error.to_string())));
+        if let Some(error) = changed.as_ref().err().filter(|error| error.is_ours()) {
+            tracing::error!(target: "catalyst.pki", error = %error, code = error.code(), "Change not made");
+        }
+        changed
+    }
+
     /// Takes the store's rows as the new view. Callers that change the hierarchy hold `change`.
     async fn reload(&self) -> Result<()> {
         self.reload_with(&[]).await
