@@ -273,6 +273,9 @@ impl Authority {
         let common_name = checked_name(request.common_name.clone())?;
         self.refuse_taken_name(&common_name)?;
         let role = role_of(&request)?;
+        if let Some(backend) = &request.backend {
+            self.keys.key_stores.get(backend).map_err(|error| AuthorityError::Invalid(error.to_string()))?;
+        }
         let ttl_days = checked_days(request.ttl_days.unwrap_or(INTERMEDIATE_DAYS))?;
         let stamp = Stamp { at: self.clock.now(), by };
         check_clock(Some(self.store.newest_time().await?), stamp.at)?;

@@ -45,6 +45,9 @@ impl Keys {
     /// The key of this role and generation, made if it is not there yet. Safe to repeat after a crash at any point.
     pub(super) async fn ensure(&self, wanted: &Wanted, stamp: &Stamp) -> Result<KeyRow> {
         self.fits_a_ca(wanted)?;
+        if let Some(reference) = &wanted.reference {
+            self.may_be_used(wanted, reference).await?;
+        }
         let nonce = Nonce::random().map_err(|_| AuthorityError::Internal("no random numbers".into()))?;
         let intention = KeyIntention {
             role: wanted.role,
@@ -88,6 +91,28 @@ impl Keys {
             probe: role != KeyRole::Ca(CaRole::Root),
         };
         self.key_stores.open(&row.intention.backend, pin, policy, deadline).await
+    }
+
+    /// A named key is looked at before it is intended: the intention counts from then on, so that one of a key which
+    /// is missing, or another CA's, would keep its role from ever getting a CA.
+    async fn may_be_used(&self, wanted: &Wanted, reference: &str) -> Result<()> {
+        let resolved = self.key_stores.get(&wanted.backend)?.resolve(reference, wanted.algorithm).await;
+        let pin = resolved.map_err(|error| match error.is_transient() {
+            true => AuthorityError::KeyStore(error),
+            false => AuthorityError::Invalid(error.to_string()),
+        })?;
+        let hierarchy = self.store.hierarchy().await?;
+        let other = hierarchy.keys.iter().find(|key| {
+            let same = (key.intention.role, key.intention.generation) == (wanted.role, wanted.generation);
+            !same && key.made.as_ref().is_some_and(|made| made.spki == pin.spki)
+        });
+        match other {
+            None => Ok(()),
+            Some(key) => Err(AuthorityError::Conflict(format!(
+                "{} is the {} key of generation {}: two CAs never share a key; name another one",
+                pin.uri, key.intention.role, key.intention.generation
+            ))),
+        }
     }
 
     /// A key store that can't sign a CRL is refused when the key is chosen, not at the first CRL.

@@ -5,13 +5,16 @@
 
 mod bad_csr;
 mod bad_requests;
+mod checkers;
 mod clock;
 mod command_line;
 mod credentials;
 mod csr;
+mod denial;
 mod deployment;
 mod disk;
 mod first_start;
+mod hierarchy;
 mod inspect;
 mod issuing;
 mod keys;
@@ -19,6 +22,7 @@ mod kill;
 mod library;
 mod pki;
 mod process;
+mod public_endpoints;
 mod race;
 mod secrets;
 mod shutdown;

@@ -3,10 +3,11 @@
 use super::super::{
     app::App,
     extract::{Parameters, Segment},
+    observers::Figures,
     openapi,
     problem::Problem,
 };
-use crate::{api, identity::CaRole};
+use crate::{api, authority::Observer as _, identity::CaRole};
 use axum::{
     Json,
     extract::State,
@@ -37,6 +38,10 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
 /// Metrics in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", tag = "public", responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    // Where the store does not answer, the figures of the last look are better than none.
+    if let Ok(gauges) = app.authority().gauges().await {
+        Figures(app.metrics().clone()).gauges(&gauges);
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics().render())
 }
 
