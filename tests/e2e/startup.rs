@@ -134,3 +134,26 @@ fn a_preset_system_token_works_over_restarts_until_another_is_set() {
     assert_eq!(admitted(service.http().with_token(PRESET)), 401);
     assert_eq!(admitted(service.http().with_token(&other)), 200);
 }
+
+#[test]
+fn a_copy_of_the_dev_passphrase_that_a_crash_left_is_removed() {
+    let deployment = Deployment::dev();
+    let (mut service, _client) = deployment.initialized();
+    service.stop().unwrap();
+    let copy = deployment.data_dir().join(".dev-passphrase.4711");
+    fs::hard_link(deployment.data_dir().join("dev-passphrase"), &copy).unwrap();
+    drop(deployment.initialized());
+    assert!(!copy.exists());
+}
+
+#[test]
+fn keys_whose_dev_passphrase_is_gone_are_not_given_another_one() {
+    let deployment = Deployment::dev();
+    let (mut service, _client) = deployment.initialized();
+    service.stop().unwrap();
+    fs::remove_file(deployment.data_dir().join("dev-passphrase")).unwrap();
+    let (code, log) = deployment.refused();
+    assert_eq!(code, 2, "{log}");
+    assert!(log.contains("CATALYST_PKI_LOCAL_PASSPHRASE_FILE"), "{log}");
+    assert!(!deployment.data_dir().join("dev-passphrase").exists());
+}
