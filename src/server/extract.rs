@@ -1,10 +1,10 @@
-//! Bodies: at most 64 KiB, in time, JSON of exactly the fields that the shape has.
+//! Bodies: at most 64 KiB, in time, JSON of exactly the fields that the shape has. And the one name in a path.
 
 use super::problem::Problem;
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request},
-    http::header::CONTENT_LENGTH,
+    extract::{FromRequest, FromRequestParts, Path, Request},
+    http::{header::CONTENT_LENGTH, request::Parts},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -39,6 +39,19 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalB
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             Problem::malformed(format!("the body is not the JSON object that is expected here: {error}"))
         })
+    }
+}
+
+/// The part of the path that names a thing, percent-decoded.
+pub(super) struct Name(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Self(name)),
+            Err(_) => Err(Problem::malformed("the path is not UTF-8 once its percent-encoding is undone")),
+        }
     }
 }
 

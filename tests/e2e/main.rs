@@ -10,6 +10,7 @@ mod credentials;
 mod csr;
 mod deployment;
 mod first_start;
+mod hostile;
 mod inspect;
 mod issuing;
 mod kill;

@@ -3,7 +3,7 @@
 use super::super::{
     app::App,
     convert,
-    extract::{Body, OptionalBody},
+    extract::{Body, Name, OptionalBody},
     problem::Problem,
 };
 use crate::{
@@ -13,10 +13,7 @@ use crate::{
     identity::{CaRole, Fingerprint, KeyId},
     store::CaRow,
 };
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 
 /// Makes the hierarchy; without a body all three CAs, idempotently.
 #[utoipa::path(post, path = "/pki/initialize", tag = "CAs", request_body = api::InitializeRequest, security(("bearer" = [])),
@@ -93,7 +90,7 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<api::Ca>>, P
 pub(crate) async fn activate(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(ski): Path<String>,
+    Name(ski): Name,
     OptionalBody(request): OptionalBody<api::ActivateRequest>,
 ) -> Result<Json<api::CaCertificate>, Problem> {
     let row = app.authority().activate(key_id(&ski)?, request.now, caller.actor).await?;
@@ -107,7 +104,7 @@ pub(crate) async fn activate(
 pub(crate) async fn retire(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(ski): Path<String>,
+    Name(ski): Name,
 ) -> Result<Json<api::CaCertificate>, Problem> {
     let row = app.authority().retire(key_id(&ski)?, caller.actor).await?;
     described(&app, &row)
@@ -120,7 +117,7 @@ pub(crate) async fn retire(
 pub(crate) async fn revoke(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(ski): Path<String>,
+    Name(ski): Name,
     OptionalBody(request): OptionalBody<api::RevokeRequest>,
 ) -> Result<Json<api::CaCertificate>, Problem> {
     let reason = convert::revocation_reason(request.reason.as_deref())?;

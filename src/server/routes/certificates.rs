@@ -1,6 +1,11 @@
 //! Recorded certificates.
 
-use super::super::{app::App, convert, extract::OptionalBody, problem::Problem};
+use super::super::{
+    app::App,
+    convert,
+    extract::{Name, OptionalBody},
+    problem::Problem,
+};
 use crate::{
     access::Caller,
     api,
@@ -8,7 +13,7 @@ use crate::{
 };
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
 };
 use serde::Deserialize;
 
@@ -73,7 +78,7 @@ pub(crate) async fn list(
     responses((status = 200, body = api::CertificateDetail), (status = 404, body = api::ErrorBody)))]
 pub(crate) async fn show(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Json<api::CertificateDetail>, Problem> {
     let authority = app.authority();
     let at = authority.clock().now();
@@ -94,7 +99,7 @@ pub(crate) async fn show(
 pub(crate) async fn revoke(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Name(id): Name,
     OptionalBody(request): OptionalBody<api::RevokeRequest>,
 ) -> Result<Json<api::Done>, Problem> {
     let missing = || Problem::not_found("no end-entity certificate has this serial number");

@@ -1,10 +1,10 @@
 //! What anybody may read.
 
-use super::super::{app::App, openapi, problem::Problem};
+use super::super::{app::App, extract::Name, openapi, problem::Problem};
 use crate::{api, identity::CaRole};
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -113,7 +113,7 @@ pub(crate) async fn crls(State(app): State<App>, headers: HeaderMap) -> Result<R
     responses((status = 200, content_type = "application/pkix-crl"), (status = 404, body = api::ErrorBody), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn crl(
     State(app): State<App>,
-    Path(ca): Path<String>,
+    Name(ca): Name,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let row = match (ca.parse::<CaRole>(), ca.parse()) {
