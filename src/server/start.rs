@@ -69,17 +69,17 @@ async fn run(settings: Settings) -> Result<(), Failure> {
 
 /// What needs keys: the token key, the hierarchy of `--dev`, upkeep. Requests are answered meanwhile.
 async fn bring_up(app: App, settings: Settings, own: Workload, store: Arc<dyn Store>) {
-    let authority = app.authority().clone();
+    let mut upkeep = Some(app.authority().clone());
     loop {
-        match open_access(&app, &settings, &own, &store).await {
-            Ok(()) => break,
-            Err(error) => {
-                tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — credentials cannot be checked");
-                tokio::time::sleep(TOKEN_KEY_RETRY).await;
-            }
+        let opened = open_access(&app, &settings, &own, &store).await;
+        // Whatever keeps the token key away keeps no CRL from being signed.
+        if let Some(authority) = upkeep.take() {
+            authority.start();
         }
+        let Err(error) = opened else { return };
+        tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — credentials cannot be checked");
+        tokio::time::sleep(TOKEN_KEY_RETRY).await;
     }
-    authority.start();
 }
 
 async fn open_access(
