@@ -1,5 +1,6 @@
 //! Listening sockets: HTTP/1.1 and HTTP/2 in clear, with deadlines, a cap, and an orderly end.
 
+use super::opening::Opening;
 use axum::Router;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -73,7 +74,7 @@ fn server() -> auto::Builder<TokioExecutor> {
 }
 
 /// Answers are small: waiting to fill a packet would only delay them (RFC 1122, 4.2.3.4).
-fn prepared(stream: TcpStream) -> Option<TokioIo<TcpStream>> {
+fn prepared(stream: TcpStream) -> Option<TokioIo<Opening<TcpStream>>> {
     stream.set_nodelay(true).ok()?;
-    Some(TokioIo::new(stream))
+    Some(TokioIo::new(Opening::new(stream, HEAD_DEADLINE)))
 }

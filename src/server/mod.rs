@@ -6,6 +6,7 @@ mod convert;
 mod extract;
 mod observers;
 mod openapi;
+mod opening;
 mod problem;
 mod routes;
 mod start;
