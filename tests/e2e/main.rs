@@ -21,4 +21,5 @@ mod pki;
 mod process;
 mod public_endpoints;
 mod race;
+mod readme;
 mod x509;
