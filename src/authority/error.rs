@@ -130,6 +130,14 @@ impl From<StoreError> for AuthorityError {
 }
 
 impl AuthorityError {
+    /// Whether the fault is the service's or a store's, not the request's: an operator must hear of it.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(
+            self,
+            Self::KeyStore(_) | Self::Store(_) | Self::Lint(_) | Self::Encoding(_) | Self::Internal(_)
+        )
+    }
+
     /// The stable code of the wire.
     pub fn code(&self) -> &'static str {
         match self {

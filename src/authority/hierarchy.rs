@@ -3,6 +3,7 @@
 use super::{
     Authority, Result,
     error::AuthorityError,
+    issuance::check_clock,
     issuer::Issuer,
     keys::Wanted,
     x509::{self, CaCertificate, CaContent, Signer},
@@ -80,6 +81,11 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError::Conflict`] on an initialized CA; whatever key store and certificate store answer.
     pub async fn initialize(self: &Arc<Self>, request: InitRequest, by: Actor) -> Result<()> {
+        let authority = self.clone();
+        self.to_its_end(async move { authority.initialize_here(request, by).await }).await
+    }
+
+    async fn initialize_here(self: &Arc<Self>, request: InitRequest, by: Actor) -> Result<()> {
         let _one_at_a_time = self.change.lock().await;
         if self.is_initialized() {
             return if request.is_default() {
@@ -92,6 +98,7 @@ impl Authority {
         }
         let plan = self.plan(&request)?;
         let stamp = Stamp { at: self.clock.now(), by };
+        check_clock(Some(self.store.newest_time().await?), stamp.at)?;
         let committed = self.store.begin_initialization(&plan, &stamp).await?;
         if committed != plan && !request.is_default() {
             tracing::warn!(target: "catalyst.pki", "An earlier initialization was begun — it is finished as it was planned");
@@ -101,6 +108,10 @@ impl Authority {
 
     /// Finishes an initialization that a crash interrupted; answers whether there was one.
     pub(super) async fn resume_initialization(self: &Arc<Self>) -> Result<bool> {
+        // Most of the time there is nothing to do, and a ceremony that holds the lock must not hold up the upkeep.
+        if self.is_initialized() || self.state.load().hierarchy().plan.is_none() {
+            return Ok(false);
+        }
         let _one_at_a_time = self.change.lock().await;
         let plan = match self.state.load().hierarchy().plan.clone() {
             Some(plan) if !self.is_initialized() => plan,
@@ -129,7 +140,8 @@ impl Authority {
                 cas.push(ca(role, role.default_common_name(), INTERMEDIATE_DAYS));
             }
         }
-        if cas.iter().skip(1).any(|ca| ca.common_name == cas[0].common_name) {
+        // An intermediate of the root's name would be self-issued, whatever key it holds.
+        if cas.iter().skip(1).any(|ca| same_name(&ca.common_name, &cas[0].common_name)) {
             return Err(AuthorityError::Invalid("the root needs another name than its intermediates".into()));
         }
         Ok(InitPlan { trust_domain: self.config.trust_domain.to_string(), cas })
@@ -163,7 +175,7 @@ impl Authority {
             issuers.push(issuer);
         }
         self.store.complete_initialization(&made, stamp).await?;
-        self.reload().await?;
+        self.reload_with(&issuers).await?;
         for (ca, issuer) in made.iter().zip(&issuers) {
             log_made(ca, issuer, issuers.first());
         }
@@ -205,7 +217,7 @@ impl Authority {
         let issuer_certificate = root.map(|root| root.certificate());
         let spki = own_key.pin().spki.clone();
         let not_after = stamp.at.plus_seconds(i64::from(ceremony.ttl_days) * DAY_SECONDS).whole_seconds();
-        let mut content = CaContent {
+        let content = CaContent {
             serial: Serial::random().map_err(|error| AuthorityError::Internal(error.to_string()))?,
             common_name: ceremony.common_name,
             spki: &spki,
@@ -220,15 +232,23 @@ impl Authority {
             serial: content.serial,
             tbs: x509::ca_tbs(signer, &content)?,
         };
+        // Before it is committed: what is meant is meant for good, and what is never signed would bar its role.
+        x509::lint_ca(&intention.tbs, &content, issuer_certificate, signing_key.pin())?;
         let committed = self.store.intend_ca(&intention, stamp).await?;
-        let committed_name = x509::common_name(&committed.tbs)?;
+        // Meant before a crash: the same bytes are signed, and held against the profile as they are.
+        let meant = x509::meant(&committed.tbs)?;
+        let content = CaContent {
+            serial: committed.serial,
+            common_name: &meant.common_name,
+            not_before: meant.not_before,
+            not_after: meant.not_after,
+            ..content
+        };
         if committed != intention {
-            // Meant before a crash: the same bytes are signed, and held against the profile as they are.
-            (content.not_before, content.not_after) = x509::validity(&committed.tbs)?;
-            content.serial = committed.serial;
-            content.common_name = &committed_name;
+            tracing::warn!(target: "catalyst.pki", ca_name = meant.common_name, expires_at = %meant.not_after,
+                "An earlier CA certificate was begun — it is finished as it was meant");
+            x509::lint_ca(&committed.tbs, &content, issuer_certificate, signing_key.pin())?;
         }
-        x509::lint_ca(&committed.tbs, &content, issuer_certificate, signing_key.pin())?;
         let verified = signing_key.sign(Purpose::Certificate, committed.tbs, deadline).await?;
         let der = x509::frame(&verified)?;
         let certificate = CaCertificate::from_der(&der)?;
@@ -240,12 +260,12 @@ impl Authority {
             issuer: issuer_certificate.key_id(),
             issuer_serial: issuer_certificate.serial(),
             serial: certificate.serial(),
-            common_name: content.common_name.to_owned(),
+            common_name: meant.common_name.clone(),
             not_before: certificate.not_before(),
             not_after: certificate.not_after(),
             der,
         };
-        let issuer = Issuer::new(ceremony.role, &signed.common_name, certificate, own_key)?;
+        let issuer = Issuer::new(ceremony.role, &meant.common_name, certificate, own_key)?;
         Ok((signed, Arc::new(issuer)))
     }
 
@@ -256,6 +276,15 @@ impl Authority {
     /// [`AuthorityError::Conflict`] while the role has a CA that was made and not activated, or where another CA has
     /// the name; a root that is away.
     pub async fn create_intermediate(
+        self: &Arc<Self>,
+        request: IntermediateRequest,
+        by: Actor,
+    ) -> Result<CaRow> {
+        let authority = self.clone();
+        self.to_its_end(async move { authority.create_intermediate_here(request, by).await }).await
+    }
+
+    async fn create_intermediate_here(
         self: &Arc<Self>,
         request: IntermediateRequest,
         by: Actor,
@@ -272,13 +301,14 @@ impl Authority {
         }
         let ttl_days = checked_days(request.ttl_days.unwrap_or(INTERMEDIATE_DAYS))?;
         let stamp = Stamp { at: self.clock.now(), by };
+        check_clock(Some(self.store.newest_time().await?), stamp.at)?;
         let wanted = self.next_key(role, &request)?;
         let root = Arc::new(self.open_root(stamp.at).await?);
         let key = self.keys.ensure(&wanted, &stamp).await?;
         let ceremony = Ceremony { role, generation: wanted.generation, common_name: &common_name, ttl_days };
         let (signed, issuer) = self.sign_ca(&ceremony, &key, Some(&root), &stamp).await?;
         self.store.record_intermediate(&signed, &stamp).await?;
-        self.reload().await?;
+        self.reload_with(std::slice::from_ref(&issuer)).await?;
         log_made(&signed, &issuer, Some(&root));
         self.observer.certificate_issued(
             "intermediate",
@@ -296,7 +326,7 @@ impl Authority {
     /// an intermediate of the root's name would be self-issued.
     fn refuse_taken_name(&self, name: &str) -> Result<()> {
         let state = self.state.load();
-        let taken = state.hierarchy().cas.iter().find(|row| row.certificate.common_name == name);
+        let taken = state.hierarchy().cas.iter().find(|row| same_name(&row.certificate.common_name, name));
         taken.map_or(Ok(()), |row| {
             Err(AuthorityError::Conflict(format!(
                 "the {} CA of generation {} has the name '{name}': give the new CA another one, so that verifiers can tell their CRLs apart",
@@ -356,7 +386,12 @@ impl Authority {
     ///
     /// # Errors
     /// [`AuthorityError::Conflict`] when it has been in the bundle for less than 24 hours, unless `now` is said.
-    pub async fn activate(&self, ca: KeyId, now: bool, by: Actor) -> Result<CaRow> {
+    pub async fn activate(self: &Arc<Self>, ca: KeyId, now: bool, by: Actor) -> Result<CaRow> {
+        let authority = self.clone();
+        self.to_its_end(async move { authority.activate_here(ca, now, by).await }).await
+    }
+
+    async fn activate_here(&self, ca: KeyId, now: bool, by: Actor) -> Result<CaRow> {
         let _one_at_a_time = self.change.lock().await;
         let row = self.row(ca)?;
         let at = self.clock.now();
@@ -378,7 +413,12 @@ impl Authority {
     ///
     /// # Errors
     /// [`AuthorityError::Conflict`] while it is active or certificates of it live.
-    pub async fn retire(&self, ca: KeyId, by: Actor) -> Result<CaRow> {
+    pub async fn retire(self: &Arc<Self>, ca: KeyId, by: Actor) -> Result<CaRow> {
+        let authority = self.clone();
+        self.to_its_end(async move { authority.retire_here(ca, by).await }).await
+    }
+
+    async fn retire_here(&self, ca: KeyId, by: Actor) -> Result<CaRow> {
         let _one_at_a_time = self.change.lock().await;
         let row = self.row(ca)?;
         self.store.retire_ca(ca, &Stamp { at: self.clock.now(), by }).await?;
@@ -397,6 +437,11 @@ impl Authority {
         reason: RevocationReason,
         by: Actor,
     ) -> Result<CaRow> {
+        let authority = self.clone();
+        self.to_its_end(async move { authority.revoke_ca_here(ca, reason, by).await }).await
+    }
+
+    async fn revoke_ca_here(&self, ca: KeyId, reason: RevocationReason, by: Actor) -> Result<CaRow> {
         let _one_at_a_time = self.change.lock().await;
         let row = self.row(ca)?;
         self.store.revoke_ca(ca, reason, &Stamp { at: self.clock.now(), by }).await?;
@@ -433,6 +478,12 @@ fn checked_name(name: String) -> Result<String> {
         ));
     }
     Ok(trimmed.to_owned())
+}
+
+/// Letters of either case and runs of spaces are the same in names (RFC 5280, 7.1).
+fn same_name(one: &str, other: &str) -> bool {
+    let folded = |name: &str| name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
+    folded(one) == folded(other)
 }
 
 fn checked_days(days: u32) -> Result<u32> {

@@ -17,6 +17,7 @@ use crate::{
 use catalyst_signing::Purpose;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 /// notBefore lies this many seconds back, for clocks that are a little behind.
 const BACKDATE_SECONDS: i64 = 60;
@@ -86,7 +87,8 @@ impl Authority {
         issued
     }
 
-    /// An alias that was free a moment ago may be another's when the record is made: then once more without it.
+    /// What was true before signing may have changed when the record is made: an alias is another's now, or another
+    /// CA issues. Then once more, with what is true now.
     async fn issue_once_more(
         self: &Arc<Self>,
         request: IssueRequest,
@@ -95,6 +97,9 @@ impl Authority {
     ) -> Result<Svid> {
         match self.attempt(&request, &by, deadline).await {
             Err(AuthorityError::NameTaken { name, .. }) if !asked_for(&request, &name) => {
+                self.attempt(&request, &by, deadline).await
+            }
+            Err(AuthorityError::NoIssuer(role)) if self.state.load().active(role).is_ok() => {
                 self.attempt(&request, &by, deadline).await
             }
             answer => answer,
@@ -121,7 +126,8 @@ impl Authority {
         let names = wanted.settle(request.workload.instance_id(), &preflight.owners)?;
         let prepared = self.prepare(&issuer, request, &names, spki, limit, stamp.at)?;
         let authority = self.clone();
-        let task = self.tasks.spawn(async move { authority.finish(issuer, prepared, stamp, deadline).await });
+        let finish = async move { authority.finish(issuer, prepared, stamp, deadline).await };
+        let task = self.tasks.spawn(finish.in_current_span());
         task.await.map_err(|error| AuthorityError::Internal(error.to_string()))?
     }
 
@@ -158,12 +164,7 @@ impl Authority {
         if let Some(oldest) = preflight.limit_reached {
             return Err(self.limit_reached(oldest, at));
         }
-        match preflight.newest {
-            Some(newest) if newest.seconds_since(at) > CLOCK_TOLERANCE_SECONDS => {
-                Err(AuthorityError::ClockBehind { now: at, newest })
-            }
-            _ => Ok(()),
-        }
+        check_clock(preflight.newest, at)
     }
 
     fn prepare(
@@ -254,6 +255,16 @@ impl Authority {
     }
 }
 
+/// A clock that went back would date certificates wrongly, and let denials lie in the future.
+pub(super) fn check_clock(newest: Option<Timestamp>, now: Timestamp) -> Result<()> {
+    match newest {
+        Some(newest) if newest.seconds_since(now) > CLOCK_TOLERANCE_SECONDS => {
+            Err(AuthorityError::ClockBehind { now, newest })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Half of what is left, ±10 % of it, so that certificates issued together are not renewed together.
 fn renew_after(at: Timestamp, not_after: Timestamp) -> Result<Timestamp> {
     let mut random = [0; 4];
@@ -293,11 +304,7 @@ fn log_refusal(error: &AuthorityError) {
             denied_at = %denial.denied_at,
             "CSR signing denied — identity is on the deny list"
         ),
-        AuthorityError::KeyStore(_)
-        | AuthorityError::Store(_)
-        | AuthorityError::Lint(_)
-        | AuthorityError::Encoding(_)
-        | AuthorityError::Internal(_) => {
+        ours if ours.is_ours() => {
             tracing::error!(target: "catalyst.pki", error = %error, code = error.code(), "Certificate not issued");
         }
         _ => {

@@ -5,7 +5,7 @@ use crate::{identity::CaRole, store::CaRow};
 use catalyst_signing::{GuardedKey, KeyHealth, SignError};
 use std::{
     sync::{Arc, Weak},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -87,6 +87,19 @@ pub(super) enum Standing {
     Down(SignError),
 }
 
+/// How a CA's key fares, for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyCondition {
+    /// It signs.
+    Ready,
+    /// Its key store was not asked yet, or the key is opened for each operation.
+    Closed,
+    /// Its key store is away, which may pass.
+    Away,
+    /// Refused or altered: an operator must act.
+    Latched,
+}
+
 /// A place for one issuer. A key store that is away keeps down its own CAs and nothing else.
 #[derive(Debug)]
 pub(super) struct IssuerSlot {
@@ -99,6 +112,11 @@ impl IssuerSlot {
         let slot = Arc::new(Self { standing: watch::Sender::new(Standing::Opening) });
         tokio::spawn(Self::keep_open(Arc::downgrade(&slot), keys, row));
         slot
+    }
+
+    /// A slot for an issuer that is open already.
+    pub(super) fn ready(issuer: Arc<Issuer>) -> Arc<Self> {
+        Arc::new(Self { standing: watch::Sender::new(Standing::Ready(issuer)) })
     }
 
     async fn keep_open(slot: Weak<Self>, keys: Arc<Keys>, row: CaRow) {
@@ -144,18 +162,6 @@ impl IssuerSlot {
         }
     }
 
-    /// How the key fares; `None` while it is being opened for the first time.
-    pub(super) fn health(&self) -> Option<KeyHealth> {
-        match &*self.standing.borrow() {
-            Standing::Opening => None,
-            Standing::Down(error) if error.is_transient() => {
-                Some(KeyHealth::Suspect { since: SystemTime::now(), reason: error.to_string() })
-            }
-            Standing::Down(error) => Some(KeyHealth::Latched { error: error.clone() }),
-            Standing::Ready(issuer) => Some(issuer.key().health()),
-        }
-    }
-
     /// Why the issuer can't sign now; `None` when it can.
     pub(super) fn trouble(&self) -> Option<String> {
         match &*self.standing.borrow() {
@@ -166,6 +172,20 @@ impl IssuerSlot {
                 KeyHealth::Suspect { reason, .. } => Some(reason),
                 KeyHealth::Latched { error } => Some(error.to_string()),
                 _ => None,
+            },
+        }
+    }
+
+    /// How its key fares.
+    pub(super) fn condition(&self) -> KeyCondition {
+        match &*self.standing.borrow() {
+            Standing::Opening => KeyCondition::Closed,
+            Standing::Down(error) if error.is_transient() => KeyCondition::Away,
+            Standing::Down(_) => KeyCondition::Latched,
+            Standing::Ready(issuer) => match issuer.key().health() {
+                KeyHealth::Ready => KeyCondition::Ready,
+                KeyHealth::Latched { .. } => KeyCondition::Latched,
+                _ => KeyCondition::Away,
             },
         }
     }

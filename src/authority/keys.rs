@@ -45,9 +45,7 @@ impl Keys {
     /// The key of this role and generation, made if it is not there yet. Safe to repeat after a crash at any point.
     pub(super) async fn ensure(&self, wanted: &Wanted, stamp: &Stamp) -> Result<KeyRow> {
         self.fits_a_ca(wanted)?;
-        if let Some(reference) = &wanted.reference {
-            self.may_be_used(wanted, reference).await?;
-        }
+        self.reference_fits(wanted).await?;
         let nonce = Nonce::random().map_err(|_| AuthorityError::Internal("no random numbers".into()))?;
         let intention = KeyIntention {
             role: wanted.role,
@@ -93,28 +91,6 @@ impl Keys {
         self.key_stores.open(&row.intention.backend, pin, policy, deadline).await
     }
 
-    /// A named key is looked at before it is intended: the intention counts from then on, so that one of a key which
-    /// is missing, or another CA's, would keep its role from ever getting a CA.
-    async fn may_be_used(&self, wanted: &Wanted, reference: &str) -> Result<()> {
-        let resolved = self.key_stores.get(&wanted.backend)?.resolve(reference, wanted.algorithm).await;
-        let pin = resolved.map_err(|error| match error.is_transient() {
-            true => AuthorityError::KeyStore(error),
-            false => AuthorityError::Invalid(error.to_string()),
-        })?;
-        let hierarchy = self.store.hierarchy().await?;
-        let other = hierarchy.keys.iter().find(|key| {
-            let same = (key.intention.role, key.intention.generation) == (wanted.role, wanted.generation);
-            !same && key.made.as_ref().is_some_and(|made| made.spki == pin.spki)
-        });
-        match other {
-            None => Ok(()),
-            Some(key) => Err(AuthorityError::Conflict(format!(
-                "{} is the {} key of generation {}: two CAs never share a key; name another one",
-                pin.uri, key.intention.role, key.intention.generation
-            ))),
-        }
-    }
-
     /// A key store that can't sign a CRL is refused when the key is chosen, not at the first CRL.
     fn fits_a_ca(&self, wanted: &Wanted) -> Result<()> {
         let store = self.key_stores.get(&wanted.backend)?;
@@ -133,6 +109,27 @@ impl Keys {
             )));
         }
         Ok(())
+    }
+
+    /// A key that an operator names is looked at before it is meant: an intent is for good, and one that cannot be met
+    /// would bar its role.
+    async fn reference_fits(&self, wanted: &Wanted) -> Result<()> {
+        let Some(reference) = &wanted.reference else { return Ok(()) };
+        let found = self.key_stores.get(&wanted.backend)?.resolve(reference, wanted.algorithm).await;
+        let pin = found.map_err(|error| match error.is_transient() {
+            true => AuthorityError::KeyStore(error),
+            false => AuthorityError::Invalid(format!("the key '{reference}' cannot be taken: {error}")),
+        })?;
+        let own = |key: &KeyIntention| (key.role, key.generation) == (wanted.role, wanted.generation);
+        let hierarchy = self.store.hierarchy().await?;
+        let mut others = hierarchy.keys.iter().filter(|row| !own(&row.intention));
+        match others.find(|row| row.made.as_ref().is_some_and(|made| made.spki == pin.spki)) {
+            Some(row) => Err(AuthorityError::Conflict(format!(
+                "the key '{reference}' is the {} key of generation {}: two CAs never share a key; name another one",
+                row.intention.role, row.intention.generation
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn intent_of(&self, row: &KeyRow) -> Result<KeyIntent> {

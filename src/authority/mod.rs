@@ -28,6 +28,7 @@ pub use denial::Denied;
 pub use error::{AuthorityError, Result};
 pub use hierarchy::{InitRequest, IntermediateRequest};
 pub use issuance::{IssueRequest, Svid};
+pub use issuer::KeyCondition;
 pub use observer::{NoObserver, Observer};
 pub use status::{Health, Status};
 pub use upkeep::Gauges;
@@ -38,6 +39,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use catalyst_signing::KeyStores;
+use issuer::Issuer;
 use keys::Keys;
 use locks::LockPerCa;
 use state::State;
@@ -111,7 +113,7 @@ impl Authority {
 
     /// Finishes what a crash interrupted and looks after CRLs, expiry and purging from now on.
     pub fn start(self: &Arc<Self>) {
-        tokio::spawn(self.clone().upkeep(self.stop.clone()));
+        self.tasks.spawn(self.clone().upkeep(self.stop.clone()));
     }
 
     /// Waits for everything that is being signed to be recorded, then closes the store.
@@ -153,11 +155,31 @@ impl Authority {
         self.state.load().bundle()
     }
 
+    /// Runs a change to its end whether its caller still waits or not: what was committed must reach memory, the bundle
+    /// and the CRLs, also when the client that asked for it has hung up.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let changed = self.tasks.spawn(change).await;
+        let changed = changed.unwrap_or_else(|error| Err(AuthorityError::Internal(error.to_string())));
+        if let Some(error) = changed.as_ref().err().filter(|error| error.is_ours()) {
+            tracing::error!(target: "catalyst.pki", error = %error, code = error.code(), "Change not made");
+        }
+        changed
+    }
+
     /// Takes the store's rows as the new view. Callers that change the hierarchy hold `change`.
     async fn reload(&self) -> Result<()> {
+        self.reload_with(&[]).await
+    }
+
+    /// As [`Authority::reload`], with issuers whose keys are open already.
+    async fn reload_with(&self, opened: &[Arc<Issuer>]) -> Result<()> {
         let hierarchy = self.store.hierarchy().await?;
         let before = self.state.load_full();
-        let state = State::new(hierarchy, &self.config.trust_domain, &self.keys, &before, self.clock.now())?;
+        let state =
+            State::new(hierarchy, &self.config.trust_domain, &self.keys, &before, opened, self.clock.now())?;
         self.state.store(Arc::new(state));
         self.reload_crls().await
     }

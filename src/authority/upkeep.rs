@@ -1,11 +1,10 @@
 //! What the CA does by itself: CRLs, expiry of CAs, purging, warnings.
 
-use super::{Authority, Result, status::INTERMEDIATE_WARNING_SECONDS};
+use super::{Authority, Result, issuer::KeyCondition, status::INTERMEDIATE_WARNING_SECONDS};
 use crate::{
     identity::{Actor, CaRole, Fingerprint, Timestamp},
-    store::{Stamp, Summary},
+    store::{CaRow, Stamp, Summary},
 };
-use catalyst_signing::KeyHealth;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -28,10 +27,12 @@ pub struct Gauges {
     pub summary: Summary,
     /// Of each live CA: its name and its notAfter.
     pub ca_expiry: Vec<(String, Timestamp)>,
+    /// Of each live CA: its name, its key store's and how the key fares.
+    pub keys: Vec<(String, String, KeyCondition)>,
+    /// Of each CA that issues: its role, its name and its algorithm.
+    pub issuing: Vec<(CaRole, String, String)>,
     /// Of each live CA with a CRL: its name and that CRL's nextUpdate.
     pub crl_next_update: Vec<(String, Timestamp)>,
-    /// Of each live intermediate: its name, its key store's, and how its key fares once it was tried.
-    pub key_health: Vec<(String, String, Option<KeyHealth>)>,
 }
 
 impl Authority {
@@ -132,24 +133,27 @@ impl Authority {
         let at = self.clock.now();
         let summary = self.store.summary(at).await?;
         let state = self.state.load();
-        let live = state.hierarchy().cas.iter().filter(|row| row.is_live(at));
-        let ca_expiry =
-            live.map(|row| (row.certificate.common_name.clone(), row.certificate.not_after)).collect();
+        let live: Vec<&CaRow> = state.hierarchy().cas.iter().filter(|row| row.is_live(at)).collect();
+        let name = |row: &CaRow| row.certificate.common_name.clone();
+        let key = |row: &&CaRow| {
+            let slot = state.slot(row.certificate.ski);
+            let condition = slot.map_or(KeyCondition::Closed, |slot| slot.condition());
+            (name(row), row.key.intention.backend.clone(), condition)
+        };
         let crls = self.crls.load();
         let crl_next_update = crls.iter().filter_map(|crl| {
             let row = state.ca(crl.issuer).filter(|row| row.is_live(at))?;
             Some((row.certificate.common_name.clone(), crl.published.as_ref()?.next_update))
         });
-        let key_health = state.hierarchy().cas.iter().filter_map(|row| {
-            let slot = state.slot(row.certificate.ski)?;
-            let backend = row.key.intention.backend.clone();
-            Some((row.certificate.common_name.clone(), backend, slot.health()))
-        });
+        let issuing = live.iter().filter(|row| row.is_active());
         Ok(Gauges {
             summary,
-            ca_expiry,
+            ca_expiry: live.iter().map(|row| (name(row), row.certificate.not_after)).collect(),
+            keys: live.iter().map(key).collect(),
+            issuing: issuing
+                .map(|row| (row.certificate.role, name(row), row.key.intention.algorithm.clone()))
+                .collect(),
             crl_next_update: crl_next_update.collect(),
-            key_health: key_health.collect(),
         })
     }
 

@@ -1,11 +1,11 @@
 //! What the CA and the guard report, as metrics and log lines.
 
 use crate::{
-    authority::{self, Gauges},
-    identity::Timestamp,
+    authority::{self, Gauges, KeyCondition},
+    identity::{CaRole, Timestamp},
     telemetry::{CertType, KeyHealth, Metrics},
 };
-use catalyst_signing::{KeyHealth as Health, SigningEvent};
+use catalyst_signing::{KeyHealth as Health, SignatureAlgorithm, SigningEvent};
 use std::{
     fmt,
     sync::Arc,
@@ -41,12 +41,24 @@ impl authority::Observer for Figures {
                 |at: &Timestamp| SystemTime::UNIX_EPOCH + Duration::from_millis(at.millis().unsigned_abs());
             of.iter().map(|(name, at)| (Arc::from(name.as_str()), moment(at))).collect()
         };
+        for (role, issuer, algorithm) in &gauges.issuing {
+            let Ok(algorithm) = algorithm.parse::<SignatureAlgorithm>() else { continue };
+            // The root issues intermediates, the others end-entity certificates; both count from zero.
+            let kind = if *role == CaRole::Root { CertType::Intermediate } else { CertType::EndEntity };
+            self.0.announce_issuer(kind, algorithm.name(), &Arc::from(issuer.as_str()));
+        }
+        let key_states = gauges.keys.iter().map(|(name, backend, condition)| {
+            let health = match condition {
+                KeyCondition::Ready => KeyHealth::Ready,
+                KeyCondition::Closed => KeyHealth::Unknown,
+                KeyCondition::Away => KeyHealth::Away,
+                KeyCondition::Latched => KeyHealth::Latched,
+            };
+            ((Arc::from(name.as_str()), Arc::from(backend.as_str())), health)
+        });
+        self.0.set_key_states(key_states.collect());
         self.0.set_ca_expiries(times(&gauges.ca_expiry));
         self.0.set_crl_next_updates(times(&gauges.crl_next_update));
-        for (name, backend, health) in &gauges.key_health {
-            let health = health.as_ref().map_or(KeyHealth::Unknown, in_metrics);
-            self.0.set_key_state(&Arc::from(name.as_str()), &Arc::from(backend.as_str()), health);
-        }
     }
 }
 
@@ -60,7 +72,13 @@ impl catalyst_signing::Observer for Figures {
             }
             SigningEvent::Throttled { .. } => self.0.signing_throttled(),
             SigningEvent::Health { backend, name, health } => {
-                self.0.set_key_state(&Arc::from(*name), &Arc::from(*backend), in_metrics(health));
+                let state = match health {
+                    Health::Ready => KeyHealth::Ready,
+                    Health::Suspect { .. } => KeyHealth::Away,
+                    Health::Latched { .. } => KeyHealth::Latched,
+                    _ => KeyHealth::Unknown,
+                };
+                self.0.set_key_state(&Arc::from(*name), &Arc::from(*backend), state);
                 match health {
                     Health::Latched { error } => {
                         tracing::error!(target: "catalyst.pki", ca_name = name, backend,
@@ -75,14 +93,5 @@ impl catalyst_signing::Observer for Figures {
             }
             _ => {}
         }
-    }
-}
-
-fn in_metrics(health: &Health) -> KeyHealth {
-    match health {
-        Health::Ready => KeyHealth::Ready,
-        Health::Suspect { .. } => KeyHealth::Away,
-        Health::Latched { .. } => KeyHealth::Latched,
-        _ => KeyHealth::Unknown,
     }
 }

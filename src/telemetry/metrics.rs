@@ -237,6 +237,11 @@ impl Metrics {
         *lock(&self.gauges.crl_next_update) = next_update;
     }
 
+    /// How the keys of the CAs in force fare, by CA name and key store; others are told of no more.
+    pub fn set_key_states(&self, states: BTreeMap<(Arc<str>, Arc<str>), KeyHealth>) {
+        *lock(&self.gauges.key_state) = states;
+    }
+
     /// How the key of a CA fares.
     pub fn set_key_state(&self, ca_name: &Arc<str>, backend: &Arc<str>, health: KeyHealth) {
         lock(&self.gauges.key_state).insert((Arc::clone(ca_name), Arc::clone(backend)), health);
