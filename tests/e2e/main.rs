@@ -25,6 +25,7 @@ mod pki;
 mod process;
 mod public_endpoints;
 mod race;
+mod readme;
 mod secrets;
 mod shutdown;
 mod startup;
