@@ -6,7 +6,7 @@ mod convert;
 mod extract;
 mod observers;
 mod openapi;
-mod opening;
+mod patience;
 mod problem;
 mod routes;
 mod start;
