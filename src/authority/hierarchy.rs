@@ -103,6 +103,8 @@ impl Authority {
         if committed != plan && !request.is_default() {
             tracing::warn!(target: "catalyst.pki", "An earlier initialization was begun — it is finished as it was planned");
         }
+        // From now on the upkeep knows what is to be finished, should this fail.
+        self.reload().await?;
         self.complete(&committed, &stamp).await
     }
 

@@ -148,7 +148,7 @@ pub(crate) async fn crl(
 /// The public token keys (JWKS).
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "public", responses((status = 200), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn jwks(State(app): State<App>) -> Result<Response, Problem> {
-    let jwks = app.access()?.jwks();
+    let jwks = app.access().jwks()?;
     Ok(([(header::CONTENT_TYPE, "application/jwk-set+json")], jwks).into_response())
 }
 
