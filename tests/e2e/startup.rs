@@ -103,13 +103,12 @@ fn the_system_token_is_made_once_and_shown_when_it_is_made() {
     assert_eq!(client.get("/pki/status").unwrap().status, 200);
     service.stop().unwrap();
 
-    // Readable by others it is not used, and the log says what to do.
+    // Readable by others it is not shown, and the log says what to do.
     let file = deployment.data_dir().join("system-token");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let service = deployment.start();
     until("the log names the file", || service.log().contains("run chmod 600 on it").then_some(()));
-    let answer = service.http().with_token(&token).get("/pki/status").unwrap();
-    assert_eq!(answer.status, 503);
+    assert_eq!(shown_tokens(&service), 0);
 }
 
 #[test]
@@ -133,6 +132,22 @@ fn a_preset_system_token_works_over_restarts_until_another_is_set() {
     let service = with(&other);
     assert_eq!(admitted(service.http().with_token(PRESET)), 401);
     assert_eq!(admitted(service.http().with_token(&other)), 200);
+}
+
+#[test]
+fn a_preset_system_token_works_without_the_token_key() {
+    let deployment = Deployment::production();
+    let start = || deployment.launch().env("CATALYST_SYSTEM_TOKEN", PRESET).start().unwrap();
+    let mut service = start();
+    until("the token key is made", || deployment.key_file("token-1").exists().then_some(()));
+    until("it is open", || {
+        (service.http().get("/.well-known/jwks.json").unwrap().status == 200).then_some(())
+    });
+    service.stop().unwrap();
+    fs::remove_file(deployment.key_file("token-1")).unwrap();
+    let service = start();
+    assert_eq!(service.http().with_token(PRESET).get("/pki/status").unwrap().status, 200);
+    assert_eq!(service.http().get("/.well-known/jwks.json").unwrap().status, 503);
 }
 
 #[test]
