@@ -10,7 +10,7 @@ use crate::{
     identity::{Actor, CaRole, KeyId, Timestamp},
     store::{CrlPublication, CrlRow, KeyRowState, Stamp},
 };
-use catalyst_signing::Purpose;
+use catalyst_signing::{KeyHealth, Purpose};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -104,6 +104,10 @@ impl Authority {
 
     /// Reserves, signs and publishes one CRL. One at a time: a later number must never wait behind an earlier one.
     pub(super) async fn sign_crl_with(&self, issuer: &Issuer) -> Result<()> {
+        // A number is for good, and a key that an operator must look at first would use up one with each retry.
+        if let KeyHealth::Latched { error } = issuer.key().health() {
+            return Err(error.into());
+        }
         let certificate = issuer.certificate();
         let _one_at_a_time = self.crl_signing.lock(certificate.key_id()).await;
         let at = self.clock.now();

@@ -106,13 +106,9 @@ impl Authority {
         self.complete(&committed, &stamp).await
     }
 
-    /// Finishes an initialization that a crash interrupted; answers whether there was one.
+    /// Finishes an initialization that a crash interrupted; answers whether there was one. Waits for no other change.
     pub(super) async fn resume_initialization(self: &Arc<Self>) -> Result<bool> {
-        // Most of the time there is nothing to do, and a ceremony that holds the lock must not hold up the upkeep.
-        if self.is_initialized() || self.state.load().hierarchy().plan.is_none() {
-            return Ok(false);
-        }
-        let _one_at_a_time = self.change.lock().await;
+        let Ok(_one_at_a_time) = self.change.try_lock() else { return Ok(false) };
         let plan = match self.state.load().hierarchy().plan.clone() {
             Some(plan) if !self.is_initialized() => plan,
             _ => return Ok(false),

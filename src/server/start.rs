@@ -85,13 +85,9 @@ async fn bring_up(app: App, settings: Settings, own: Workload, store: Arc<dyn St
     // First, for CRLs have to be signed also while the token key is away.
     app.authority().start();
     loop {
-        match open_access(&app, &settings, &own, &store).await {
-            Ok(()) => return,
-            Err(error) => {
-                tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — credentials cannot be checked");
-                tokio::time::sleep(TOKEN_KEY_RETRY).await;
-            }
-        }
+        let Err(error) = open_access(&app, &settings, &own, &store).await else { return };
+        tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — credentials cannot be checked");
+        tokio::time::sleep(TOKEN_KEY_RETRY).await;
     }
 }
 

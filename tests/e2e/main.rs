@@ -15,6 +15,7 @@ mod deployment;
 mod disk;
 mod first_start;
 mod hierarchy;
+mod hostile;
 mod inspect;
 mod issuing;
 mod keys;

@@ -122,3 +122,35 @@ async fn a_ca_certificate_that_was_begun_is_finished_whatever_the_next_request_c
         assert!(made.is_ok(), "step {step}: {made:?}");
     }
 }
+
+#[tokio::test]
+async fn a_ceremony_under_way_holds_up_no_crl() {
+    let (store, keys) = (store(), Flaky::default());
+    let ca = authority(&store, &keys).await;
+    ca.initialize(InitRequest::default(), Actor::Service).await.unwrap();
+    let node = workload(&ca, "n1");
+    ca.issue(request(own_csr().await, node.clone()), Actor::Service).await.unwrap();
+    keys.fail_all();
+    assert!(ca.deny(&node, "incident", false, Actor::Service).await.unwrap().crl_pending);
+    keys.fail_none();
+
+    let _ceremony = ca.change.lock().await;
+    tokio::time::timeout(Duration::from_secs(10), ca.look_after()).await.expect("upkeep goes on");
+    assert!(!ca.crl_of_role(CaRole::Services).unwrap().pending);
+}
+
+#[tokio::test]
+async fn retries_with_a_latched_key_use_up_no_crl_numbers() {
+    let (store, keys) = (store(), Flaky::default());
+    let ca = authority(&store, &keys).await;
+    ca.initialize(InitRequest::default(), Actor::Service).await.unwrap();
+    let node = workload(&ca, "n1");
+    ca.issue(request(own_csr().await, node.clone()), Actor::Service).await.unwrap();
+    keys.refuse_after(0);
+    assert!(ca.deny(&node, "incident", false, Actor::Service).await.unwrap().crl_pending);
+    let head = store.audit_head().await.unwrap();
+    for _ in 0..5 {
+        ca.sign_wanted_crls().await;
+    }
+    assert_eq!(store.audit_head().await.unwrap(), head, "each retry left a record");
+}
