@@ -5,10 +5,7 @@ use crate::{
     x509::{Certificate, Crl, split_pem},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use catalyst_rigs::{
-    Launch,
-    http::{Client, Response},
-};
+use catalyst_rigs::http::{Client, Response};
 use serde_json::{Value, json};
 
 const JSON: [(&str, &str); 1] = [("accept", "application/json")];
@@ -142,7 +139,7 @@ fn the_token_keys_public_half_is_published() {
 
 #[test]
 fn metrics_have_the_names_that_operators_know() {
-    let pki = Pki::dev();
+    let pki = Pki::first_dev();
     pki.issue("node", "n1");
     pki.issue("envoy/app", "n1");
     pki.deny(&spiffe_id("node", "n1"), false);
@@ -207,8 +204,7 @@ fn the_description_lists_every_route_and_each_of_them_answers() {
 
 #[test]
 fn the_public_listener_serves_what_is_public_and_nothing_else() {
-    let launch = Launch::dev().unwrap().env("CATALYST_PKI_PUBLIC_LISTEN", "127.0.0.1:0");
-    let pki = Pki::start(launch).ready();
+    let pki = Pki::dev_with(|launch| launch.env("CATALYST_PKI_PUBLIC_LISTEN", "127.0.0.1:0"));
     let address =
         pki.logged("Listening for public reads", "address").property("address").unwrap().parse().unwrap();
     let public = Client::new(address);
