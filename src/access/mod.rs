@@ -34,6 +34,13 @@ pub struct Caller {
     pub is_admin: bool,
 }
 
+/// The credential of an `Authorization: Bearer` header's value (RFC 6750, 2.1).
+pub fn bearer(header: &[u8]) -> Option<&str> {
+    let (scheme, credential) = std::str::from_utf8(header).ok()?.split_once(' ')?;
+    let credential = credential.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !credential.is_empty()).then_some(credential)
+}
+
 /// Checks credentials.
 #[derive(Debug)]
 pub struct Access {

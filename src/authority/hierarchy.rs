@@ -3,6 +3,7 @@
 use super::{
     Authority, Result,
     error::AuthorityError,
+    issuance::check_clock,
     issuer::Issuer,
     keys::Wanted,
     x509::{self, CaCertificate, CaContent, Signer},
@@ -97,6 +98,7 @@ impl Authority {
         }
         let plan = self.plan(&request)?;
         let stamp = Stamp { at: self.clock.now(), by };
+        check_clock(Some(self.store.newest_time().await?), stamp.at)?;
         let committed = self.store.begin_initialization(&plan, &stamp).await?;
         if committed != plan && !request.is_default() {
             tracing::warn!(target: "catalyst.pki", "An earlier initialization was begun — it is finished as it was planned");
@@ -134,8 +136,9 @@ impl Authority {
                 cas.push(ca(role, role.default_common_name(), INTERMEDIATE_DAYS));
             }
         }
-        for intermediate in cas.iter().skip(1) {
-            differ(&intermediate.common_name, &cas[0].common_name)?;
+        // An intermediate of the root's name would be self-issued, whatever key it holds.
+        if cas.iter().skip(1).any(|ca| same_name(&ca.common_name, &cas[0].common_name)) {
+            return Err(AuthorityError::Invalid("the root needs another name than its intermediates".into()));
         }
         Ok(InitPlan { trust_domain: self.config.trust_domain.to_string(), cas })
     }
@@ -168,7 +171,7 @@ impl Authority {
             issuers.push(issuer);
         }
         self.store.complete_initialization(&made, stamp).await?;
-        self.reload().await?;
+        self.reload_with(&issuers).await?;
         for (ca, issuer) in made.iter().zip(&issuers) {
             log_made(ca, issuer, issuers.first());
         }
@@ -266,7 +269,8 @@ impl Authority {
     /// [`Authority::activate`]. A request that a crash interrupted is taken up again by the next for its role.
     ///
     /// # Errors
-    /// [`AuthorityError::Conflict`] while the role has a CA that was made and not activated; a root that is away.
+    /// [`AuthorityError::Conflict`] while the role has a CA that was made and not activated, or where another CA has
+    /// the name; a root that is away.
     pub async fn create_intermediate(
         self: &Arc<Self>,
         request: IntermediateRequest,
@@ -286,17 +290,21 @@ impl Authority {
             return Err(AuthorityError::NotInitialized);
         }
         let common_name = checked_name(request.common_name.clone())?;
+        self.refuse_taken_name(&common_name)?;
         let role = role_of(&request)?;
+        if let Some(backend) = &request.backend {
+            self.keys.key_stores.get(backend).map_err(|error| AuthorityError::Invalid(error.to_string()))?;
+        }
         let ttl_days = checked_days(request.ttl_days.unwrap_or(INTERMEDIATE_DAYS))?;
         let stamp = Stamp { at: self.clock.now(), by };
+        check_clock(Some(self.store.newest_time().await?), stamp.at)?;
         let wanted = self.next_key(role, &request)?;
         let root = Arc::new(self.open_root(stamp.at).await?);
-        differ(&common_name, root.common_name())?;
         let key = self.keys.ensure(&wanted, &stamp).await?;
         let ceremony = Ceremony { role, generation: wanted.generation, common_name: &common_name, ttl_days };
         let (signed, issuer) = self.sign_ca(&ceremony, &key, Some(&root), &stamp).await?;
         self.store.record_intermediate(&signed, &stamp).await?;
-        self.reload().await?;
+        self.reload_with(std::slice::from_ref(&issuer)).await?;
         log_made(&signed, &issuer, Some(&root));
         self.observer.certificate_issued(
             "intermediate",
@@ -304,10 +312,23 @@ impl Authority {
             root.common_name(),
         );
         if let Err(error) = self.sign_crl_with(&issuer).await {
-            tracing::error!(target: "catalyst.pki", ca_name = common_name, error = %error, "CRL not signed");
+            tracing::error!(target: "catalyst.pki", ca_name = signed.common_name, error = %error, "CRL not signed");
         }
         let row = self.state.load().ca(signed.ski).cloned();
         row.ok_or_else(|| AuthorityError::Internal("the new CA is not in the store".into()))
+    }
+
+    /// Two CAs of one name would be one to verifiers that look for a CRL by its issuer's name (RFC 5280, 6.3.3), and
+    /// an intermediate of the root's name would be self-issued.
+    fn refuse_taken_name(&self, name: &str) -> Result<()> {
+        let state = self.state.load();
+        let taken = state.hierarchy().cas.iter().find(|row| same_name(&row.certificate.common_name, name));
+        taken.map_or(Ok(()), |row| {
+            Err(AuthorityError::Conflict(format!(
+                "the {} CA of generation {} has the name '{name}': give the new CA another one, so that verifiers can tell their CRLs apart",
+                row.certificate.role, row.certificate.generation
+            )))
+        })
     }
 
     /// The key generation that a new CA of this role gets: the one a crash left without a certificate, else the next.
@@ -455,14 +476,10 @@ fn checked_name(name: String) -> Result<String> {
     Ok(trimmed.to_owned())
 }
 
-/// A certificate whose subject is its issuer's counts as self-issued, whatever key it holds; letters of either case and
-/// runs of spaces are the same in names (RFC 5280, 7.1).
-fn differ(intermediate: &str, root: &str) -> Result<()> {
+/// Letters of either case and runs of spaces are the same in names (RFC 5280, 7.1).
+fn same_name(one: &str, other: &str) -> bool {
     let folded = |name: &str| name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
-    if folded(intermediate) == folded(root) {
-        return Err(AuthorityError::Invalid("the root needs another name than its intermediates".into()));
-    }
-    Ok(())
+    folded(one) == folded(other)
 }
 
 fn checked_days(days: u32) -> Result<u32> {

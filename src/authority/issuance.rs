@@ -17,6 +17,7 @@ use crate::{
 use catalyst_signing::Purpose;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 /// notBefore lies this many seconds back, for clocks that are a little behind.
 const BACKDATE_SECONDS: i64 = 60;
@@ -125,7 +126,8 @@ impl Authority {
         let names = wanted.settle(request.workload.instance_id(), &preflight.owners)?;
         let prepared = self.prepare(&issuer, request, &names, spki, limit, stamp.at)?;
         let authority = self.clone();
-        let task = self.tasks.spawn(async move { authority.finish(issuer, prepared, stamp, deadline).await });
+        let finish = async move { authority.finish(issuer, prepared, stamp, deadline).await };
+        let task = self.tasks.spawn(finish.in_current_span());
         task.await.map_err(|error| AuthorityError::Internal(error.to_string()))?
     }
 
@@ -162,12 +164,7 @@ impl Authority {
         if let Some(oldest) = preflight.limit_reached {
             return Err(self.limit_reached(oldest, at));
         }
-        match preflight.newest {
-            Some(newest) if newest.seconds_since(at) > CLOCK_TOLERANCE_SECONDS => {
-                Err(AuthorityError::ClockBehind { now: at, newest })
-            }
-            _ => Ok(()),
-        }
+        check_clock(preflight.newest, at)
     }
 
     fn prepare(
@@ -258,6 +255,16 @@ impl Authority {
     }
 }
 
+/// A clock that went back would date certificates wrongly, and let denials lie in the future.
+pub(super) fn check_clock(newest: Option<Timestamp>, now: Timestamp) -> Result<()> {
+    match newest {
+        Some(newest) if newest.seconds_since(now) > CLOCK_TOLERANCE_SECONDS => {
+            Err(AuthorityError::ClockBehind { now, newest })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Half of what is left, ±10 % of it, so that certificates issued together are not renewed together.
 fn renew_after(at: Timestamp, not_after: Timestamp) -> Result<Timestamp> {
     let mut random = [0; 4];
@@ -273,7 +280,11 @@ fn check_uri(request: &IssueRequest) -> Result<()> {
     let expected = request.workload.spiffe_id().as_str();
     match request.csr.uris() {
         [uri] if uri == expected => Ok(()),
-        [uri] => Err(AuthorityError::UriMismatch { found: uri.clone(), expected: expected.to_owned() }),
+        [uri] => {
+            // A request may hold 16 KiB of it, and the log repeats the error.
+            let found = uri.chars().take(300).collect();
+            Err(AuthorityError::UriMismatch { found, expected: expected.to_owned() })
+        }
         [] if request.uri_may_be_missing => Ok(()),
         [] => Err(AuthorityError::UriMissing(expected.to_owned())),
         many => Err(AuthorityError::UriMany(many.len())),

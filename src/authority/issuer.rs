@@ -114,6 +114,11 @@ impl IssuerSlot {
         slot
     }
 
+    /// A slot for an issuer that is open already.
+    pub(super) fn ready(issuer: Arc<Issuer>) -> Arc<Self> {
+        Arc::new(Self { standing: watch::Sender::new(Standing::Ready(issuer)) })
+    }
+
     async fn keep_open(slot: Weak<Self>, keys: Arc<Keys>, row: CaRow) {
         loop {
             let opened = Issuer::open(&keys, &row).await;

@@ -39,6 +39,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use catalyst_signing::KeyStores;
+use issuer::Issuer;
 use keys::Keys;
 use locks::LockPerCa;
 use state::State;
@@ -170,9 +171,15 @@ impl Authority {
 
     /// Takes the store's rows as the new view. Callers that change the hierarchy hold `change`.
     async fn reload(&self) -> Result<()> {
+        self.reload_with(&[]).await
+    }
+
+    /// As [`Authority::reload`], with issuers whose keys are open already.
+    async fn reload_with(&self, opened: &[Arc<Issuer>]) -> Result<()> {
         let hierarchy = self.store.hierarchy().await?;
         let before = self.state.load_full();
-        let state = State::new(hierarchy, &self.config.trust_domain, &self.keys, &before, self.clock.now())?;
+        let state =
+            State::new(hierarchy, &self.config.trust_domain, &self.keys, &before, opened, self.clock.now())?;
         self.state.store(Arc::new(state));
         self.reload_crls().await
     }

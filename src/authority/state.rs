@@ -1,7 +1,14 @@
 //! What the CA holds in memory: the hierarchy's rows, an issuer's slot for each CA, and the documents made of them.
 //! Replaced as a whole whenever the hierarchy changes, so that readers never see half of a change.
 
-use super::{Result, bundle::Bundle, error::AuthorityError, issuer::IssuerSlot, keys::Keys, x509};
+use super::{
+    Result,
+    bundle::Bundle,
+    error::AuthorityError,
+    issuer::{Issuer, IssuerSlot},
+    keys::Keys,
+    x509,
+};
 use crate::{
     identity::{CaRole, KeyId, Timestamp, TrustDomain},
     store::{CaRow, Hierarchy},
@@ -20,12 +27,14 @@ pub(super) struct State {
 }
 
 impl State {
-    /// A view of these rows; slots of CAs that `before` had already are kept.
+    /// A view of these rows. Slots of CAs that `before` had already are kept, and issuers that were `opened` to be made
+    /// are not opened again.
     pub(super) fn new(
         hierarchy: Hierarchy,
         trust_domain: &TrustDomain,
         keys: &Arc<Keys>,
         before: &Self,
+        opened: &[Arc<Issuer>],
         at: Timestamp,
     ) -> Result<Self> {
         let mut state = Self::default();
@@ -33,9 +42,11 @@ impl State {
             let ca = &row.certificate;
             state.pems.insert(ca.ski, x509::certificate_pem(&ca.der)?);
             if ca.role != CaRole::Root && row.is_live(at) {
-                let slot = match before.slots.get(&ca.ski) {
-                    Some(slot) => slot.clone(),
-                    None => IssuerSlot::open(keys.clone(), row.clone()),
+                let opened = opened.iter().find(|issuer| issuer.certificate().key_id() == ca.ski);
+                let slot = match (before.slots.get(&ca.ski), opened) {
+                    (Some(slot), _) => slot.clone(),
+                    (None, Some(issuer)) => IssuerSlot::ready(issuer.clone()),
+                    (None, None) => IssuerSlot::open(keys.clone(), row.clone()),
                 };
                 state.slots.insert(ca.ski, slot);
             }

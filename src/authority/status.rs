@@ -1,6 +1,6 @@
 //! How the CA is, in the words of `catalyst pki status`.
 
-use super::{Authority, Result, crls::ROOT_FRESH_SECONDS};
+use super::{Authority, Result, crls::ROOT_FRESH_SECONDS, issuance::check_clock};
 use crate::{
     identity::{CaRole, Timestamp, TrustDomain, Ttl},
     store::{CaRow, Summary},
@@ -55,7 +55,10 @@ impl Authority {
         let at = self.clock.now();
         let summary = self.store.summary(at).await?;
         let cas = self.state.load().hierarchy().cas.clone();
-        let warnings = if self.is_initialized() { self.warnings(at) } else { Vec::new() };
+        let mut warnings = if self.is_initialized() { self.warnings(at) } else { Vec::new() };
+        warnings.extend(
+            check_clock(Some(self.store.newest_time().await?), at).err().map(|error| error.to_string()),
+        );
         Ok(Status {
             health: match (self.is_initialized(), warnings.is_empty()) {
                 (false, _) => Health::Uninitialized,

@@ -2,7 +2,7 @@
 
 use super::{Authority, Result, issuer::KeyCondition, status::INTERMEDIATE_WARNING_SECONDS};
 use crate::{
-    identity::{Actor, CaRole, Timestamp},
+    identity::{Actor, CaRole, Fingerprint, Timestamp},
     store::{CaRow, Stamp, Summary},
 };
 use std::{sync::Arc, time::Duration};
@@ -165,9 +165,10 @@ impl Authority {
         {
             let left = row.certificate.not_after.seconds_since(at);
             if left < INTERMEDIATE_WARNING_SECONDS {
-                tracing::warn!(target: "catalyst.pki", ca_name = row.certificate.common_name,
-                    expires_at = %row.certificate.not_after, remaining_days = left / 86_400,
-                    "CA certificate approaching expiry");
+                let ca = &row.certificate;
+                tracing::warn!(target: "catalyst.pki", cn = ca.common_name,
+                    fingerprint = %Fingerprint::of_certificate(&ca.der), expires_at = %ca.not_after,
+                    days_remaining = left / 86_400, "CA certificate approaching expiry");
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use crate::{
-    access::{Access, Caller},
+    access::{self, Access, Caller},
     authority::Authority,
     telemetry::Metrics,
 };
@@ -50,11 +50,7 @@ impl App {
         if given.next().is_some() {
             return Err(Problem::bad_credential());
         }
-        let bearer = header.to_str().ok().and_then(|text| {
-            let (scheme, token) = text.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-        });
-        let bearer = bearer.filter(|token| !token.is_empty()).ok_or_else(Problem::bad_credential)?;
-        Ok(self.access()?.authenticate(bearer).await?)
+        let credential = access::bearer(header.as_bytes()).ok_or_else(Problem::bad_credential)?;
+        Ok(self.access()?.authenticate(credential).await?)
     }
 }

@@ -7,7 +7,7 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -24,13 +24,6 @@ const MOST_CONNECTIONS: usize = 4096;
 const GRACE: Duration = Duration::from_secs(20);
 /// After accept fails (no file descriptors left), it is tried again this soon.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-
-/// Binds an address; port 0 takes a free one.
-pub(super) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
-}
 
 /// Serves until the token is cancelled, then lets connections finish.
 pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {

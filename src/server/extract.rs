@@ -1,9 +1,10 @@
-//! Bodies: at most 64 KiB, in time, JSON of exactly the fields that the shape has. And the one name in a path.
+//! Bodies: at most 64 KiB, in time, a JSON object of exactly the fields that the shape has. Parameters of a query and
+//! segments of a path, with refusals of our own form.
 
 use super::problem::Problem;
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Path, Request},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{header::CONTENT_LENGTH, request::Parts},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -19,10 +20,7 @@ pub(super) struct Body<T>(pub(super) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let bytes = read(request).await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            Problem::malformed(format!("the body is not the JSON object that is expected here: {error}"))
-        })
+        object(&read(request).await?).map(Self)
     }
 }
 
@@ -36,23 +34,44 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalB
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            Problem::malformed(format!("the body is not the JSON object that is expected here: {error}"))
-        })
+        object(&bytes).map(Self)
     }
 }
 
-/// The part of the path that names a thing, percent-decoded.
-pub(super) struct Name(pub(super) String);
+/// The parameters of a query.
+pub(super) struct Parameters<T>(pub(super) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for Name {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(parameters)) => Ok(Self(parameters)),
+            Err(error) => Err(Problem::malformed(error.body_text())),
+        }
+    }
+}
+
+/// The one variable segment of a path.
+pub(super) struct Segment(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Path::from_request_parts(parts, state).await {
-            Ok(Path(name)) => Ok(Self(name)),
-            Err(_) => Err(Problem::malformed("the path is not UTF-8 once its percent-encoding is undone")),
+            Ok(Path(segment)) => Ok(Self(segment)),
+            Err(error) => Err(Problem::malformed(error.body_text())),
         }
     }
+}
+
+fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde would take an array for a struct too, field by field.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::malformed("the body is not a JSON object"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        Problem::malformed(format!("the body is not the JSON object that is expected here: {error}"))
+    })
 }
 
 async fn read(request: Request) -> Result<Bytes, Problem> {

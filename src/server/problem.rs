@@ -23,13 +23,20 @@ pub(super) struct Problem {
     retry_after: Option<Duration>,
 }
 
+/// How much of a sentence is sent: it may repeat what a request said.
+const MOST_CHARACTERS: usize = 600;
 /// What a client waits when nobody knows better.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Problem {
     pub(super) fn new(status: StatusCode, code: &'static str, sentence: impl Into<String>) -> Self {
         let retry_after = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
-        Self { status, code, sentence: sentence.into(), retry_after: retry_after.then_some(RETRY_AFTER) }
+        let mut sentence = sentence.into();
+        if let Some((end, _)) = sentence.char_indices().nth(MOST_CHARACTERS) {
+            sentence.truncate(end);
+            sentence.push('…');
+        }
+        Self { status, code, sentence, retry_after: retry_after.then_some(RETRY_AFTER) }
     }
 
     pub(super) fn malformed(sentence: impl Into<String>) -> Self {

@@ -13,7 +13,10 @@ use catalyst_local::LocalBackend;
 use catalyst_signing::{Guard, KeyStores, SigningBackend};
 use secrecy::{ExposeSecret, SecretString};
 use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -28,7 +31,10 @@ const SHORTEST_PRESET: usize = 32;
 /// A sentence for the operator: a setting, the store, the key directory or an address that can't be used.
 pub fn serve(settings: Settings) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(settings))
+    let end = runtime.block_on(run(settings));
+    // What is left is a call to a key store that does not come back. Dropping the runtime would wait for it.
+    runtime.shutdown_background();
+    end
 }
 
 async fn run(settings: Settings) -> Result<(), Failure> {
@@ -48,13 +54,20 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     .await?;
     let app = App::new(authority.clone(), metrics.clone());
     let stop = CancellationToken::new();
-    let mut servers = vec![listen(settings.listen, routes::all(app.clone()), &stop, "Listening").await?];
-    if let Some(address) = settings.public_listen {
+    // Before anybody can know that the service is up, so that no signal after that ends it the hard way.
+    let end = told_to_end()?;
+    let service = bind("CATALYST_PKI_LISTEN", settings.listen).await?;
+    let public = match settings.public_listen {
+        Some(address) => Some(bind("CATALYST_PKI_PUBLIC_LISTEN", address).await?),
+        None => None,
+    };
+    let mut servers = vec![listen(service, routes::all(app.clone()), &stop, "Listening")?];
+    if let Some(public) = public {
         let router = routes::public_only(app.clone());
-        servers.push(listen(address, router, &stop, "Listening for public reads").await?);
+        servers.push(listen(public, router, &stop, "Listening for public reads")?);
     }
     let background = tokio::spawn(bring_up(app, settings, own, store));
-    wait_for_the_end().await?;
+    end.await;
     tracing::info!(target: "catalyst.pki", "Stopping");
     stop.cancel();
     for server in servers {
@@ -67,16 +80,12 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What needs keys: the token key, the hierarchy of `--dev`, upkeep. Requests are answered meanwhile.
+/// What needs keys: upkeep, the token key, the hierarchy of `--dev`. Requests are answered meanwhile.
 async fn bring_up(app: App, settings: Settings, own: Workload, store: Arc<dyn Store>) {
-    let mut upkeep = Some(app.authority().clone());
+    // First, for CRLs have to be signed also while the token key is away.
+    app.authority().start();
     loop {
-        let opened = open_access(&app, &settings, &own, &store).await;
-        // Whatever keeps the token key away keeps no CRL from being signed.
-        if let Some(authority) = upkeep.take() {
-            authority.start();
-        }
-        let Err(error) = opened else { return };
+        let Err(error) = open_access(&app, &settings, &own, &store).await else { return };
         tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — credentials cannot be checked");
         tokio::time::sleep(TOKEN_KEY_RETRY).await;
     }
@@ -96,37 +105,49 @@ async fn open_access(
         tracing::info!(target: "catalyst.pki", "No existing Root CA found — generating ephemeral CA");
         authority.initialize(InitRequest::default(), Actor::Service).await?;
     }
+    let mut shown = None;
     match &settings.system_token {
         Some(secret) => access.preset_system_token(secret).await?,
         None => {
             let (token, made) = access.system_token(&settings.data_dir).await?;
-            if made || settings.dev {
-                tracing::info!(target: "catalyst.auth", "System Admin Token: {}", token.expose_secret());
-            }
+            shown = Some(token).filter(|_| made || settings.dev);
         }
     }
     app.open_access(Arc::new(access));
+    // Whoever reads the token here may use it at once.
+    if let Some(token) = shown {
+        tracing::info!(target: "catalyst.auth", "System Admin Token: {}", token.expose_secret());
+    }
     Ok(())
 }
 
-async fn listen(
-    address: SocketAddr,
+/// Takes an address; the error names the setting that chooses another.
+async fn bind(variable: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        format!("cannot listen on {address}: {error}; free the address, or choose another with {variable}")
+            .into()
+    })
+}
+
+fn listen(
+    listener: TcpListener,
     router: axum::Router,
     stop: &CancellationToken,
     message: &'static str,
 ) -> Result<tokio::task::JoinHandle<()>, Failure> {
-    let listener = connections::bind(address).await?;
     tracing::info!(target: "catalyst.pki", address = %listener.local_addr()?, "{message}");
     Ok(tokio::spawn(connections::serve(listener, router, stop.clone())))
 }
 
-async fn wait_for_the_end() -> Result<(), Failure> {
+/// Listens for SIGTERM and SIGINT from now on.
+fn told_to_end() -> Result<impl Future<Output = ()>, Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, Failure> {

@@ -123,7 +123,7 @@ pub(crate) async fn issue(
 }
 
 /// The CRL that is served for a role.
-pub(crate) fn published(authority: &Authority, role: CaRole) -> CrlPublication {
+pub(crate) fn published(authority: &Arc<Authority>, role: CaRole) -> CrlPublication {
     authority.crl_of_role(role).unwrap().published.clone().unwrap()
 }
 

@@ -60,3 +60,23 @@ fn metrics_are_there_from_the_start() {
         assert!(metrics.text().contains(&format!("catalyst_pki_{name}")), "{}", metrics.text());
     }
 }
+
+#[test]
+fn the_log_lines_of_a_traced_request_name_the_trace() {
+    let mut service = Launch::dev().unwrap().start().unwrap();
+    let token = service.wait_for("System Admin Token").unwrap();
+    let token =
+        token.raw.rsplit("System Admin Token: ").next().unwrap().split('"').next().unwrap().to_owned();
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let client = service
+        .http()
+        .with_token(&token)
+        .with_header("traceparent", &format!("00-{trace}-00f067aa0ba902b7-01"));
+    let answer = client
+        .post("/pki/keypair", &serde_json::json!({ "serviceType": "node", "instanceId": "traced" }))
+        .unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let line: Value = serde_json::from_str(&service.wait_for("Certificate issued").unwrap().raw).unwrap();
+    assert_eq!(line["trace_id"], trace, "{line}");
+    assert_eq!(line["span_id"].as_str().unwrap().len(), 16, "{line}");
+}

@@ -1,6 +1,9 @@
 //! An open local key.
 
-use crate::{error::LocalError, material::Material};
+use crate::{
+    error::LocalError,
+    material::{CAPABILITIES, Material},
+};
 use async_trait::async_trait;
 use catalyst_signing::{KeyState, Result, SignError, SignatureAlgorithm, SigningKey};
 use std::{path::PathBuf, sync::Arc};
@@ -25,8 +28,13 @@ impl LocalKey {
         origin: PathBuf,
         file: Option<PathBuf>,
     ) -> std::result::Result<Self, LocalError> {
-        let material = Material::read(algorithm, pkcs8)
-            .map_err(|_| LocalError::WrongAlgorithm(origin.clone(), algorithm))?;
+        let material = Material::read(algorithm, pkcs8).map_err(|_| {
+            let of_another = CAPABILITIES.iter().any(|known| Material::read(known.algorithm, pkcs8).is_ok());
+            match of_another {
+                true => LocalError::WrongAlgorithm(origin.clone(), algorithm),
+                false => LocalError::Damaged(origin.clone()),
+            }
+        })?;
         let spki = material.spki().map_err(|_| LocalError::Damaged(origin.clone()))?;
         if algorithm.verifier(&spki).is_none() {
             return Err(LocalError::WrongAlgorithm(origin, algorithm));

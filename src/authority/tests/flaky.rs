@@ -72,6 +72,10 @@ impl Flaky {
         *self.state.swapped.lock().unwrap() = Some((address.into(), other.into()));
     }
 
+    pub(super) fn calls(&self) -> usize {
+        self.state.calls.load(Ordering::SeqCst)
+    }
+
     pub(super) fn created(&self) -> usize {
         self.state.created.load(Ordering::SeqCst)
     }

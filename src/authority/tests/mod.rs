@@ -122,6 +122,57 @@ async fn whatever_step_the_key_store_fails_at_the_next_try_finishes_the_same_hie
 }
 
 #[tokio::test]
+async fn an_interrupted_intermediate_is_finished_as_it_was_meant_whatever_the_next_request_says() {
+    let asked = |name: &str| IntermediateRequest {
+        common_name: name.into(),
+        role: Some(CaRole::Services),
+        ..IntermediateRequest::default()
+    };
+    let mut finished = Vec::new();
+    for step in 0.. {
+        let (store, keys) = (store(), Flaky::default());
+        let first = authority(&store, &keys).await;
+        first.initialize(InitRequest::default(), Actor::Service).await.unwrap();
+        // Keys that open in the background would be counted as steps.
+        while first.signing_trouble().is_some() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        keys.refuse_call(keys.calls() + step);
+        let failed = first.create_intermediate(asked("First"), Actor::Service).await.is_err();
+        drop(first);
+        keys.fail_none();
+        if !failed {
+            break;
+        }
+        let second = authority(&store, &keys).await;
+        let row = second.create_intermediate(asked("Second"), Actor::Service).await.unwrap();
+        finished.push(row.certificate.common_name);
+        assert_eq!((second.status().await.unwrap().cas.len(), keys.created()), (4, 4), "step {step}");
+    }
+    // What failed before its certificate was meant is made as asked; what failed after, as it was meant.
+    finished.dedup();
+    assert_eq!(finished, ["Second", "First"]);
+}
+
+#[tokio::test]
+async fn no_two_cas_share_a_name() {
+    let (store, keys) = (store(), Flaky::default());
+    let ca = authority(&store, &keys).await;
+    ca.initialize(InitRequest::default(), Actor::Service).await.unwrap();
+    for name in ["Catalyst Root CA", "Catalyst Services CA", "Catalyst Transport CA"] {
+        let request = IntermediateRequest {
+            common_name: name.into(),
+            role: Some(CaRole::Services),
+            ..IntermediateRequest::default()
+        };
+        let refused = ca.create_intermediate(request, Actor::Service).await;
+        assert!(matches!(refused, Err(AuthorityError::Conflict(_))), "{refused:?}");
+    }
+    // The refusals have made no key and left no intention behind.
+    assert_eq!(keys.created(), 3);
+}
+
+#[tokio::test]
 async fn a_denial_holds_while_the_key_store_is_away_and_its_crl_follows() {
     let (store, keys) = (store(), Flaky::default());
     let ca = authority(&store, &keys).await;

@@ -3,7 +3,7 @@
 use super::super::{
     app::App,
     convert,
-    extract::{Body, Name, OptionalBody},
+    extract::{Body, OptionalBody, Segment},
     problem::Problem,
 };
 use crate::{
@@ -90,7 +90,7 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<api::Ca>>, P
 pub(crate) async fn activate(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Name(ski): Name,
+    Segment(ski): Segment,
     OptionalBody(request): OptionalBody<api::ActivateRequest>,
 ) -> Result<Json<api::CaCertificate>, Problem> {
     let row = app.authority().activate(key_id(&ski)?, request.now, caller.actor).await?;
@@ -104,7 +104,7 @@ pub(crate) async fn activate(
 pub(crate) async fn retire(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Name(ski): Name,
+    Segment(ski): Segment,
 ) -> Result<Json<api::CaCertificate>, Problem> {
     let row = app.authority().retire(key_id(&ski)?, caller.actor).await?;
     described(&app, &row)
@@ -117,7 +117,7 @@ pub(crate) async fn retire(
 pub(crate) async fn revoke(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Name(ski): Name,
+    Segment(ski): Segment,
     OptionalBody(request): OptionalBody<api::RevokeRequest>,
 ) -> Result<Json<api::CaCertificate>, Problem> {
     let reason = convert::revocation_reason(request.reason.as_deref())?;

@@ -3,7 +3,7 @@
 use super::super::{
     app::App,
     convert,
-    extract::{Name, OptionalBody},
+    extract::{OptionalBody, Parameters, Segment},
     problem::Problem,
 };
 use crate::{
@@ -11,10 +11,7 @@ use crate::{
     api,
     store::{CertificateQuery, CertificateStatus},
 };
-use axum::{
-    Extension, Json,
-    extract::{Query, State, rejection::QueryRejection},
-};
+use axum::{Extension, Json, extract::State};
 use serde::Deserialize;
 
 const MOST: u32 = 10_000;
@@ -40,9 +37,8 @@ pub(crate) struct ListQuery {
     responses((status = 200, body = api::CertificatePage), (status = 400, body = api::ErrorBody), (status = 401, body = api::ErrorBody)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    Parameters(query): Parameters<ListQuery>,
 ) -> Result<Json<api::CertificatePage>, Problem> {
-    let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
     let limit = query.limit.unwrap_or(MOST);
     if !(1..=MOST).contains(&limit) {
         return Err(Problem::malformed("limit is 1 to 10000"));
@@ -78,7 +74,7 @@ pub(crate) async fn list(
     responses((status = 200, body = api::CertificateDetail), (status = 404, body = api::ErrorBody)))]
 pub(crate) async fn show(
     State(app): State<App>,
-    Name(id): Name,
+    Segment(id): Segment,
 ) -> Result<Json<api::CertificateDetail>, Problem> {
     let authority = app.authority();
     let at = authority.clock().now();
@@ -99,7 +95,7 @@ pub(crate) async fn show(
 pub(crate) async fn revoke(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Name(id): Name,
+    Segment(id): Segment,
     OptionalBody(request): OptionalBody<api::RevokeRequest>,
 ) -> Result<Json<api::Done>, Problem> {
     let missing = || Problem::not_found("no end-entity certificate has this serial number");

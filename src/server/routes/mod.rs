@@ -7,6 +7,7 @@ pub(super) mod issue;
 pub(super) mod public;
 
 use super::{app::App, problem::Problem};
+use crate::telemetry::TraceContext;
 use axum::{
     Router,
     extract::Request,
@@ -17,6 +18,7 @@ use axum::{
 };
 use std::time::Duration;
 use tower_http::timeout::TimeoutLayer;
+use tracing::Instrument as _;
 
 /// No answer takes longer; signing and the stores have shorter limits of their own, CA ceremonies in an HSM longer.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(300);
@@ -74,6 +76,7 @@ fn finish(router: Router<App>, app: App) -> Router {
             )
         })
         .layer(middleware::from_fn(refuse_forwarded_certificates))
+        .layer(middleware::from_fn(join_trace))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_DEADLINE))
         .with_state(app)
 }
@@ -110,4 +113,13 @@ async fn refuse_forwarded_certificates(request: Request, next: Next) -> Response
         .into_response();
     }
     next.run(request).await
+}
+
+/// Log lines of a request that belongs to a distributed trace say so (W3C Trace Context).
+async fn join_trace(request: Request, next: Next) -> Response {
+    let header = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    match header.and_then(TraceContext::from_traceparent) {
+        Some(caller) => next.run(request).instrument(caller.child().span()).await,
+        None => next.run(request).await,
+    }
 }

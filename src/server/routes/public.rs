@@ -1,10 +1,16 @@
 //! What anybody may read.
 
-use super::super::{app::App, extract::Name, openapi, problem::Problem};
-use crate::{api, identity::CaRole};
+use super::super::{
+    app::App,
+    extract::{Parameters, Segment},
+    observers::Figures,
+    openapi,
+    problem::Problem,
+};
+use crate::{api, authority::Observer as _, identity::CaRole};
 use axum::{
     Json,
-    extract::{Query, State, rejection::QueryRejection},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -32,6 +38,10 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
 /// Metrics in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", tag = "public", responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    // Where the store does not answer, the figures of the last look are better than none.
+    if let Ok(gauges) = app.authority().gauges().await {
+        Figures(app.metrics().clone()).gauges(&gauges);
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics().render())
 }
 
@@ -52,10 +62,9 @@ pub(crate) struct BundleQuery {
     responses((status = 200, body = api::CaBundle), (status = 304), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn bundle(
     State(app): State<App>,
-    query: Result<Query<BundleQuery>, QueryRejection>,
+    Parameters(query): Parameters<BundleQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
     let issuing_only = match query.anchors.as_deref() {
         None => false,
         Some("issuing") => true,
@@ -113,7 +122,7 @@ pub(crate) async fn crls(State(app): State<App>, headers: HeaderMap) -> Result<R
     responses((status = 200, content_type = "application/pkix-crl"), (status = 404, body = api::ErrorBody), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn crl(
     State(app): State<App>,
-    Name(ca): Name,
+    Segment(ca): Segment,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let row = match (ca.parse::<CaRole>(), ca.parse()) {

@@ -23,7 +23,7 @@ const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
 /// What the step decided. Nothing leaves it but through [`Decision::after_commit`].
 #[derive(Debug)]
 pub(super) enum Decision {
-    Record(SignedCertificate, Fingerprint),
+    Record(Box<SignedCertificate>, Fingerprint),
     Refuse(RecordOutcome),
 }
 
@@ -32,7 +32,7 @@ impl Decision {
     pub(super) fn after_commit(self) -> RecordOutcome {
         match self {
             Self::Record(certificate, fingerprint) => {
-                RecordOutcome::Recorded(Box::new(IssuedCertificate::committed(certificate, fingerprint)))
+                RecordOutcome::Recorded(Box::new(IssuedCertificate::committed(*certificate, fingerprint)))
             }
             Self::Refuse(outcome) => outcome,
         }
@@ -104,7 +104,7 @@ pub(super) fn record(
         record.serial, record.spki, record.issuer
     );
     step.audit(stamp, "certificate.issued", &record.spiffe_id, detail)?;
-    Ok(Decision::Record(certificate, fingerprint))
+    Ok(Decision::Record(Box::new(certificate), fingerprint))
 }
 
 /// Everything that can refuse, before anything is written: the issuer's number and the identity's, if it has one.

@@ -19,12 +19,12 @@ fn in_file(path: &Path) -> Arc<dyn Store> {
     Arc::new(SqliteStore::open(path).unwrap())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_memory_it_keeps_the_contract() {
     conformance::run_all(async || in_memory()).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_a_file_it_keeps_the_contract() {
     let dir = tempfile::tempdir().unwrap();
     let count = AtomicU32::new(0);

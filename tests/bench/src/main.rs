@@ -72,7 +72,7 @@ fn run(plan: &Plan) -> Outcome {
     let most = plan.loads.iter().map(|(_, count)| count).sum();
     eprintln!("making {most} keys and requests");
     let requests = requests::make(most)?;
-    library::report(&requests, plan.loads[1].1, &mut table)?;
+    library::report(&requests, plan.loads[0].1, &mut table)?;
     service::report(&requests, plan, &mut table)?;
     print!("{table}");
     Ok(())
