@@ -3,6 +3,7 @@
 use super::{
     Authority, Result,
     error::AuthorityError,
+    issuance::CLOCK_TOLERANCE_SECONDS,
     issuer::Issuer,
     x509::{self, CrlContent},
 };
@@ -154,6 +155,38 @@ fn is_due(row: &CrlRow, role: CaRole, at: Timestamp) -> bool {
     let fresh = if role == CaRole::Root { ROOT_FRESH_SECONDS } else { ISSUING_FRESH_SECONDS };
     match &row.published {
         None => true,
-        Some(crl) => row.pending || crl.next_update.seconds_since(at) < fresh,
+        // One that was signed while the clock was ahead is valid to nobody until then, and would not be due for long.
+        Some(crl) => {
+            row.pending
+                || crl.next_update.seconds_since(at) < fresh
+                || crl.this_update.seconds_since(at) > CLOCK_TOLERANCE_SECONDS
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crl_of_a_clock_that_was_ahead_is_due_at_once() {
+        let signed_at = |this_update: i64| CrlRow {
+            issuer: KeyId::from([1; 20]),
+            pending: false,
+            published: Some(CrlPublication {
+                issuer: KeyId::from([1; 20]),
+                number: 1,
+                revision: 0,
+                this_update: Timestamp::from_seconds(this_update),
+                next_update: Timestamp::from_seconds(this_update + ISSUING_SECONDS),
+                der: Vec::new(),
+            }),
+        };
+        let (now, day) = (2_000_000_000, 86_400);
+        let due = |row: &CrlRow| is_due(row, CaRole::Services, Timestamp::from_seconds(now));
+        assert!(due(&signed_at(now + 30 * day)));
+        assert!(!due(&signed_at(now)));
+        assert!(!due(&signed_at(now + 60)));
+        assert!(due(&signed_at(now - 7 * 3600)));
     }
 }

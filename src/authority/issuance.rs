@@ -22,7 +22,7 @@ use tracing::Instrument as _;
 /// notBefore lies this many seconds back, for clocks that are a little behind.
 const BACKDATE_SECONDS: i64 = 60;
 /// How far the clock may be behind the newest record.
-const CLOCK_TOLERANCE_SECONDS: i64 = 300;
+pub(super) const CLOCK_TOLERANCE_SECONDS: i64 = 300;
 
 /// What is asked of the CA.
 #[derive(Clone, Debug)]
