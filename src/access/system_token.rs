@@ -50,7 +50,7 @@ pub(super) fn write(data_dir: &Path, token: &SecretString) -> Result<(), AccessE
 pub(super) fn warn_of_expiry(expires: Timestamp, now: Timestamp) {
     let left = expires.seconds_since(now);
     if left < WARN_SECONDS {
-        tracing::warn!(target: "catalyst.auth", expires_at = %expires, remaining_days = left / 86_400,
+        tracing::warn!(target: "catalyst.auth", expires_at = %expires, days_remaining = left / 86_400,
             "System token approaching expiry — remove the file system-token and restart to make a new one");
     }
 }
