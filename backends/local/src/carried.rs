@@ -39,7 +39,9 @@ pub(crate) fn check(intent: &KeyIntent, attribute: Option<&[u8]>, private_key: &
     let made = Duration::from_secs(made.parse().map_err(|_| "its intent is unreadable")?);
     // A time that no clock can show is at least not too early.
     match UNIX_EPOCH.checked_add(made.saturating_add(TOLERANCE)) {
-        Some(latest) if latest < intent.created_at => Err("it is older than the intent it carries".to_owned()),
+        Some(latest) if latest < intent.created_at => {
+            Err("it is older than the intent it carries".to_owned())
+        }
         _ => Ok(()),
     }
 }
