@@ -71,6 +71,14 @@ impl PreparedCertificate {
 }
 
 impl Authority {
+    /// Reads a CSR (PEM) and checks its proof of possession. A refusal is logged as every other is.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Csr`].
+    pub fn verify_csr(&self, pem: &str) -> Result<VerifiedCsr> {
+        VerifiedCsr::from_pem(pem).map_err(AuthorityError::Csr).inspect_err(log_refusal)
+    }
+
     /// Issues an SVID.
     ///
     /// From signing on this runs as a task of its own: dropping the future leaves a recorded certificate or none.

@@ -30,3 +30,10 @@ fn a_token_key_that_cannot_be_used_keeps_the_cas_working() {
     refused(&service.http().with_token(&pki.token).get("/pki/status").unwrap(), 503, "token_key_unavailable");
     assert_eq!(ok(&service.http().get("/ready").unwrap())["ready"], json!(true));
 }
+
+#[test]
+fn a_csr_that_is_no_csr_is_logged_like_every_other_refusal() {
+    let pki = Pki::dev();
+    refused(&pki.sign("node", "n1", "garbage"), 400, "csr_malformed");
+    pki.logged("CSR validation failed", "csr_malformed");
+}
