@@ -4,6 +4,7 @@
 use super::{
     Authority, Result,
     error::AuthorityError,
+    finishing::Finishing,
     issuer::Issuer,
     names,
     x509::{self, Signer, SvidContent, VerifiedCsr},
@@ -81,7 +82,7 @@ impl Authority {
 
     /// Issues an SVID.
     ///
-    /// From signing on this runs as a task of its own: dropping the future leaves a recorded certificate or none.
+    /// From signing on this runs to its end: dropping the future leaves a recorded certificate or none.
     ///
     /// # Errors
     /// See [`AuthorityError`]; a refused request has used up nothing.
@@ -135,8 +136,7 @@ impl Authority {
         let prepared = self.prepare(&issuer, request, &names, spki, limit, stamp.at)?;
         let authority = self.clone();
         let finish = async move { authority.finish(issuer, prepared, stamp, deadline).await };
-        let task = self.tasks.spawn(finish.in_current_span());
-        task.await.map_err(|error| AuthorityError::Internal(error.to_string()))?
+        Finishing::new(&self.tasks, finish.in_current_span()).await
     }
 
     /// The CA that issues for a role, if it has long enough to live.

@@ -8,6 +8,7 @@ mod config;
 mod crls;
 mod denial;
 mod error;
+mod finishing;
 mod hierarchy;
 mod issuance;
 mod issuer;

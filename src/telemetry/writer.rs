@@ -14,6 +14,9 @@ use std::{
 /// Lines that may wait for the reader: a few MB. What comes beyond is dropped and counted.
 const QUEUE: usize = 16_384;
 const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
+/// After the first line, more are waited for this long: under load, lines then share one write, and handing one in
+/// wakes nobody.
+const GATHER: Duration = Duration::from_millis(2);
 
 enum Job {
     Line(Vec<u8>),
@@ -87,6 +90,9 @@ fn write_all(
     let mut buffer = Vec::new();
     let mut waiting = Vec::new();
     while let Ok(first) = queue.recv() {
+        if matches!(first, Job::Line(_)) {
+            thread::sleep(GATHER);
+        }
         let mut next = Some(first);
         while let Some(job) = next {
             match job {

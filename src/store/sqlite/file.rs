@@ -18,8 +18,9 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const STEPS: &[M<'_>] = &[M::up(include_str!("migrations/0001_store.sql"))];
 const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
 
-/// Enough for the pages that every issuance touches; the rest is the operating system's to keep.
-const WRITER_CACHE_KIB: i32 = 16 * 1024;
+/// Enough for the pages that every issuance touches; the rest is the operating system's to keep. Not larger: whenever
+/// a page of an index was split, SQLite looks through the whole cache at COMMIT.
+const WRITER_CACHE_KIB: i32 = 4 * 1024;
 const READER_CACHE_KIB: i32 = 2 * 1024;
 /// Pages in the log before they are folded into the file: the longer, the more often written pages are saved.
 const LOG_PAGES: i32 = 4000;

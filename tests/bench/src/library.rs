@@ -16,20 +16,24 @@ use catalyst_pki::{
 };
 use catalyst_signing::{Guard, KeyStores, SigningBackend};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::JoinSet,
 };
 
 /// Measures with a store in memory and with one on disk.
 pub(crate) fn report(requests: &[Request], count: usize, table: &mut Table) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
     let requests = &requests[..count.min(requests.len())];
     for callers in [1, 64] {
-        let measured = runtime.block_on(measure(SqliteStore::in_memory()?, requests, callers))?;
+        let measured = measure(&runtime, SqliteStore::in_memory()?, requests, callers)?;
         table.push(row("a store in memory", callers, &measured));
         let directory = tempfile::tempdir()?;
         let store = SqliteStore::open(&directory.path().join("certs.db"))?;
-        let measured = runtime.block_on(measure(store, requests, callers))?;
+        let measured = measure(&runtime, store, requests, callers)?;
         table.push(row("a store on disk", callers, &measured));
     }
     Ok(())
@@ -40,12 +44,28 @@ fn row(store: &str, callers: usize, (seen, cryptography): &(Seen, Cryptography))
     Row::seen(format!("in process, {store}, {callers} caller{plural}"), seen).held_against(*cryptography)
 }
 
-async fn measure(store: SqliteStore, requests: &[Request], callers: usize) -> Outcome<(Seen, Cryptography)> {
-    let authority = open(Arc::new(store)).await?;
-    let before = Cryptography::measure()?;
-    let latencies = Arc::new(Mutex::new(Vec::with_capacity(requests.len())));
+fn measure(
+    runtime: &Runtime,
+    store: SqliteStore,
+    requests: &[Request],
+    callers: usize,
+) -> Outcome<(Seen, Cryptography)> {
+    let authority = runtime.block_on(open(Arc::new(store)))?;
     let (started, cpu) = (Instant::now(), own_cpu());
-    let mut tasks = tokio::task::JoinSet::new();
+    let (latencies, sampled) =
+        Cryptography::during(|| runtime.block_on(issue_all(&authority, requests, callers)))?;
+    let (took, cpu) = (started.elapsed(), own_cpu() - cpu);
+    runtime.block_on(authority.shut_down())?;
+    Ok((Seen::new(latencies, took, cpu.saturating_sub(sampled.spent)), sampled.cryptography))
+}
+
+/// Answers how long each took.
+async fn issue_all(
+    authority: &Arc<Authority>,
+    requests: &[Request],
+    callers: usize,
+) -> Outcome<Vec<Duration>> {
+    let mut tasks = JoinSet::new();
     for caller in 0..callers {
         let share: Vec<_> = requests
             .iter()
@@ -53,26 +73,24 @@ async fn measure(store: SqliteStore, requests: &[Request], callers: usize) -> Ou
             .step_by(callers)
             .map(|request| (request.csr_pem.clone(), request.workload.clone()))
             .collect();
-        let (authority, latencies) = (authority.clone(), latencies.clone());
+        let authority = authority.clone();
         tasks.spawn(async move {
+            let mut latencies = Vec::with_capacity(share.len());
             for (csr_pem, workload) in share {
                 let started = Instant::now();
                 let csr = VerifiedCsr::from_pem(&csr_pem)?;
                 let request = IssueRequest { csr, workload, ttl: None, uri_may_be_missing: false };
                 authority.issue(request, Actor::System).await?;
-                latencies.lock().unwrap_or_else(PoisonError::into_inner).push(started.elapsed());
+                latencies.push(started.elapsed());
             }
-            Outcome::Ok(())
+            Outcome::Ok(latencies)
         });
     }
+    let mut latencies = Vec::with_capacity(requests.len());
     while let Some(ended) = tasks.join_next().await {
-        ended??;
+        latencies.extend(ended??);
     }
-    let (took, cpu) = (started.elapsed(), own_cpu() - cpu);
-    let cryptography = before.mean(Cryptography::measure()?);
-    authority.shut_down().await?;
-    let latencies = std::mem::take(&mut *latencies.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok((Seen::new(latencies, took, cpu), cryptography))
+    Ok(latencies)
 }
 
 async fn open(store: Arc<dyn Store>) -> Outcome<Arc<Authority>> {

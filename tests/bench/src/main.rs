@@ -6,8 +6,8 @@
 //! cargo build --release && cargo run --release -p catalyst-bench -- full    # stores of 1,000 and 1,000,000 rows
 //! ```
 //!
-//! - **Cryptography**: raw P-384 in aws-lc-rs on one thread, taken before and after every load, since a machine is
-//!   not equally fast all the time. Its budget for a certificate is two verifications (CSR, signature) and one signature.
+//! - **Cryptography**: raw P-384 in aws-lc-rs on one thread, taken again during every load, since a machine is not
+//!   equally fast all the time. Its budget for a certificate is two verifications (CSR, signature) and one signature.
 //! - **In process**: the whole of issuance through the library, from the CSR's text to the recorded certificate. What
 //!   a certificate costs without any store can't be asked of the public API, since nothing unrecorded leaves it: a
 //!   store in memory comes closest. `callers` are tasks that ask at the same time.

@@ -84,7 +84,7 @@ CREATE TABLE certificate_record (
     identity INTEGER REFERENCES identity (id),
     issuer INTEGER NOT NULL REFERENCES ca (id),
     -- 0 active, 1 held, 2 revoked; that it has expired is a matter of the clock.
-    state INTEGER NOT NULL DEFAULT 0 CHECK (state IN (0, 1, 2)),
+    state INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 2),
     not_before INTEGER NOT NULL,
     not_after INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
@@ -92,7 +92,9 @@ CREATE TABLE certificate_record (
     serial BLOB NOT NULL UNIQUE,
     spki BLOB NOT NULL,
     fingerprint TEXT NOT NULL,
-    type TEXT NOT NULL CHECK (type IN ('root-ca', 'services-ca', 'transport-ca', 'end-entity')),
+    -- Not as a list: for IN with more than two values, SQLite makes a table of them at every INSERT.
+    type TEXT NOT NULL CHECK (
+        type = 'end-entity' OR type = 'root-ca' OR type = 'services-ca' OR type = 'transport-ca'),
     common_name TEXT NOT NULL,
     certificate_pem TEXT NOT NULL
 ) STRICT;
