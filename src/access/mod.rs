@@ -96,13 +96,18 @@ impl Access {
                     system_token::warn_of_expiry(expires, self.clock.now());
                     return Ok((token, false));
                 }
-                Err(error) => {
+                Err(error @ AccessError::Invalid(_)) => {
                     tracing::warn!(target: "catalyst.auth", error = %error, "System token replaced")
                 }
+                Err(error) => return Err(error),
             }
         }
-        let token = self.key()?.mint_system_token(&*self.store, self.clock.now()).await?;
-        system_token::write(data_dir, &token)?;
+        let now = self.clock.now();
+        let (token, record) = self.key()?.new_system_token(now).await?;
+        // A token that could not be written down would be valid for a year with nobody holding it.
+        let staged = system_token::stage(data_dir, &token)?;
+        self.store.record_token(&record, &Stamp { at: now, by: Actor::Service }).await?;
+        staged.publish()?;
         Ok((token, true))
     }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     identity::{Actor, CaRole, KeyId, Timestamp},
-    store::{CrlPublication, CrlRow, KeyRowState, Stamp},
+    store::{CaRow, CrlPublication, CrlRow, KeyRowState, Stamp},
 };
 use catalyst_signing::{KeyHealth, Purpose};
 use std::sync::Arc;
@@ -25,14 +25,16 @@ const ROOT_SECONDS: i64 = 90 * 86_400;
 pub(super) const ROOT_FRESH_SECONDS: i64 = 30 * 86_400;
 
 impl Authority {
-    /// All published CRLs, PEM.
+    /// The CRLs of all CAs that are neither retired nor at their end, PEM.
     ///
     /// # Errors
     /// [`AuthorityError::NotInitialized`] before the hierarchy is complete.
     pub fn crls_pem(&self) -> Result<String> {
-        self.state.load().bundle()?;
+        let (state, at) = (self.state.load(), self.clock.now());
+        state.bundle()?;
         let rows = self.crls.load();
-        let published = rows.iter().filter_map(|row| row.published.as_ref());
+        let looked_after = |row: &&Arc<CrlRow>| state.ca(row.issuer).is_some_and(|ca| keeps_a_crl(ca, at));
+        let published = rows.iter().filter(looked_after).filter_map(|row| row.published.as_ref());
         published.map(|crl| Ok(x509::crl_pem(&crl.der)?)).collect()
     }
 
@@ -65,10 +67,9 @@ impl Authority {
             let state = self.state.load();
             let rows = self.crls.load();
             let wanted = |row: &&Arc<CrlRow>| {
-                state.ca(row.issuer).is_some_and(|ca| {
-                    let living = at < ca.certificate.not_after && ca.key.state != KeyRowState::Retired;
-                    living && is_due(row, ca.certificate.role, at)
-                })
+                state
+                    .ca(row.issuer)
+                    .is_some_and(|ca| keeps_a_crl(ca, at) && is_due(row, ca.certificate.role, at))
             };
             rows.iter().filter(wanted).map(|row| row.issuer).collect()
         };
@@ -149,6 +150,11 @@ impl Authority {
         self.crls.store(Arc::new(rows));
         Ok(())
     }
+}
+
+/// A CA's CRL is looked after until the CA's end, also when it is superseded or revoked: its certificates may live.
+fn keeps_a_crl(ca: &CaRow, at: Timestamp) -> bool {
+    at < ca.certificate.not_after && ca.key.state != KeyRowState::Retired
 }
 
 fn is_due(row: &CrlRow, role: CaRole, at: Timestamp) -> bool {

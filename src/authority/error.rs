@@ -19,7 +19,7 @@ pub enum AuthorityError {
     #[error("the CA is not initialized: run 'catalyst pki init' or POST /pki/initialize")]
     NotInitialized,
     /// A root exists, but no CA that issues to this type.
-    #[error("there is no {0} CA: create one with POST /pki/intermediary")]
+    #[error("no {0} CA issues: create one with POST /pki/intermediary, or activate the one that waits")]
     NoIssuer(CaRole),
     /// The CSR itself.
     #[error(transparent)]

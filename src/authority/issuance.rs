@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 /// notBefore lies this many seconds back, for clocks that are a little behind.
-const BACKDATE_SECONDS: i64 = 60;
+pub(super) const BACKDATE_SECONDS: i64 = 60;
 /// How far the clock may be behind the newest record.
 pub(super) const CLOCK_TOLERANCE_SECONDS: i64 = 300;
 

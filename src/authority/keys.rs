@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 const CA_PURPOSES: &[Purpose] = &[Purpose::Certificate, Purpose::Crl];
 const SERVICES_PURPOSES: &[Purpose] = &[Purpose::Certificate, Purpose::Crl, Purpose::Manifest];
@@ -21,6 +21,9 @@ const TOKEN_PURPOSES: &[Purpose] = &[Purpose::Token, Purpose::AuditHead];
 
 /// A CA's key must be able to sign a CRL of this many bytes: about 20,000 entries.
 const CRL_ROOM: usize = 1024 * 1024;
+
+/// How long a key store may take to make a key: HSMs make RSA keys for minutes. It bounds what waits for it.
+const MAKING_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Makes, finds and opens keys for one deployment.
 #[derive(Debug)]
@@ -60,10 +63,15 @@ impl Keys {
             return Ok(row);
         }
         // What was committed first counts: after a crash the request may be worded differently.
-        let pin = self
-            .key_stores
-            .obtain(&row.intention.backend, &self.intent_of(&row)?, row.intention.reference.as_deref())
-            .await?;
+        let intent = self.intent_of(&row)?;
+        let obtained =
+            self.key_stores.obtain(&row.intention.backend, &intent, row.intention.reference.as_deref());
+        let pin = timeout(MAKING_DEADLINE, obtained).await.map_err(|_| {
+            SignError::unavailable(format!(
+                "the {} key was not made in time; what was begun is taken up again",
+                wanted.role
+            ))
+        })??;
         let made = MadeKey { uri: pin.uri.to_string(), spki: pin.spki };
         Ok(self.store.record_key_made(wanted.role, wanted.generation, &made, stamp).await?)
     }

@@ -288,7 +288,10 @@ fn a_preset_system_token_is_the_administrators() {
     let secret = "a preset secret of thirty-two characters or more";
     let service = launch_in(directory.path()).env("CATALYST_SYSTEM_TOKEN", secret).start().unwrap();
     let ask = |client: Client| client.get("/pki/status").unwrap();
-    eventually("an open token key", || (ask(service.http().with_token(secret)).status == 200).then_some(()));
+    eventually("an open token key", || {
+        (service.http().get("/.well-known/jwks.json").unwrap().status == 200).then_some(())
+    });
+    assert_eq!(ask(service.http().with_token(secret)).status, 200);
     refused(&ask(service.http().with_token("another secret")), 401, "credential_invalid");
     assert!(!directory.path().join("system-token").exists());
     assert!(!service.log().contains(secret));

@@ -76,12 +76,17 @@ pub(crate) async fn bundle(
         Some("transport") => Some(CaRole::Transport),
         Some(_) => return Err(Problem::malformed("role is 'services' or 'transport'")),
     };
+    let json = accepts_json(&headers);
+    if issuing_only && role.is_none() && !json {
+        // Intermediates of both networks in one file would let each trust the other's.
+        return Err(Problem::malformed("anchors=issuing needs role=services or role=transport"));
+    }
     let bundle = app.authority().bundle()?;
     let tag = format!("\"{}\"", bundle.version);
     if let Some(response) = not_modified(&headers, &tag) {
         return Ok(response);
     }
-    if accepts_json(&headers) {
+    if json {
         let body = api::CaBundle {
             trust_domain: bundle.trust_domain.to_string(),
             services_bundle: bundle.network(CaRole::Services, issuing_only),
@@ -91,19 +96,12 @@ pub(crate) async fn bundle(
         };
         return Ok(cached(Json(body).into_response(), &tag));
     }
-    let pem = match (role, issuing_only) {
-        (None, false) => bundle.pem(),
-        // Intermediates of both networks in one file would let each trust the other's.
-        (None, true) => {
-            return Err(Problem::malformed("anchors=issuing needs role=services or role=transport"));
-        }
-        (Some(role), _) => bundle.network(role, issuing_only).concat(),
-    };
+    let pem = role.map_or_else(|| bundle.pem(), |role| bundle.network(role, issuing_only).concat());
     let pem = ([(header::CONTENT_TYPE, "application/x-pem-file")], pem).into_response();
     Ok(cached(pem, &tag))
 }
 
-/// All current CRLs, PEM.
+/// The CRLs of all CAs that are neither retired nor at their end, PEM.
 #[utoipa::path(get, path = "/pki/crl", tag = "public",
     responses((status = 200, body = String, content_type = "application/x-pem-file"), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn crls(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
