@@ -11,6 +11,9 @@ pub enum AccessError {
     /// No good credential; the reason is for the log, callers learn only that it is invalid.
     #[error("invalid token: {0}")]
     Invalid(&'static str),
+    /// Tokens can't be checked yet.
+    #[error("credentials cannot be checked yet: the token key is being opened, or its key store is away")]
+    KeyNotOpen,
     /// The preset secret was revoked.
     #[error("CATALYST_SYSTEM_TOKEN holds a secret that was revoked: set another one")]
     PresetRevoked,

@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use std::{
     collections::HashMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 use tokens::TokenKey;
 
@@ -41,29 +41,32 @@ pub fn bearer(header: &[u8]) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !credential.is_empty()).then_some(credential)
 }
 
-/// Checks credentials.
+/// Checks credentials. The preset secret needs no key; tokens can be checked once the token key is open.
 #[derive(Debug)]
 pub struct Access {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    key: TokenKey,
     preset: Option<[u8; 32]>,
+    key: OnceLock<TokenKey>,
     /// By SHA-256 of the whole compact token: who it is and until when.
     verified: Mutex<HashMap<[u8; 32], (Caller, Timestamp)>>,
 }
 
 impl Access {
+    /// Takes no credential yet.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, preset: None, key: OnceLock::new(), verified: Mutex::default() }
+    }
+
     /// Takes the open token key. `issuer` is the service's own SPIFFE id.
     ///
     /// # Errors
     /// A token key that is not P-384.
-    pub fn new(
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        key: GuardedKey,
-        issuer: SpiffeId,
-    ) -> Result<Self, AccessError> {
-        Ok(Self { store, clock, key: TokenKey::new(key, issuer)?, preset: None, verified: Mutex::default() })
+    pub fn open(&self, key: GuardedKey, issuer: SpiffeId) -> Result<(), AccessError> {
+        let key = TokenKey::new(key, issuer)?;
+        // The first one stays: there is one token key to a process.
+        let _ = self.key.set(key);
+        Ok(())
     }
 
     /// Takes the operator's preset secret as the system token; the store keeps its hash.
@@ -93,13 +96,18 @@ impl Access {
                     system_token::warn_of_expiry(expires, self.clock.now());
                     return Ok((token, false));
                 }
-                Err(error) => {
+                Err(error @ AccessError::Invalid(_)) => {
                     tracing::warn!(target: "catalyst.auth", error = %error, "System token replaced")
                 }
+                Err(error) => return Err(error),
             }
         }
-        let token = self.key.mint_system_token(&*self.store, self.clock.now()).await?;
-        system_token::write(data_dir, &token)?;
+        let now = self.clock.now();
+        let (token, record) = self.key()?.new_system_token(now).await?;
+        // A token that could not be written down would be valid for a year with nobody holding it.
+        let staged = system_token::stage(data_dir, &token)?;
+        self.store.record_token(&record, &Stamp { at: now, by: Actor::Service }).await?;
+        staged.publish()?;
         Ok((token, true))
     }
 
@@ -121,12 +129,19 @@ impl Access {
     }
 
     /// The public half of the token key as a JWKS.
-    pub fn jwks(&self) -> String {
-        self.key.jwks()
+    ///
+    /// # Errors
+    /// [`AccessError::KeyNotOpen`]
+    pub fn jwks(&self) -> Result<String, AccessError> {
+        Ok(self.key()?.jwks())
+    }
+
+    fn key(&self) -> Result<&TokenKey, AccessError> {
+        self.key.get().ok_or(AccessError::KeyNotOpen)
     }
 
     async fn verify(&self, bearer: &str) -> Result<(Caller, Timestamp), AccessError> {
-        let claims = self.key.verify(bearer, self.clock.now())?;
+        let claims = self.key()?.verify(bearer, self.clock.now())?;
         // A token that we signed and do not know was made on a store that is gone.
         let record = self
             .store

@@ -7,11 +7,12 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// The file's name.
 pub const SYSTEM_TOKEN_FILE: &str = "system-token";
+const STAGED_FILE: &str = "system-token.new";
 const WARN_SECONDS: i64 = 30 * 86_400;
 
 /// The stored token, if there is one.
@@ -30,27 +31,43 @@ pub(super) fn read(data_dir: &Path) -> Result<Option<SecretString>, AccessError>
     Ok(Some(SecretString::from(text.trim().to_owned())).filter(|token| !token.expose_secret().is_empty()))
 }
 
-/// Writes the token beside the old one, then takes its place.
-pub(super) fn write(data_dir: &Path, token: &SecretString) -> Result<(), AccessError> {
-    let path = data_dir.join(SYSTEM_TOKEN_FILE);
-    let temporary = data_dir.join(format!("{SYSTEM_TOKEN_FILE}.new"));
+/// A new token, on disk beside the old one.
+pub(super) struct Staged {
+    data_dir: PathBuf,
+}
+
+/// Writes the token beside the old one, 0600 and synced.
+pub(super) fn stage(data_dir: &Path, token: &SecretString) -> Result<Staged, AccessError> {
+    let path = data_dir.join(STAGED_FILE);
     let written = (|| {
-        let _ = fs::remove_file(&temporary);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         file.write_all(token.expose_secret().as_bytes())?;
         file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        File::open(data_dir)?.sync_all()
+        file.sync_all()
     })();
-    written.map_err(|source| AccessError::File { path, source })
+    written.map_err(|source| AccessError::File { path, source })?;
+    Ok(Staged { data_dir: data_dir.to_owned() })
+}
+
+impl Staged {
+    /// Takes the old token's place.
+    pub(super) fn publish(self) -> Result<(), AccessError> {
+        let path = self.data_dir.join(SYSTEM_TOKEN_FILE);
+        let published = fs::rename(self.data_dir.join(STAGED_FILE), &path)
+            .and_then(|()| File::open(&self.data_dir)?.sync_all());
+        published.map_err(|source| AccessError::File { path, source })
+    }
 }
 
 /// Says in time that the token ends.
 pub(super) fn warn_of_expiry(expires: Timestamp, now: Timestamp) {
     let left = expires.seconds_since(now);
     if left < WARN_SECONDS {
-        tracing::warn!(target: "catalyst.auth", expires_at = %expires, remaining_days = left / 86_400,
+        tracing::warn!(target: "catalyst.auth", expires_at = %expires, days_remaining = left / 86_400,
             "System token approaching expiry — remove the file system-token and restart to make a new one");
     }
 }

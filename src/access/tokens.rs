@@ -2,8 +2,8 @@
 
 use super::AccessError;
 use crate::{
-    identity::{Actor, SpiffeId, SpkiHash, Timestamp},
-    store::{Stamp, Store, TokenRecord},
+    identity::{SpiffeId, SpkiHash, Timestamp},
+    store::TokenRecord,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use catalyst_signing::{GuardedKey, Purpose, SignatureAlgorithm, ecdsa};
@@ -98,12 +98,11 @@ impl TokenKey {
         json!({ "keys": [self.jwk] }).to_string()
     }
 
-    /// Makes and records a system token: a global ADMIN for a year.
-    pub(super) async fn mint_system_token(
+    /// Makes a system token, a global ADMIN for a year, and the record that makes it valid.
+    pub(super) async fn new_system_token(
         &self,
-        store: &dyn Store,
         now: Timestamp,
-    ) -> Result<SecretString, AccessError> {
+    ) -> Result<(SecretString, TokenRecord), AccessError> {
         let claims = Claims {
             iss: self.issuer.to_string(),
             sub: "system".into(),
@@ -131,8 +130,7 @@ impl TokenKey {
             expires_at: Timestamp::from_seconds(claims.exp),
             revoked_at: None,
         };
-        store.record_token(&record, &Stamp { at: now, by: Actor::Service }).await?;
-        Ok(token)
+        Ok((token, record))
     }
 
     async fn sign(&self, claims: &Claims) -> Result<SecretString, AccessError> {

@@ -3,14 +3,15 @@
 use super::{
     Authority, Result,
     error::AuthorityError,
+    issuance::CLOCK_TOLERANCE_SECONDS,
     issuer::Issuer,
     x509::{self, CrlContent},
 };
 use crate::{
     identity::{Actor, CaRole, KeyId, Timestamp},
-    store::{CrlPublication, CrlRow, KeyRowState, Stamp},
+    store::{CaRow, CrlPublication, CrlRow, KeyRowState, Stamp},
 };
-use catalyst_signing::Purpose;
+use catalyst_signing::{KeyHealth, Purpose};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -24,14 +25,16 @@ const ROOT_SECONDS: i64 = 90 * 86_400;
 pub(super) const ROOT_FRESH_SECONDS: i64 = 30 * 86_400;
 
 impl Authority {
-    /// All published CRLs, PEM.
+    /// The CRLs of all CAs that are neither retired nor at their end, PEM.
     ///
     /// # Errors
     /// [`AuthorityError::NotInitialized`] before the hierarchy is complete.
     pub fn crls_pem(&self) -> Result<String> {
-        self.state.load().bundle()?;
+        let (state, at) = (self.state.load(), self.clock.now());
+        state.bundle()?;
         let rows = self.crls.load();
-        let published = rows.iter().filter_map(|row| row.published.as_ref());
+        let looked_after = |row: &&Arc<CrlRow>| state.ca(row.issuer).is_some_and(|ca| keeps_a_crl(ca, at));
+        let published = rows.iter().filter(looked_after).filter_map(|row| row.published.as_ref());
         published.map(|crl| Ok(x509::crl_pem(&crl.der)?)).collect()
     }
 
@@ -64,10 +67,9 @@ impl Authority {
             let state = self.state.load();
             let rows = self.crls.load();
             let wanted = |row: &&Arc<CrlRow>| {
-                state.ca(row.issuer).is_some_and(|ca| {
-                    let living = at < ca.certificate.not_after && ca.key.state != KeyRowState::Retired;
-                    living && is_due(row, ca.certificate.role, at)
-                })
+                state
+                    .ca(row.issuer)
+                    .is_some_and(|ca| keeps_a_crl(ca, at) && is_due(row, ca.certificate.role, at))
             };
             rows.iter().filter(wanted).map(|row| row.issuer).collect()
         };
@@ -104,6 +106,10 @@ impl Authority {
 
     /// Reserves, signs and publishes one CRL. One at a time: a later number must never wait behind an earlier one.
     pub(super) async fn sign_crl_with(&self, issuer: &Issuer) -> Result<()> {
+        // A number is for good, and a key that an operator must look at first would use up one with each retry.
+        if let KeyHealth::Latched { error } = issuer.key().health() {
+            return Err(error.into());
+        }
         let certificate = issuer.certificate();
         let _one_at_a_time = self.crl_signing.lock(certificate.key_id()).await;
         let at = self.clock.now();
@@ -146,10 +152,47 @@ impl Authority {
     }
 }
 
+/// A CA's CRL is looked after until the CA's end, also when it is superseded or revoked: its certificates may live.
+fn keeps_a_crl(ca: &CaRow, at: Timestamp) -> bool {
+    at < ca.certificate.not_after && ca.key.state != KeyRowState::Retired
+}
+
 fn is_due(row: &CrlRow, role: CaRole, at: Timestamp) -> bool {
     let fresh = if role == CaRole::Root { ROOT_FRESH_SECONDS } else { ISSUING_FRESH_SECONDS };
     match &row.published {
         None => true,
-        Some(crl) => row.pending || crl.next_update.seconds_since(at) < fresh,
+        // One that was signed while the clock was ahead is valid to nobody until then, and would not be due for long.
+        Some(crl) => {
+            row.pending
+                || crl.next_update.seconds_since(at) < fresh
+                || crl.this_update.seconds_since(at) > CLOCK_TOLERANCE_SECONDS
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crl_of_a_clock_that_was_ahead_is_due_at_once() {
+        let signed_at = |this_update: i64| CrlRow {
+            issuer: KeyId::from([1; 20]),
+            pending: false,
+            published: Some(CrlPublication {
+                issuer: KeyId::from([1; 20]),
+                number: 1,
+                revision: 0,
+                this_update: Timestamp::from_seconds(this_update),
+                next_update: Timestamp::from_seconds(this_update + ISSUING_SECONDS),
+                der: Vec::new(),
+            }),
+        };
+        let (now, day) = (2_000_000_000, 86_400);
+        let due = |row: &CrlRow| is_due(row, CaRole::Services, Timestamp::from_seconds(now));
+        assert!(due(&signed_at(now + 30 * day)));
+        assert!(!due(&signed_at(now)));
+        assert!(!due(&signed_at(now + 60)));
+        assert!(due(&signed_at(now - 7 * 3600)));
     }
 }

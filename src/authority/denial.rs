@@ -31,6 +31,17 @@ impl Authority {
         compromised: bool,
         by: Actor,
     ) -> Result<Denied> {
+        let (authority, workload, reason) = (self.clone(), workload.clone(), reason.to_owned());
+        self.to_its_end(async move { authority.deny_here(&workload, &reason, compromised, by).await }).await
+    }
+
+    async fn deny_here(
+        self: &Arc<Self>,
+        workload: &Workload,
+        reason: &str,
+        compromised: bool,
+        by: Actor,
+    ) -> Result<Denied> {
         let stamp = Stamp { at: self.clock.now(), by };
         let outcome = self.store.deny_identity(workload.spiffe_id(), reason, compromised, &stamp).await?;
         tracing::warn!(target: "catalyst.pki", spiffe_id = %workload.spiffe_id(), reason, compromised, "Identity denied");
@@ -43,6 +54,11 @@ impl Authority {
     /// # Errors
     /// The certificate store's alone.
     pub async fn allow(self: &Arc<Self>, workload: &Workload, by: Actor) -> Result<(bool, bool)> {
+        let (authority, workload) = (self.clone(), workload.clone());
+        self.to_its_end(async move { authority.allow_here(&workload, by).await }).await
+    }
+
+    async fn allow_here(self: &Arc<Self>, workload: &Workload, by: Actor) -> Result<(bool, bool)> {
         let stamp = Stamp { at: self.clock.now(), by };
         let outcome = self.store.allow_identity(workload.spiffe_id(), &stamp).await?;
         if outcome.was_denied {
@@ -64,6 +80,16 @@ impl Authority {
     /// # Errors
     /// The certificate store's alone.
     pub async fn revoke(
+        self: &Arc<Self>,
+        serial: Serial,
+        reason: RevocationReason,
+        by: Actor,
+    ) -> Result<Option<bool>> {
+        let authority = self.clone();
+        self.to_its_end(async move { authority.revoke_here(serial, reason, by).await }).await
+    }
+
+    async fn revoke_here(
         self: &Arc<Self>,
         serial: Serial,
         reason: RevocationReason,

@@ -19,7 +19,7 @@ pub enum AuthorityError {
     #[error("the CA is not initialized: run 'catalyst pki init' or POST /pki/initialize")]
     NotInitialized,
     /// A root exists, but no CA that issues to this type.
-    #[error("there is no {0} CA: create one with POST /pki/intermediary")]
+    #[error("no {0} CA issues: create one with POST /pki/intermediary, or activate the one that waits")]
     NoIssuer(CaRole),
     /// The CSR itself.
     #[error(transparent)]
@@ -130,6 +130,14 @@ impl From<StoreError> for AuthorityError {
 }
 
 impl AuthorityError {
+    /// Whether the fault is the service's or a store's, not the request's: an operator must hear of it.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(
+            self,
+            Self::KeyStore(_) | Self::Store(_) | Self::Lint(_) | Self::Encoding(_) | Self::Internal(_)
+        )
+    }
+
     /// The stable code of the wire.
     pub fn code(&self) -> &'static str {
         match self {

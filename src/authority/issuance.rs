@@ -21,9 +21,9 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 /// notBefore lies this many seconds back, for clocks that are a little behind.
-const BACKDATE_SECONDS: i64 = 60;
+pub(super) const BACKDATE_SECONDS: i64 = 60;
 /// How far the clock may be behind the newest record.
-const CLOCK_TOLERANCE_SECONDS: i64 = 300;
+pub(super) const CLOCK_TOLERANCE_SECONDS: i64 = 300;
 
 /// What is asked of the CA.
 #[derive(Clone, Debug)]
@@ -72,6 +72,14 @@ impl PreparedCertificate {
 }
 
 impl Authority {
+    /// Reads a CSR (PEM) and checks its proof of possession. A refusal is logged as every other is.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Csr`].
+    pub fn verify_csr(&self, pem: &str) -> Result<VerifiedCsr> {
+        VerifiedCsr::from_pem(pem).map_err(AuthorityError::Csr).inspect_err(log_refusal)
+    }
+
     /// Issues an SVID.
     ///
     /// From signing on this runs to its end: dropping the future leaves a recorded certificate or none.
@@ -304,11 +312,7 @@ fn log_refusal(error: &AuthorityError) {
             denied_at = %denial.denied_at,
             "CSR signing denied — identity is on the deny list"
         ),
-        AuthorityError::KeyStore(_)
-        | AuthorityError::Store(_)
-        | AuthorityError::Lint(_)
-        | AuthorityError::Encoding(_)
-        | AuthorityError::Internal(_) => {
+        ours if ours.is_ours() => {
             tracing::error!(target: "catalyst.pki", error = %error, code = error.code(), "Certificate not issued");
         }
         _ => {

@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 const CA_PURPOSES: &[Purpose] = &[Purpose::Certificate, Purpose::Crl];
 const SERVICES_PURPOSES: &[Purpose] = &[Purpose::Certificate, Purpose::Crl, Purpose::Manifest];
@@ -21,6 +21,9 @@ const TOKEN_PURPOSES: &[Purpose] = &[Purpose::Token, Purpose::AuditHead];
 
 /// A CA's key must be able to sign a CRL of this many bytes: about 20,000 entries.
 const CRL_ROOM: usize = 1024 * 1024;
+
+/// How long a key store may take to make a key: HSMs make RSA keys for minutes. It bounds what waits for it.
+const MAKING_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Makes, finds and opens keys for one deployment.
 #[derive(Debug)]
@@ -45,6 +48,7 @@ impl Keys {
     /// The key of this role and generation, made if it is not there yet. Safe to repeat after a crash at any point.
     pub(super) async fn ensure(&self, wanted: &Wanted, stamp: &Stamp) -> Result<KeyRow> {
         self.fits_a_ca(wanted)?;
+        self.reference_fits(wanted).await?;
         let nonce = Nonce::random().map_err(|_| AuthorityError::Internal("no random numbers".into()))?;
         let intention = KeyIntention {
             role: wanted.role,
@@ -59,10 +63,15 @@ impl Keys {
             return Ok(row);
         }
         // What was committed first counts: after a crash the request may be worded differently.
-        let pin = self
-            .key_stores
-            .obtain(&row.intention.backend, &self.intent_of(&row)?, row.intention.reference.as_deref())
-            .await?;
+        let intent = self.intent_of(&row)?;
+        let obtained =
+            self.key_stores.obtain(&row.intention.backend, &intent, row.intention.reference.as_deref());
+        let pin = timeout(MAKING_DEADLINE, obtained).await.map_err(|_| {
+            SignError::unavailable(format!(
+                "the {} key was not made in time; what was begun is taken up again",
+                wanted.role
+            ))
+        })??;
         let made = MadeKey { uri: pin.uri.to_string(), spki: pin.spki };
         Ok(self.store.record_key_made(wanted.role, wanted.generation, &made, stamp).await?)
     }
@@ -108,6 +117,27 @@ impl Keys {
             )));
         }
         Ok(())
+    }
+
+    /// A key that an operator names is looked at before it is meant: an intent is for good, and one that cannot be met
+    /// would bar its role.
+    async fn reference_fits(&self, wanted: &Wanted) -> Result<()> {
+        let Some(reference) = &wanted.reference else { return Ok(()) };
+        let found = self.key_stores.get(&wanted.backend)?.resolve(reference, wanted.algorithm).await;
+        let pin = found.map_err(|error| match error.is_transient() {
+            true => AuthorityError::KeyStore(error),
+            false => AuthorityError::Invalid(format!("the key '{reference}' cannot be taken: {error}")),
+        })?;
+        let own = |key: &KeyIntention| (key.role, key.generation) == (wanted.role, wanted.generation);
+        let hierarchy = self.store.hierarchy().await?;
+        let mut others = hierarchy.keys.iter().filter(|row| !own(&row.intention));
+        match others.find(|row| row.made.as_ref().is_some_and(|made| made.spki == pin.spki)) {
+            Some(row) => Err(AuthorityError::Conflict(format!(
+                "the key '{reference}' is the {} key of generation {}: two CAs never share a key; name another one",
+                row.intention.role, row.intention.generation
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn intent_of(&self, row: &KeyRow) -> Result<KeyIntent> {

@@ -4,12 +4,14 @@
 //! all that leaves it is public.
 
 mod bundle;
+mod ceremony;
 mod config;
 mod crls;
 mod denial;
 mod error;
 mod finishing;
-mod hierarchy;
+mod initialization;
+mod intermediates;
 mod issuance;
 mod issuer;
 mod keypair;
@@ -17,6 +19,7 @@ mod keys;
 mod locks;
 mod names;
 mod observer;
+mod rotation;
 mod state;
 mod status;
 mod tokens;
@@ -27,7 +30,8 @@ pub use bundle::Bundle;
 pub use config::{Config, DnsPattern, DnsPatternError, KeyBackends};
 pub use denial::Denied;
 pub use error::{AuthorityError, Result};
-pub use hierarchy::{InitRequest, IntermediateRequest};
+pub use initialization::InitRequest;
+pub use intermediates::IntermediateRequest;
 pub use issuance::{IssueRequest, Svid};
 pub use issuer::KeyCondition;
 pub use observer::{NoObserver, Observer};
@@ -44,9 +48,12 @@ use issuer::Issuer;
 use keys::Keys;
 use locks::LockPerCa;
 use state::State;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::{Mutex, Notify};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long the end waits for a key store: longer than any signature may take.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The CA of one deployment.
 #[derive(Debug)]
@@ -124,7 +131,10 @@ impl Authority {
     pub async fn shut_down(&self) -> Result<()> {
         self.stop.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        if tokio::time::timeout(SHUTDOWN_PATIENCE, self.tasks.wait()).await.is_err() {
+            tracing::error!(target: "catalyst.pki", tasks = self.tasks.len(),
+                "Stopped while a key store had not answered — what was begun is finished at the next start");
+        }
         Ok(self.store.close().await?)
     }
 
@@ -154,6 +164,20 @@ impl Authority {
     /// [`AuthorityError::NotInitialized`] before the hierarchy is complete.
     pub fn bundle(&self) -> Result<Arc<Bundle>> {
         self.state.load().bundle()
+    }
+
+    /// Runs a change to its end whether its caller still waits or not: what was committed must reach memory, the bundle
+    /// and the CRLs, also when the client that asked for it has hung up.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let changed = self.tasks.spawn(change).await;
+        let changed = changed.unwrap_or_else(|error| Err(AuthorityError::Internal(error.to_string())));
+        if let Some(error) = changed.as_ref().err().filter(|error| error.is_ours()) {
+            tracing::error!(target: "catalyst.pki", error = %error, code = error.code(), "Change not made");
+        }
+        changed
     }
 
     /// Takes the store's rows as the new view. Callers that change the hierarchy hold `change`.

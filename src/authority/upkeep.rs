@@ -78,7 +78,7 @@ impl Authority {
         }
     }
 
-    async fn look_after(self: &Arc<Self>) {
+    pub(super) async fn look_after(self: &Arc<Self>) {
         if let Err(error) = self.refresh_bundle().await {
             tracing::error!(target: "catalyst.pki", error = %error, "Bundle not refreshed");
         }
@@ -97,8 +97,9 @@ impl Authority {
     }
 
     async fn refresh_bundle(&self) -> Result<()> {
+        // A ceremony under way may take minutes, and CRLs cannot wait so long; the next tick makes up for it.
+        let Ok(_one_at_a_time) = self.change.try_lock() else { return Ok(()) };
         if self.store.refresh_bundle(self.clock.now()).await? {
-            let _one_at_a_time = self.change.lock().await;
             self.reload().await?;
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! The three CAs of the hierarchy.
 
+use super::excerpt;
 use std::{fmt, str::FromStr};
 
 /// What a CA is for.
@@ -64,6 +65,6 @@ pub struct UnknownCaRole(pub String);
 impl FromStr for CaRole {
     type Err = UnknownCaRole;
     fn from_str(text: &str) -> Result<Self, UnknownCaRole> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| UnknownCaRole(text.to_owned()))
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| UnknownCaRole(excerpt(text)))
     }
 }

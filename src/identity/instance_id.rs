@@ -1,5 +1,6 @@
 //! DNS names and instance ids, the last segment of a service's SPIFFE id.
 
+use super::excerpt;
 use std::{fmt, str::FromStr};
 
 /// A lower-case DNS name (RFC 1123: letters, digits and inner hyphens; labels of 1 to 63, 253 in all). Its last
@@ -39,7 +40,7 @@ impl FromStr for DnsName {
         let last = text.rsplit('.').next().unwrap_or_default();
         let valid =
             text.len() <= 253 && text.split('.').all(is_label) && !last.bytes().all(|b| b.is_ascii_digit());
-        if valid { Ok(Self(text.to_owned())) } else { Err(InstanceIdError::NotDns(text.to_owned())) }
+        if valid { Ok(Self(text.to_owned())) } else { Err(InstanceIdError::NotDns(excerpt(text))) }
     }
 }
 
@@ -74,7 +75,7 @@ impl FromStr for InstanceId {
         let reserved = matches!(text, "auth" | "localhost")
             || text.starts_with("orch-")
             || text.starts_with("envoy-proxy-");
-        if reserved { Err(InstanceIdError::Reserved(text.to_owned())) } else { Ok(Self(name)) }
+        if reserved { Err(InstanceIdError::Reserved(excerpt(text))) } else { Ok(Self(name)) }
     }
 }
 

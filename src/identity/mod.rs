@@ -25,3 +25,8 @@ pub use timestamp::{Clock, SystemClock, Timestamp};
 pub use trust_domain::{TrustDomain, TrustDomainError};
 pub use ttl::{Ttl, TtlError};
 pub use workload::{Workload, WorkloadError};
+
+/// As much of a text that somebody sent as an error repeats.
+fn excerpt(text: &str) -> String {
+    text.chars().take(300).collect()
+}

@@ -1,6 +1,6 @@
 //! What kind of service an identity is for; it decides the issuing CA.
 
-use super::CaRole;
+use super::{CaRole, excerpt};
 use std::{fmt, str::FromStr};
 
 /// The service type, the first part of a SPIFFE id's path.
@@ -60,6 +60,6 @@ pub struct UnknownServiceType(pub String);
 impl FromStr for ServiceType {
     type Err = UnknownServiceType;
     fn from_str(text: &str) -> Result<Self, UnknownServiceType> {
-        Self::ALL.into_iter().find(|t| t.as_str() == text).ok_or_else(|| UnknownServiceType(text.to_owned()))
+        Self::ALL.into_iter().find(|t| t.as_str() == text).ok_or_else(|| UnknownServiceType(excerpt(text)))
     }
 }

@@ -1,5 +1,6 @@
 //! Trust domains (SPIFFE-ID specification, section 2.1).
 
+use super::excerpt;
 use std::{fmt, str::FromStr};
 
 /// A trust domain's name: 1 to 255 of `a-z 0-9 . _ -`.
@@ -23,11 +24,7 @@ impl FromStr for TrustDomain {
     fn from_str(text: &str) -> Result<Self, TrustDomainError> {
         let valid = (1..=255).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));
-        if valid {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(TrustDomainError(text.chars().take(300).collect()))
-        }
+        if valid { Ok(Self(text.to_owned())) } else { Err(TrustDomainError(excerpt(text))) }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     telemetry::Metrics,
 };
 use axum::http::{HeaderMap, header::AUTHORIZATION};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// What every request handler can reach.
 #[derive(Clone)]
@@ -16,13 +16,12 @@ pub(super) struct App(Arc<Inner>);
 struct Inner {
     authority: Arc<Authority>,
     metrics: Metrics,
-    /// Empty until the token key is open.
-    access: OnceLock<Arc<Access>>,
+    access: Access,
 }
 
 impl App {
-    pub(super) fn new(authority: Arc<Authority>, metrics: Metrics) -> Self {
-        Self(Arc::new(Inner { authority, metrics, access: OnceLock::new() }))
+    pub(super) fn new(authority: Arc<Authority>, access: Access, metrics: Metrics) -> Self {
+        Self(Arc::new(Inner { authority, metrics, access }))
     }
 
     pub(super) fn authority(&self) -> &Arc<Authority> {
@@ -33,14 +32,8 @@ impl App {
         &self.0.metrics
     }
 
-    /// From now on credentials can be checked.
-    pub(super) fn open_access(&self, access: Arc<Access>) {
-        // There is one caller, so nothing can be there already.
-        let _ = self.0.access.set(access);
-    }
-
-    pub(super) fn access(&self) -> Result<&Arc<Access>, Problem> {
-        self.0.access.get().ok_or_else(Problem::not_ready)
+    pub(super) fn access(&self) -> &Access {
+        &self.0.access
     }
 
     /// Checks the one `Authorization: Bearer` header (RFC 6750, 2.1).
@@ -51,6 +44,6 @@ impl App {
             return Err(Problem::bad_credential());
         }
         let credential = access::bearer(header.as_bytes()).ok_or_else(Problem::bad_credential)?;
-        Ok(self.access()?.authenticate(credential).await?)
+        Ok(self.access().authenticate(credential).await?)
     }
 }

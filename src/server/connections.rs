@@ -1,5 +1,6 @@
 //! Listening sockets: HTTP/1.1 and HTTP/2 in clear, with deadlines, a cap, and an orderly end.
 
+use super::patience::Patient;
 use axum::Router;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -15,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a client may take to send a request's head, the wait on an idle connection included.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a client may take nothing of an answer that waits to be sent.
+const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// How many connections one listener holds; more wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 4096;
 /// How long connections may finish what they are at when the service ends.
@@ -73,7 +76,7 @@ fn server() -> auto::Builder<TokioExecutor> {
 }
 
 /// Answers are small: waiting to fill a packet would only delay them (RFC 1122, 4.2.3.4).
-fn prepared(stream: TcpStream) -> Option<TokioIo<TcpStream>> {
+fn prepared(stream: TcpStream) -> Option<TokioIo<Patient<TcpStream>>> {
     stream.set_nodelay(true).ok()?;
-    Some(TokioIo::new(stream))
+    Some(TokioIo::new(Patient::new(stream, HEAD_DEADLINE, WRITE_DEADLINE)))
 }

@@ -6,6 +6,7 @@ mod convert;
 mod extract;
 mod observers;
 mod openapi;
+mod patience;
 mod problem;
 mod routes;
 mod start;

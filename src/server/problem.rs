@@ -67,14 +67,6 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "permission_denied", "Permission denied: ADMIN principal required")
     }
 
-    pub(super) fn not_ready() -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "token_key_unavailable",
-            "credentials cannot be checked yet: the token key is being opened, or its key store is away",
-        )
-    }
-
     pub(super) fn not_found(sentence: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", sentence)
     }
@@ -151,6 +143,9 @@ impl From<AccessError> for Problem {
             AccessError::Invalid(reason) => {
                 tracing::debug!(target: "catalyst.auth", reason, "Credential refused");
                 Self::bad_credential()
+            }
+            AccessError::KeyNotOpen => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "token_key_unavailable", error.to_string())
             }
             AccessError::Store(error) => error.into(),
             AccessError::KeyStore(error) => AuthorityError::KeyStore(error).into(),

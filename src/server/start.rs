@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// How long to wait before the token key is asked for again.
-const TOKEN_KEY_RETRY: Duration = Duration::from_secs(10);
+/// How long to wait before what failed at the start is tried again.
+const RETRY: Duration = Duration::from_secs(10);
 const SHORTEST_PRESET: usize = 32;
 
 /// Runs the service until it is told to stop (SIGTERM, SIGINT).
@@ -52,8 +52,14 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         Arc::new(Figures(metrics.clone())),
     )
     .await?;
-    let app = App::new(authority.clone(), metrics.clone());
+    let mut access = Access::new(store, authority.clock().clone());
+    if let Some(secret) = &settings.system_token {
+        access.preset_system_token(secret).await?;
+    }
+    let app = App::new(authority.clone(), access, metrics.clone());
     let stop = CancellationToken::new();
+    // Before anybody can know that the service is up, so that no signal after that ends it the hard way.
+    let end = told_to_end()?;
     let service = bind("CATALYST_PKI_LISTEN", settings.listen).await?;
     let public = match settings.public_listen {
         Some(address) => Some(bind("CATALYST_PKI_PUBLIC_LISTEN", address).await?),
@@ -64,8 +70,8 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         let router = routes::public_only(app.clone());
         servers.push(listen(public, router, &stop, "Listening for public reads")?);
     }
-    let background = tokio::spawn(bring_up(app, settings, own, store));
-    wait_for_the_end().await?;
+    let background = tokio::spawn(bring_up(app, settings, own));
+    end.await;
     tracing::info!(target: "catalyst.pki", "Stopping");
     stop.cancel();
     for server in servers {
@@ -79,45 +85,40 @@ async fn run(settings: Settings) -> Result<(), Failure> {
 }
 
 /// What needs keys: upkeep, the token key, the hierarchy of `--dev`. Requests are answered meanwhile.
-async fn bring_up(app: App, settings: Settings, own: Workload, store: Arc<dyn Store>) {
-    // First, for CRLs have to be signed also while the token key is away.
-    app.authority().start();
-    loop {
-        match open_access(&app, &settings, &own, &store).await {
-            Ok(()) => return,
-            Err(error) => {
-                tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — credentials cannot be checked");
-                tokio::time::sleep(TOKEN_KEY_RETRY).await;
-            }
-        }
-    }
-}
-
-async fn open_access(
-    app: &App,
-    settings: &Settings,
-    own: &Workload,
-    store: &Arc<dyn Store>,
-) -> Result<(), Failure> {
+async fn bring_up(app: App, settings: Settings, own: Workload) {
     let authority = app.authority();
-    let key = authority.token_key().await?;
-    let mut access = Access::new(store.clone(), authority.clock().clone(), key, own.spiffe_id().clone())?;
+    // First, for CRLs have to be signed also while the token key is away.
+    authority.start();
+    while let Err(error) = open_token_key(&app, &own).await {
+        tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — credentials cannot be checked");
+        tokio::time::sleep(RETRY).await;
+    }
     tracing::info!(target: "catalyst.auth", "JWTTokenFactory initialized");
     if settings.dev && !authority.is_initialized() {
         tracing::info!(target: "catalyst.pki", "No existing Root CA found — generating ephemeral CA");
-        authority.initialize(InitRequest::default(), Actor::Service).await?;
-    }
-    let mut shown = None;
-    match &settings.system_token {
-        Some(secret) => access.preset_system_token(secret).await?,
-        None => {
-            let (token, made) = access.system_token(&settings.data_dir).await?;
-            shown = Some(token).filter(|_| made || settings.dev);
+        if let Err(error) = authority.initialize(InitRequest::default(), Actor::Service).await {
+            // What was planned is finished by the upkeep.
+            tracing::error!(target: "catalyst.pki", error = %error, code = error.code(), "CA not initialized");
         }
     }
-    app.open_access(Arc::new(access));
-    // Whoever reads the token here may use it at once.
-    if let Some(token) = shown {
+    while let Err(error) = provide_system_token(&app, &settings).await {
+        tracing::error!(target: "catalyst.auth", error = %error, "No system token");
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn open_token_key(app: &App, own: &Workload) -> Result<(), Failure> {
+    let key = app.authority().token_key().await?;
+    Ok(app.access().open(key, own.spiffe_id().clone())?)
+}
+
+/// A preset secret takes the generated token's place.
+async fn provide_system_token(app: &App, settings: &Settings) -> Result<(), Failure> {
+    if settings.system_token.is_some() {
+        return Ok(());
+    }
+    let (token, made) = app.access().system_token(&settings.data_dir).await?;
+    if made || settings.dev {
         tracing::info!(target: "catalyst.auth", "System Admin Token: {}", token.expose_secret());
     }
     Ok(())
@@ -141,13 +142,15 @@ fn listen(
     Ok(tokio::spawn(connections::serve(listener, router, stop.clone())))
 }
 
-async fn wait_for_the_end() -> Result<(), Failure> {
+/// Listens for SIGTERM and SIGINT from now on.
+fn told_to_end() -> Result<impl Future<Output = ()>, Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, Failure> {

@@ -17,6 +17,9 @@ use zeroize::Zeroizing;
 /// The file in the data directory that holds the passphrase of `--dev`.
 pub const DEV_PASSPHRASE: &str = "dev-passphrase";
 
+/// How drafts of it begin; the process id follows.
+const DRAFT: &str = ".dev-passphrase.";
+
 /// A passphrase was made and lies in clear in this file; the log should say so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MadePassphrase(pub PathBuf);
@@ -58,6 +61,7 @@ impl Settings {
         let path = self.data_dir.join(DEV_PASSPHRASE);
         let failed = |source| SettingsError::DevPassphrase { path: path.clone(), source };
         if let Some(passphrase) = read(&path).map_err(failed)? {
+            remove_drafts(&self.data_dir).map_err(failed)?;
             self.local_passphrase = Some(passphrase);
             return Ok(None);
         }
@@ -105,13 +109,24 @@ pub fn new_passphrase() -> io::Result<SecretString> {
     Ok(URL_SAFE_NO_PAD.encode(random.as_ref()).into())
 }
 
+/// Removes what a process that was killed while it made the passphrase left: a second copy, or an unused one.
+fn remove_drafts(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(DRAFT) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes a random passphrase, whole or not at all: keys are encrypted with it as soon as it can be read. `false`
 /// if another process was faster.
 fn make(path: &Path) -> io::Result<bool> {
     let directory = path.parent().unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let passphrase = new_passphrase()?;
-    let draft = directory.join(format!(".{DEV_PASSPHRASE}.{}", std::process::id()));
+    let draft = directory.join(format!("{DRAFT}{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     writeln!(file, "{}", passphrase.expose_secret())?;
     file.sync_all()?;

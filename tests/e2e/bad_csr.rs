@@ -200,6 +200,18 @@ fn identities_that_the_rules_do_not_know_are_refused() {
 }
 
 #[test]
+fn the_key_of_a_ca_or_of_tokens_is_never_certified() {
+    let pki = Pki::dev();
+    let uri = format!("URI:{}", spiffe_id("node", "n1"));
+    for key in ["root-1.pem", "services-1.pem", "transport-1.pem", "token-1.pem"] {
+        let csr = Openssl::with_key(&crate::credentials::stolen(&pki, key)).names(&[&uri]).pem();
+        refused(&pki.sign("node", "n1", &csr), 422, "key_is_ca_key");
+    }
+    assert_eq!(pki.recorded(), 0);
+    pki.still_works();
+}
+
+#[test]
 fn a_key_serves_one_identity_and_never_again_after_its_revocation() {
     let pki = Pki::dev();
     let ask = |key: &KeyPair, instance: &str| {

@@ -26,7 +26,7 @@ fn es384(key: &EcdsaKeyPair, header: &Value, claims: &Value) -> String {
     format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-/// A private key of the running service, out of its encrypted file.
+/// A private key of the running service, out of its encrypted file, in OpenSSL's traditional form (RFC 5915, DER).
 pub(crate) fn stolen(pki: &Pki, name: &str) -> Vec<u8> {
     let directory = TempDir::new().unwrap();
     let out = directory.path().join("key.der");
@@ -34,8 +34,8 @@ pub(crate) fn stolen(pki: &Pki, name: &str) -> Vec<u8> {
     let key = data_dir.join("keys").join(name);
     let passphrase = format!("file:{}", data_dir.join("dev-passphrase").display());
     let (key, out) = (key.to_str().unwrap(), out.to_str().unwrap());
-    openssl(&["pkey", "-in", key, "-passin", &passphrase, "-outform", "DER", "-out", out]).unwrap();
-    fs::read(out).unwrap()
+    openssl(&["pkey", "-in", key, "-passin", &passphrase, "-traditional", "-out", out]).unwrap();
+    der::pem::decode_vec(&fs::read(out).unwrap()).unwrap().1
 }
 
 #[test]
@@ -170,7 +170,8 @@ fn a_forged_token_is_refused() {
 fn a_token_under_the_right_key_must_be_recorded_in_time_and_for_us() {
     let pki = Pki::dev();
     let key =
-        EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &stolen(&pki, "token-1.pem")).unwrap();
+        EcdsaKeyPair::from_private_key_der(&ECDSA_P384_SHA384_FIXED_SIGNING, &stolen(&pki, "token-1.pem"))
+            .unwrap();
     let real: Vec<&str> = pki.token.split('.').collect();
     let (header, claims) = (read(real[0]), read(real[1]));
     let with = |name: &str, value: Value| {

@@ -40,6 +40,19 @@ impl Openssl {
         Self { directory, digest: "-sha384", subject: "/", extensions: String::new() }
     }
 
+    /// With this key, DER in OpenSSL's traditional form.
+    pub(crate) fn with_key(key: &[u8]) -> Self {
+        let request = Self {
+            directory: TempDir::new().unwrap(),
+            digest: "-sha384",
+            subject: "/",
+            extensions: String::new(),
+        };
+        let pem = der::pem::encode_string("EC PRIVATE KEY", LineEnding::LF, key).unwrap();
+        fs::write(request.directory.path().join("key.pem"), pem).unwrap();
+        request
+    }
+
     pub(crate) fn digest(mut self, digest: &'static str) -> Self {
         self.digest = digest;
         self

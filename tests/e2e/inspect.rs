@@ -134,7 +134,11 @@ fn pairs(store: &Connection, sql: &str) -> BTreeMap<String, String> {
 
 /// The names of the files in the key directory.
 pub(crate) fn key_files(data_dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(data_dir.join("keys")).unwrap();
+    names_in(&data_dir.join("keys"))
+}
+
+pub(crate) fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names

@@ -5,7 +5,7 @@ use crate::{
     pki::{Pki, SERVICE_TYPES, eventually, launch_in, ok, refused, spiffe_id},
     x509::Certificate,
 };
-use catalyst_rigs::{Launch, checkers::openssl, http::Client};
+use catalyst_rigs::{checkers::openssl, http::Client};
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs};
@@ -141,7 +141,7 @@ fn an_alias_of_another_instance_is_left_out_unless_it_is_asked_for() {
 #[test]
 fn an_operators_pattern_gives_names_that_stay_with_their_first_owner() {
     let patterns = "node={short}.mesh.local,gateway=*.gw.example,node={instance}.alt.example";
-    let pki = Pki::start(Launch::dev().unwrap().env("CATALYST_PKI_DNS_NAMES", patterns)).ready();
+    let pki = Pki::dev_with(|launch| launch.env("CATALYST_PKI_DNS_NAMES", patterns));
     let ask = |service_type: &str, instance: &str, names: &[&str]| {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
         pki.sign(service_type, instance, &csr::of(&key, &[&spiffe_id(service_type, instance)], names))
@@ -288,7 +288,10 @@ fn a_preset_system_token_is_the_administrators() {
     let secret = "a preset secret of thirty-two characters or more";
     let service = launch_in(directory.path()).env("CATALYST_SYSTEM_TOKEN", secret).start().unwrap();
     let ask = |client: Client| client.get("/pki/status").unwrap();
-    eventually("an open token key", || (ask(service.http().with_token(secret)).status == 200).then_some(()));
+    eventually("an open token key", || {
+        (service.http().get("/.well-known/jwks.json").unwrap().status == 200).then_some(())
+    });
+    assert_eq!(ask(service.http().with_token(secret)).status, 200);
     refused(&ask(service.http().with_token("another secret")), 401, "credential_invalid");
     assert!(!directory.path().join("system-token").exists());
     assert!(!service.log().contains(secret));

@@ -5,13 +5,17 @@
 
 mod bad_csr;
 mod bad_requests;
+mod checkers;
 mod clock;
 mod command_line;
 mod credentials;
 mod csr;
+mod denial;
 mod deployment;
 mod disk;
 mod first_start;
+mod hierarchy;
+mod hostile;
 mod inspect;
 mod issuing;
 mod keys;
@@ -19,7 +23,10 @@ mod kill;
 mod library;
 mod pki;
 mod process;
+mod public_endpoints;
 mod race;
+mod readme;
+mod secrets;
 mod shutdown;
 mod startup;
 mod storage;

@@ -8,7 +8,12 @@ use catalyst_rigs::{
 };
 use rcgen::KeyPair;
 use serde_json::{Value, json};
-use std::{path::Path, thread, time::Duration};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 pub(crate) const DOMAIN: &str = "catalyst.example.com";
 /// Of the key files of services that run without `--dev`.
@@ -66,6 +71,44 @@ pub(crate) fn refused(answer: &Response, status: u16, code: &str) -> String {
     sentence
 }
 
+/// The data directory of a CA that was just made with `--dev`, for tests to copy: making its keys takes the service
+/// three times as long as opening them, and nearly every test wants one. Made anew for another binary, and each hour
+/// for the sake of its CRLs.
+fn made_once() -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let binary = fs::metadata(catalyst().unwrap()).unwrap();
+    let since_epoch = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap();
+    let built = since_epoch(binary.modified().unwrap()).as_nanos();
+    let hour = since_epoch(SystemTime::now()).as_secs() / 3600;
+    let made = directory.join(format!("dev-ca-{built}-{hour}"));
+    // Each test is a process; the first one makes it.
+    let lock = File::create(directory.join("dev-ca.lock")).unwrap();
+    lock.lock().unwrap();
+    if !made.exists() {
+        let mut first = Pki::first_dev();
+        assert!(first.service.stop().unwrap().success());
+        let unfinished = directory.join("dev-ca.new");
+        // What an interrupted run left; there may be nothing.
+        let _ = fs::remove_dir_all(&unfinished);
+        copy(first.service.data_dir(), &unfinished);
+        fs::rename(&unfinished, &made).unwrap();
+    }
+    made
+}
+
+/// Copies what is in a directory, modes included.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
 /// A running CA and its administrator.
 pub(crate) struct Pki {
     pub(crate) service: Service,
@@ -87,8 +130,20 @@ impl Issued {
 }
 
 impl Pki {
-    /// `catalyst serve --dev`, ready to sign.
+    /// `catalyst serve --dev`, ready to sign. Its hierarchy is there already: see [`made_once`].
     pub(crate) fn dev() -> Self {
+        Self::dev_with(|launch| launch)
+    }
+
+    /// The same with settings.
+    pub(crate) fn dev_with(settings: impl FnOnce(Launch) -> Launch) -> Self {
+        let launch = Launch::dev().unwrap();
+        copy(&made_once(), launch.data_dir());
+        Self::start(settings(launch)).ready()
+    }
+
+    /// `catalyst serve --dev` on an empty directory.
+    pub(crate) fn first_dev() -> Self {
         Self::start(Launch::dev().unwrap()).ready()
     }
 

@@ -60,7 +60,7 @@ async fn no_certificate_escapes_a_denial_in_ten_thousand_races() {
 }
 
 /// About as long as an issuance takes.
-const LONGEST_LEAD: Duration = Duration::from_micros(2500);
+const LONGEST_LEAD: Duration = Duration::from_micros(1200);
 
 /// Lets others go first for so long. A timer would be too coarse.
 async fn spin(lead: Duration) {

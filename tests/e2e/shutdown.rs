@@ -104,3 +104,17 @@ fn a_stop_under_load_ends_well_and_loses_nothing() {
     });
     assert_eq!(status["activeCertCount"], facts.issued.len());
 }
+
+#[test]
+fn a_stop_at_the_first_word_of_the_service_is_an_orderly_one() {
+    let deployment = Deployment::dev();
+    for signal in [Signal::TERM, Signal::INT, Signal::TERM, Signal::INT] {
+        let mut service = deployment.start();
+        service.signal(signal).unwrap();
+        let end = service.wait(Duration::from_secs(30)).unwrap();
+        assert_eq!(end.code(), Some(0), "{}", service.log());
+    }
+    // What the first start was making when it was stopped is finished by the next one.
+    let (_service, client) = deployment.initialized();
+    assert_eq!(client.get("/pki/ca/bundle").unwrap().text().matches("BEGIN CERTIFICATE").count(), 3);
+}

@@ -103,13 +103,12 @@ fn the_system_token_is_made_once_and_shown_when_it_is_made() {
     assert_eq!(client.get("/pki/status").unwrap().status, 200);
     service.stop().unwrap();
 
-    // Readable by others it is not used, and the log says what to do.
+    // Readable by others it is not shown, and the log says what to do.
     let file = deployment.data_dir().join("system-token");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let service = deployment.start();
     until("the log names the file", || service.log().contains("run chmod 600 on it").then_some(()));
-    let answer = service.http().with_token(&token).get("/pki/status").unwrap();
-    assert_eq!(answer.status, 503);
+    assert_eq!(shown_tokens(&service), 0);
 }
 
 #[test]
@@ -133,4 +132,43 @@ fn a_preset_system_token_works_over_restarts_until_another_is_set() {
     let service = with(&other);
     assert_eq!(admitted(service.http().with_token(PRESET)), 401);
     assert_eq!(admitted(service.http().with_token(&other)), 200);
+}
+
+#[test]
+fn a_preset_system_token_works_without_the_token_key() {
+    let deployment = Deployment::production();
+    let start = || deployment.launch().env("CATALYST_SYSTEM_TOKEN", PRESET).start().unwrap();
+    let mut service = start();
+    until("the token key is made", || deployment.key_file("token-1").exists().then_some(()));
+    until("it is open", || {
+        (service.http().get("/.well-known/jwks.json").unwrap().status == 200).then_some(())
+    });
+    service.stop().unwrap();
+    fs::remove_file(deployment.key_file("token-1")).unwrap();
+    let service = start();
+    assert_eq!(service.http().with_token(PRESET).get("/pki/status").unwrap().status, 200);
+    assert_eq!(service.http().get("/.well-known/jwks.json").unwrap().status, 503);
+}
+
+#[test]
+fn a_copy_of_the_dev_passphrase_that_a_crash_left_is_removed() {
+    let deployment = Deployment::dev();
+    let (mut service, _client) = deployment.initialized();
+    service.stop().unwrap();
+    let copy = deployment.data_dir().join(".dev-passphrase.4711");
+    fs::hard_link(deployment.data_dir().join("dev-passphrase"), &copy).unwrap();
+    drop(deployment.initialized());
+    assert!(!copy.exists());
+}
+
+#[test]
+fn keys_whose_dev_passphrase_is_gone_are_not_given_another_one() {
+    let deployment = Deployment::dev();
+    let (mut service, _client) = deployment.initialized();
+    service.stop().unwrap();
+    fs::remove_file(deployment.data_dir().join("dev-passphrase")).unwrap();
+    let (code, log) = deployment.refused();
+    assert_eq!(code, 2, "{log}");
+    assert!(log.contains("CATALYST_PKI_LOCAL_PASSPHRASE_FILE"), "{log}");
+    assert!(!deployment.data_dir().join("dev-passphrase").exists());
 }

@@ -140,13 +140,17 @@ fn fresh_parameters(cost: Cost) -> Result<pbes2::Parameters, LocalError> {
 }
 
 /// Whether opening the file is no attack on this process: PBES2, scrypt below 1 GiB and 64 times our own work, PBKDF2
-/// below 20 million rounds.
+/// below 20 million rounds. A cost that is no power of two above 1 (RFC 7914, 2) is told here, for 0 is subtracted from
+/// in the library.
 fn is_bearable(scheme: &EncryptionScheme) -> bool {
     let EncryptionScheme::Pbes2(scheme) = scheme else { return false };
     match &scheme.kdf {
         pbes2::Kdf::Scrypt(kdf) => {
             let memory = kdf.cost_parameter.saturating_mul(128 * u64::from(kdf.block_size));
-            memory <= 1 << 30 && memory.saturating_mul(u64::from(kdf.parallelization)) <= 5 << 30
+            kdf.cost_parameter > 1
+                && kdf.cost_parameter.is_power_of_two()
+                && memory <= 1 << 30
+                && memory.saturating_mul(u64::from(kdf.parallelization)) <= 5 << 30
         }
         pbes2::Kdf::Pbkdf2(kdf) => kdf.iteration_count <= 20_000_000,
         _ => false,
@@ -165,5 +169,16 @@ mod tests {
         let pem = info.to_pem(LineEnding::LF).unwrap();
         let error = unlock(pem.as_bytes(), &"some passphrase".into(), Path::new("k.pem")).err();
         assert!(matches!(error, Some(LocalError::Parameters(_))), "{error:?}");
+    }
+
+    #[test]
+    fn a_cost_of_nothing_is_refused() {
+        for cost_parameter in [0, 1, 3] {
+            let mut parameters = fresh_parameters(Cost { log_n: 4, r: 8, p: 1 }).unwrap();
+            if let pbes2::Kdf::Scrypt(kdf) = &mut parameters.kdf {
+                kdf.cost_parameter = cost_parameter;
+            }
+            assert!(!is_bearable(&parameters.into()), "{cost_parameter}");
+        }
     }
 }

@@ -51,6 +51,11 @@ impl Flaky {
         self.state.fail_from.store(call, Ordering::SeqCst);
     }
 
+    /// Answers so many calls more, then refuses.
+    pub(super) fn refuse_after(&self, calls: usize) {
+        self.refuse_call(self.state.calls.load(Ordering::SeqCst) + calls);
+    }
+
     /// Is away from now on.
     pub(super) fn fail_all(&self) {
         self.state.refusing.store(false, Ordering::SeqCst);

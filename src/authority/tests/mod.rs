@@ -1,6 +1,7 @@
 //! The CA core with a key store that fails on command.
 
 mod flaky;
+mod hostile;
 
 use super::{x509::VerifiedCsr, *};
 use crate::{
@@ -46,9 +47,13 @@ async fn csr<F: Future<Output = Vec<u8>>>(spki: &[u8], sign: impl FnOnce(Vec<u8>
         attributes: der::asn1::SetOfVec::default(),
     };
     let signature = sign(info.to_der().unwrap()).await;
+    VerifiedCsr::from_der(&framed(info, &signature)).unwrap()
+}
+
+fn framed(info: CertReqInfo, signature: &[u8]) -> Vec<u8> {
     let algorithm = AlgorithmIdentifierOwned::from_der(SignatureAlgorithm::EcP384.identifier_der()).unwrap();
-    let request = CertReq { info, algorithm, signature: BitString::from_bytes(&signature).unwrap() };
-    VerifiedCsr::from_der(&request.to_der().unwrap()).unwrap()
+    let request = CertReq { info, algorithm, signature: BitString::from_bytes(signature).unwrap() };
+    request.to_der().unwrap()
 }
 
 async fn own_csr() -> VerifiedCsr {

@@ -30,6 +30,9 @@ use x509_cert::{
 /// The longest CSR that is looked at, in bytes of DER; one for a P-384 key and ten names has about 1,000.
 const MAX_DER: usize = 16 * 1024;
 
+/// The first octet of an uncompressed point.
+const UNCOMPRESSED: u8 = 4;
+
 /// A CSR whose signature verifies under its own key, which is P-256 or P-384.
 #[derive(Clone, Debug)]
 pub struct VerifiedCsr {
@@ -93,6 +96,7 @@ impl VerifiedCsr {
         let info = CertReqInfo::from_der(&signed).map_err(malformed)?;
         let spki = info.public_key.to_der().map_err(malformed)?;
         let verifier = verifier(curve(&info)?, request.algorithm.oid)?;
+        one_form(&info)?;
         let signature = request.signature.as_bytes().ok_or(CsrError::ProofOfPossession)?;
         UnparsedPublicKey::new(verifier, &spki)
             .verify(&signed, signature)
@@ -167,6 +171,15 @@ fn curve(info: &CertReqInfo) -> Result<Curve, CsrError> {
         Some(SECP_384_R_1) => Ok(Curve::P384),
         Some(other) => Err(CsrError::KeyType(format!("an EC key on {}", describe(other)))),
         None => Err(CsrError::KeyType("an EC key without a named curve".into())),
+    }
+}
+
+/// A point has three encodings (SEC 1, 2.3.3). One is taken, else a key that is refused by the hash of its SPKI (a
+/// CA's, a revoked one, another identity's) would come back in another form.
+fn one_form(info: &CertReqInfo) -> Result<(), CsrError> {
+    match info.public_key.subject_public_key.as_bytes() {
+        Some([UNCOMPRESSED, ..]) => Ok(()),
+        _ => Err(CsrError::KeyType("an EC key whose point is not in the uncompressed form".into())),
     }
 }
 

@@ -20,7 +20,7 @@ pub use jwk::public_jwk;
 pub use lint::LintError;
 pub(crate) use lint::{ca_tbs as lint_ca, crl_tbs as lint_crl, svid_tbs as lint_svid};
 pub(crate) use pem::{certificate_pem, crl_pem, private_key_pem};
-pub(crate) use tbs::{CaContent, Signer, SvidContent, ca_tbs, common_name, svid_tbs, validity};
+pub(crate) use tbs::{CaContent, Signer, SvidContent, ca_tbs, meant, svid_tbs};
 
 /// The DER library refused; with inputs that are parsed at the edge it means a defect here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -106,19 +106,24 @@ fn build(
     Ok(builder.finalize(&PublicHalf(signer))?)
 }
 
-/// The validity that a TBSCertificate says.
-pub(crate) fn validity(tbs: &[u8]) -> Result<(Timestamp, Timestamp), EncodingError> {
-    let tbs = TbsCertificate::from_der(tbs)?;
-    let validity = tbs.validity();
-    Ok((timestamp(&validity.not_before), timestamp(&validity.not_after)))
+/// What a CA's TBSCertificate says.
+pub(crate) struct Meant {
+    /// Subject CN.
+    pub(crate) common_name: String,
+    pub(crate) not_before: Timestamp,
+    pub(crate) not_after: Timestamp,
 }
 
-/// The subject's common name that a CA's TBSCertificate says.
-pub(crate) fn common_name(tbs: &[u8]) -> Result<String, EncodingError> {
+/// Reads a CA's TBSCertificate that was committed before.
+pub(crate) fn meant(tbs: &[u8]) -> Result<Meant, EncodingError> {
     let tbs = TbsCertificate::from_der(tbs)?;
     let name = tbs.subject().common_name()?;
-    name.map(|name| name.value().into_owned())
-        .ok_or_else(|| EncodingError("a CA without a common name".into()))
+    let validity = tbs.validity();
+    Ok(Meant {
+        common_name: name.map(|name| name.value().into_owned()).unwrap_or_default(),
+        not_before: timestamp(&validity.not_before),
+        not_after: timestamp(&validity.not_after),
+    })
 }
 
 /// The key identifier of a SubjectPublicKeyInfo (RFC 7093, method 1).

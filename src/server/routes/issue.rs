@@ -1,11 +1,7 @@
 //! Certificates for services.
 
 use super::super::{app::App, convert, extract::Body, problem::Problem};
-use crate::{
-    access::Caller,
-    api,
-    authority::{AuthorityError, IssueRequest, x509::VerifiedCsr},
-};
+use crate::{access::Caller, api, authority::IssueRequest};
 use axum::{Extension, Json, extract::State};
 
 /// Signs a certification request.
@@ -26,7 +22,7 @@ pub(crate) async fn sign_csr(
     let workload = convert::workload(authority.trust_domain(), &request.service_type, &request.instance_id)?;
     let issue = IssueRequest {
         ttl: convert::ttl(request.ttl_seconds)?,
-        csr: VerifiedCsr::from_pem(&request.csr_pem).map_err(AuthorityError::Csr)?,
+        csr: authority.verify_csr(&request.csr_pem)?,
         workload,
         uri_may_be_missing: caller.is_admin,
     };

@@ -3,10 +3,11 @@
 use super::super::{
     app::App,
     extract::{Parameters, Segment},
+    observers::Figures,
     openapi,
     problem::Problem,
 };
-use crate::{api, identity::CaRole};
+use crate::{api, authority::Observer as _, identity::CaRole};
 use axum::{
     Json,
     extract::State,
@@ -37,6 +38,10 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
 /// Metrics in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", tag = "public", responses((status = 200, body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    // Where the store does not answer, the figures of the last look are better than none.
+    if let Ok(gauges) = app.authority().gauges().await {
+        Figures(app.metrics().clone()).gauges(&gauges);
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics().render())
 }
 
@@ -71,12 +76,17 @@ pub(crate) async fn bundle(
         Some("transport") => Some(CaRole::Transport),
         Some(_) => return Err(Problem::malformed("role is 'services' or 'transport'")),
     };
+    let json = accepts_json(&headers);
+    if issuing_only && role.is_none() && !json {
+        // Intermediates of both networks in one file would let each trust the other's.
+        return Err(Problem::malformed("anchors=issuing needs role=services or role=transport"));
+    }
     let bundle = app.authority().bundle()?;
     let tag = format!("\"{}\"", bundle.version);
     if let Some(response) = not_modified(&headers, &tag) {
         return Ok(response);
     }
-    if accepts_json(&headers) {
+    if json {
         let body = api::CaBundle {
             trust_domain: bundle.trust_domain.to_string(),
             services_bundle: bundle.network(CaRole::Services, issuing_only),
@@ -86,19 +96,12 @@ pub(crate) async fn bundle(
         };
         return Ok(cached(Json(body).into_response(), &tag));
     }
-    let pem = match (role, issuing_only) {
-        (None, false) => bundle.pem(),
-        // Intermediates of both networks in one file would let each trust the other's.
-        (None, true) => {
-            return Err(Problem::malformed("anchors=issuing needs role=services or role=transport"));
-        }
-        (Some(role), _) => bundle.network(role, issuing_only).concat(),
-    };
+    let pem = role.map_or_else(|| bundle.pem(), |role| bundle.network(role, issuing_only).concat());
     let pem = ([(header::CONTENT_TYPE, "application/x-pem-file")], pem).into_response();
     Ok(cached(pem, &tag))
 }
 
-/// All current CRLs, PEM.
+/// The CRLs of all CAs that are neither retired nor at their end, PEM.
 #[utoipa::path(get, path = "/pki/crl", tag = "public",
     responses((status = 200, body = String, content_type = "application/x-pem-file"), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn crls(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
@@ -143,7 +146,7 @@ pub(crate) async fn crl(
 /// The public token keys (JWKS).
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "public", responses((status = 200), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn jwks(State(app): State<App>) -> Result<Response, Problem> {
-    let jwks = app.access()?.jwks();
+    let jwks = app.access().jwks()?;
     Ok(([(header::CONTENT_TYPE, "application/jwk-set+json")], jwks).into_response())
 }
 

@@ -1,13 +1,30 @@
 //! The contract of [`super::Store`], stated once for every implementation.
 
+mod audit;
+mod cas;
+mod crls;
+mod denial;
 pub(crate) mod fixture;
-
+mod initialization;
 mod issuance;
+mod keys;
+mod rows;
+pub(crate) mod together;
+mod tokens;
 
 use super::Store;
 use std::sync::Arc;
 
-/// Runs the whole suite; `make` gives a new, empty store each time.
+/// Runs the whole suite; `make` gives a new, empty store each time. Needs a runtime with several threads.
 pub(crate) async fn run_all(make: impl AsyncFn() -> Arc<dyn Store>) {
+    initialization::run(&make).await;
+    keys::run(&make).await;
+    cas::run(&make).await;
     issuance::run(&make).await;
+    rows::run(&make).await;
+    denial::run(&make).await;
+    crls::run(&make).await;
+    tokens::run(&make).await;
+    audit::run(&make).await;
+    together::run(&make).await;
 }

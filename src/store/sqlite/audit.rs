@@ -8,7 +8,7 @@ use crate::store::{AuditHead, AuditQuery, AuditRecord, AuditVerdict};
 use rusqlite::{Connection, Row};
 
 /// How many records are checked at one look.
-const PIECE: u32 = 10_000;
+const PIECE: u32 = 1_000;
 
 pub(super) fn list(connection: &Connection, query: &AuditQuery) -> Outcome<Vec<AuditRecord>> {
     let sql = "SELECT seq, at, actor, action, subject, detail, prev_hash, hash FROM audit

@@ -107,11 +107,7 @@ fn required(step: &Step<'_>, ski: KeyId) -> Outcome<Known> {
     }
 }
 
-pub(super) fn complete_initialization(
-    step: &mut Step<'_>,
-    mut cas: Vec<SignedCa>,
-    stamp: &Stamp,
-) -> Outcome<()> {
+pub(super) fn complete_initialization(step: &mut Step<'_>, cas: &[SignedCa], stamp: &Stamp) -> Outcome<()> {
     let standing = standing(step.connection())?;
     if standing.initialized_at.is_some() {
         return Ok(());
@@ -119,9 +115,11 @@ pub(super) fn complete_initialization(
     let Some(plan) = standing.plan else {
         return conflict("no hierarchy was planned: initialisation begins with its plan".to_owned());
     };
+    check_complete(&plan, cas)?;
+    // Issuers before what they issued.
+    let mut cas: Vec<&SignedCa> = cas.iter().collect();
     cas.sort_by_key(|ca| ca.role);
-    check_complete(&plan, &cas)?;
-    for ca in &cas {
+    for ca in cas {
         record(step, ca, true, stamp)?;
     }
     raise_bundle(step, stamp.at, true)?;
@@ -195,7 +193,7 @@ fn record(step: &mut Step<'_>, ca: &SignedCa, active: bool, stamp: &Stamp) -> Ou
     step.execute("INSERT INTO ca_count (ca) VALUES (?1)", [id])?;
     step.execute("INSERT INTO crl (ca) VALUES (?1)", [id])?;
     if issuer != id {
-        count_issued(step, issuer, ca.not_after.millis())?;
+        step.count_issued(issuer, ca.not_after.millis());
     }
     let fingerprint = Fingerprint::of_certificate(&ca.der);
     insert_certificate(
@@ -264,15 +262,6 @@ fn issuer_of(step: &Step<'_>, ca: &SignedCa, own: i64, stamp: &Stamp) -> Outcome
     Ok(issuer.id)
 }
 
-/// One certificate more of this CA.
-pub(super) fn count_issued(step: &Step<'_>, ca: i64, not_after: i64) -> Outcome<()> {
-    step.execute(
-        "UPDATE ca_count SET issued = issued + 1, last_expiry = max(last_expiry, ?2) WHERE ca = ?1",
-        (ca, not_after),
-    )?;
-    Ok(())
-}
-
 pub(super) fn activate(step: &mut Step<'_>, ski: KeyId, stamp: &Stamp) -> Outcome<()> {
     let ca = required(step, ski)?;
     let refused = match ca.state {
@@ -295,6 +284,7 @@ pub(super) fn activate(step: &mut Step<'_>, ski: KeyId, stamp: &Stamp) -> Outcom
 }
 
 pub(super) fn retire(step: &mut Step<'_>, ski: KeyId, stamp: &Stamp) -> Outcome<()> {
+    step.settle()?;
     let ca = required(step, ski)?;
     match ca.state {
         KeyRowState::Retired => return Ok(()),

@@ -4,7 +4,7 @@ use super::{
     ca::key_id,
     crl,
     fault::{Fault, Outcome, conflict},
-    issue::{count_active, identity_of},
+    issue::identity_of,
     key::serial_of,
     list::state,
     step::{Step, all, one, time},
@@ -127,7 +127,7 @@ fn expiring(target: &Target) -> Outcome<ExpiringCertificate> {
 
 /// Puts a certificate on its CRL, unless it stands there for as much already.
 fn withdraw(
-    step: &Step<'_>,
+    step: &mut Step<'_>,
     target: &Target,
     to: i64,
     reason: RevocationReason,
@@ -149,13 +149,14 @@ fn withdraw(
     Ok(())
 }
 
-fn set_state(step: &Step<'_>, target: &Target, to: i64) -> Outcome<()> {
+fn set_state(step: &mut Step<'_>, target: &Target, to: i64) -> Outcome<()> {
     step.execute("UPDATE certificate_record SET state = ?2 WHERE id = ?1", (target.id, to))?;
     match (target.state, to) {
-        (state::ACTIVE, _) => count_active(step, target.not_after, -1),
-        (_, state::ACTIVE) => count_active(step, target.not_after, 1),
-        _ => Ok(()),
+        (state::ACTIVE, _) => step.count_active(target.not_after, -1),
+        (_, state::ACTIVE) => step.count_active(target.not_after, 1),
+        _ => {}
     }
+    Ok(())
 }
 
 pub(super) fn allow(step: &mut Step<'_>, spiffe_id: &SpiffeId, stamp: &Stamp) -> Outcome<AllowOutcome> {

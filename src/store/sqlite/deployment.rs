@@ -52,7 +52,7 @@ fn missing() -> Fault {
     Fault::Row("the row of table deployment is missing".to_owned())
 }
 
-pub(super) fn begin_initialization(step: &mut Step<'_>, plan: InitPlan, stamp: &Stamp) -> Outcome<InitPlan> {
+pub(super) fn begin_initialization(step: &mut Step<'_>, plan: &InitPlan, stamp: &Stamp) -> Outcome<InitPlan> {
     if let Some(stored) = standing(step.connection())?.plan {
         if stored.trust_domain != plan.trust_domain {
             return conflict(format!(
@@ -65,10 +65,10 @@ pub(super) fn begin_initialization(step: &mut Step<'_>, plan: InitPlan, stamp: &
     if let Err(error) = plan.trust_domain.parse::<TrustDomain>() {
         return conflict(error.to_string());
     }
-    let json = serde_json::to_string(&plan).map_err(|error| Fault::Row(error.to_string()))?;
+    let json = serde_json::to_string(plan).map_err(|error| Fault::Row(error.to_string()))?;
     step.execute("UPDATE deployment SET trust_domain = ?1, plan = ?2", (&plan.trust_domain, &json))?;
     step.audit(stamp, "ca.planned", &plan.trust_domain, json)?;
-    Ok(plan)
+    Ok(plan.clone())
 }
 
 pub(super) fn refresh_bundle(step: &mut Step<'_>, at: Timestamp) -> Outcome<bool> {

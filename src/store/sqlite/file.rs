@@ -22,8 +22,9 @@ const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
 /// a page of an index was split, SQLite looks through the whole cache at COMMIT.
 const WRITER_CACHE_KIB: i32 = 4 * 1024;
 const READER_CACHE_KIB: i32 = 2 * 1024;
-/// Pages in the log before they are folded into the file: the longer, the more often written pages are saved.
-const LOG_PAGES: i32 = 4000;
+/// Pages in the log before they are folded into the file (40 MB): the longer it is, the fewer times a page that
+/// changes often is written.
+const LOG_PAGES: i32 = 10_000;
 /// Cut the log's file back to this after a burst.
 const LOG_LIMIT: i32 = 64 << 20;
 

@@ -1,37 +1,41 @@
 //! Issuance: what speaks against it, and the record that makes a certificate durable.
 
 use super::{
-    ca::count_issued,
     deny,
     fault::{Fault, Outcome, conflict},
-    list::{MINUTE, state},
+    list::state,
     step::{Step, one, time},
 };
 use crate::{
     identity::{DnsName, Fingerprint, InstanceId, Serial, SpiffeId, SpkiHash, Timestamp},
     store::{
-        IssuanceLimit, IssuanceRecord, IssuedCertificate, KeyRefusal, Preflight, RecordOutcome,
+        Denial, IssuanceLimit, IssuanceRecord, IssuedCertificate, KeyRefusal, Preflight, RecordOutcome,
         SignedCertificate, Stamp,
     },
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rusqlite::{Connection, params};
+use std::sync::Arc;
 
 /// How far the clock may be behind the newest recorded time.
 const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
 
-/// What the step decided. Nothing leaves it but through [`Decision::after_commit`].
+/// What the step decided; an answer only through [`Decision::after_commit`].
 #[derive(Debug)]
 pub(super) enum Decision {
-    Record(SignedCertificate, Fingerprint),
+    Record(Fingerprint),
     Refuse(RecordOutcome),
 }
 
 impl Decision {
     /// The answer, once the commit has succeeded.
-    pub(super) fn after_commit(self) -> RecordOutcome {
+    pub(super) fn after_commit(self, certificate: Arc<SignedCertificate>) -> RecordOutcome {
         match self {
-            Self::Record(certificate, fingerprint) => {
+            Self::Record(fingerprint) => {
+                let certificate = Arc::try_unwrap(certificate).unwrap_or_else(|lent| SignedCertificate {
+                    der: lent.der.clone(),
+                    record: lent.record.clone(),
+                });
                 RecordOutcome::Recorded(Box::new(IssuedCertificate::committed(certificate, fingerprint)))
             }
             Self::Refuse(outcome) => outcome,
@@ -47,7 +51,7 @@ pub(super) fn preflight(
     limit: Option<IssuanceLimit>,
     at: Timestamp,
 ) -> Outcome<Preflight> {
-    let identity = identity_of(connection, spiffe_id)?;
+    let standing = standing(connection, spiffe_id, spki, at)?;
     let newest = one(connection, "SELECT newest_time FROM deployment", (), |row| time(row, 0))?;
     let mut owners = Vec::new();
     for name in names {
@@ -56,35 +60,37 @@ pub(super) fn preflight(
         }
     }
     Ok(Preflight {
-        denied: deny::get(connection, spiffe_id)?,
+        denied: standing.denial(connection, spiffe_id)?,
         owners,
-        key: key_refusal(connection, spki, identity, at)?,
-        limit_reached: limit_reached(connection, identity, limit)?,
+        key: standing.key,
+        limit_reached: limit_reached(connection, standing.identity, limit)?,
         newest: newest.filter(|newest| newest.millis() > 0),
     })
 }
 
 pub(super) fn record(
     step: &mut Step<'_>,
-    certificate: SignedCertificate,
+    certificate: &SignedCertificate,
     stamp: &Stamp,
 ) -> Outcome<Decision> {
-    let (issuer, identity) = match admit(step, &certificate.record, stamp)? {
+    let record = &certificate.record;
+    let admitted = match admit(step, record, stamp)? {
         Ok(admitted) => admitted,
         Err(refusal) => return Ok(Decision::Refuse(refusal)),
     };
-    let record = &certificate.record;
-    let identity = match identity {
+    let identity = match admitted.identity {
         Some(identity) => identity,
         None => new_identity(step, &record.spiffe_id)?,
     };
-    claim_names(step, record, stamp)?;
+    for name in admitted.free_names {
+        claim_name(step, name, record, stamp)?;
+    }
     let fingerprint = Fingerprint::of_certificate(&certificate.der);
     insert_certificate(
         step,
         &Entry {
             identity: Some(identity),
-            issuer,
+            issuer: admitted.issuer,
             not_before: record.not_before,
             not_after: record.not_after,
             created_at: stamp.at,
@@ -96,47 +102,104 @@ pub(super) fn record(
             der: &certificate.der,
         },
     )?;
-    count_active(step, record.not_after.millis(), 1)?;
-    count_issued(step, issuer, record.not_after.millis())?;
+    step.count_active(record.not_after.millis(), 1);
+    step.count_issued(admitted.issuer, record.not_after.millis());
     // All values are hex, base64url or digits: nothing in them wants escaping.
     let detail = format!(
         r#"{{"serial":"{}","spki":"{}","fingerprint":"{fingerprint}","issuer":"{}"}}"#,
         record.serial, record.spki, record.issuer
     );
     step.audit(stamp, "certificate.issued", &record.spiffe_id, detail)?;
-    Ok(Decision::Record(certificate, fingerprint))
+    Ok(Decision::Record(fingerprint))
 }
 
-/// Everything that can refuse, before anything is written: the issuer's number and the identity's, if it has one.
-fn admit(
+/// What is known of an issuance that nothing speaks against.
+struct Admitted<'r> {
+    issuer: i64,
+    /// `None` for the first certificate of an identity.
+    identity: Option<i64>,
+    /// Those of its names that nobody owns yet.
+    free_names: Vec<&'r DnsName>,
+}
+
+/// Everything that can refuse, before anything is written.
+fn admit<'r>(
     step: &Step<'_>,
-    record: &IssuanceRecord,
+    record: &'r IssuanceRecord,
     stamp: &Stamp,
-) -> Outcome<Result<(i64, Option<i64>), RecordOutcome>> {
+) -> Outcome<Result<Admitted<'r>, RecordOutcome>> {
     let connection = step.connection();
     if stamp.at.millis() < step.newest() - CLOCK_TOLERANCE_MS {
         let newest = Timestamp::from_millis(step.newest());
         return Ok(Err(RecordOutcome::ClockBehind { newest }));
     }
-    if let Some(denial) = deny::get(connection, &record.spiffe_id)? {
+    let standing = standing(connection, &record.spiffe_id, record.spki, stamp.at)?;
+    if let Some(denial) = standing.denial(connection, &record.spiffe_id)? {
         return Ok(Err(RecordOutcome::Denied(denial)));
     }
     let Some(issuer) = issuer(connection, record, stamp.at)? else {
         return Ok(Err(RecordOutcome::IssuerGone));
     };
-    let identity = identity_of(connection, &record.spiffe_id)?;
-    if let Some(refusal) = key_refusal(connection, record.spki, identity, stamp.at)? {
+    if let Some(refusal) = standing.key {
         return Ok(Err(RecordOutcome::KeyRefused(refusal)));
     }
+    let mut free_names = Vec::new();
     for name in &record.owned_names {
-        if let Some(owner) = name_owner(connection, name)?.filter(|owner| *owner != record.instance_id) {
-            return Ok(Err(RecordOutcome::NameTaken { name: name.clone(), owner }));
+        match name_owner(connection, name)? {
+            None => free_names.push(name),
+            Some(owner) if owner == record.instance_id => {}
+            Some(owner) => return Ok(Err(RecordOutcome::NameTaken { name: name.clone(), owner })),
         }
     }
+    let identity = standing.identity;
     if let Some(oldest) = limit_reached(connection, identity, record.limit)? {
         return Ok(Err(RecordOutcome::LimitReached { oldest }));
     }
-    Ok(Ok((issuer, identity)))
+    Ok(Ok(Admitted { issuer, identity, free_names }))
+}
+
+/// What an identity and a key are known for.
+struct Standing {
+    identity: Option<i64>,
+    denied: bool,
+    key: Option<KeyRefusal>,
+}
+
+impl Standing {
+    fn denial(&self, connection: &Connection, spiffe_id: &SpiffeId) -> Outcome<Option<Denial>> {
+        if self.denied { deny::get(connection, spiffe_id) } else { Ok(None) }
+    }
+}
+
+fn standing(
+    connection: &Connection,
+    spiffe_id: &SpiffeId,
+    spki: SpkiHash,
+    at: Timestamp,
+) -> Outcome<Standing> {
+    // Another identity's certificates for the key are those under smaller and greater numbers: renewals of one's
+    // own key, which may be many, are stepped over.
+    let sql = "WITH me (id) AS (SELECT (SELECT id FROM identity WHERE spiffe_id = ?1))
+         SELECT me.id, EXISTS (SELECT 1 FROM denied_identity WHERE spiffe_id = ?1), CASE
+             WHEN EXISTS (SELECT 1 FROM ca_key WHERE spki_hash = ?2) THEN 1
+             WHEN EXISTS (SELECT 1 FROM blocked_key WHERE spki_hash = ?2) THEN 2
+             WHEN EXISTS (SELECT 1 FROM certificate_record WHERE substr(spki, 1, 8) = substr(?2, 1, 8)
+                 AND identity < ifnull(me.id, 0) AND not_after > ?3 AND spki = ?2) THEN 3
+             WHEN EXISTS (SELECT 1 FROM certificate_record WHERE substr(spki, 1, 8) = substr(?2, 1, 8)
+                 AND identity > ifnull(me.id, 0) AND not_after > ?3 AND spki = ?2) THEN 3
+             ELSE 0 END
+         FROM me";
+    let values = (spiffe_id.as_str(), spki.as_bytes(), at.millis());
+    let found = one(connection, sql, values, |row| {
+        let key = match row.get(2)? {
+            1 => Some(KeyRefusal::CaKey),
+            2 => Some(KeyRefusal::Revoked),
+            3 => Some(KeyRefusal::InUse),
+            _ => None,
+        };
+        Ok(Standing { identity: row.get(0)?, denied: row.get(1)?, key })
+    })?;
+    Ok(found.unwrap_or(Standing { identity: None, denied: false, key: None }))
 }
 
 /// The number of the issuer, if it still issues.
@@ -164,32 +227,6 @@ fn new_identity(step: &Step<'_>, spiffe_id: &SpiffeId) -> Outcome<i64> {
     Ok(step.connection().last_insert_rowid())
 }
 
-fn key_refusal(
-    connection: &Connection,
-    spki: SpkiHash,
-    identity: Option<i64>,
-    at: Timestamp,
-) -> Outcome<Option<KeyRefusal>> {
-    // Another identity's certificates are those under smaller and greater numbers: renewals of one's own key, which
-    // may be many, are stepped over.
-    let sql = "SELECT CASE
-         WHEN EXISTS (SELECT 1 FROM ca_key WHERE spki_hash = ?1) THEN 1
-         WHEN EXISTS (SELECT 1 FROM blocked_key WHERE spki_hash = ?1) THEN 2
-         WHEN EXISTS (SELECT 1 FROM certificate_record WHERE substr(spki, 1, 8) = substr(?1, 1, 8)
-             AND identity < ?2 AND not_after > ?3 AND spki = ?1) THEN 3
-         WHEN EXISTS (SELECT 1 FROM certificate_record WHERE substr(spki, 1, 8) = substr(?1, 1, 8)
-             AND identity > ?2 AND not_after > ?3 AND spki = ?1) THEN 3
-         ELSE 0 END";
-    let values = (spki.as_bytes(), identity.unwrap_or(-1), at.millis());
-    let found: Option<i64> = one(connection, sql, values, |row| row.get(0))?;
-    Ok(match found {
-        Some(1) => Some(KeyRefusal::CaKey),
-        Some(2) => Some(KeyRefusal::Revoked),
-        Some(3) => Some(KeyRefusal::InUse),
-        _ => None,
-    })
-}
-
 /// When the oldest certificate that counts was recorded, if the limit is reached. What was recorded since a moment
 /// ends after it, so that only the identity's youngest rows are read.
 fn limit_reached(
@@ -213,13 +250,11 @@ pub(super) fn name_owner(connection: &Connection, name: &DnsName) -> Outcome<Opt
     owner.map_err(|error| Fault::Row(format!("name_owner.instance_id: {error}")))
 }
 
-fn claim_names(step: &Step<'_>, record: &IssuanceRecord, stamp: &Stamp) -> Outcome<()> {
-    for name in &record.owned_names {
-        step.execute(
-            "INSERT INTO name_owner (name, instance_id, claimed_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-            (name.as_str(), record.instance_id.as_str(), stamp.at.millis()),
-        )?;
-    }
+fn claim_name(step: &Step<'_>, name: &DnsName, record: &IssuanceRecord, stamp: &Stamp) -> Outcome<()> {
+    step.execute(
+        "INSERT INTO name_owner (name, instance_id, claimed_at) VALUES (?1, ?2, ?3)",
+        (name.as_str(), record.instance_id.as_str(), stamp.at.millis()),
+    )?;
     Ok(())
 }
 
@@ -228,16 +263,6 @@ pub(super) fn release_name(step: &mut Step<'_>, name: &DnsName, stamp: &Stamp) -
     step.execute("DELETE FROM name_owner WHERE name = ?1", [name.as_str()])?;
     step.audit(stamp, "name.released", name, format!(r#"{{"owner":"{owner}"}}"#))?;
     Ok(true)
-}
-
-/// `by` more (or fewer) end-entity certificates in state 0 that end at `not_after`.
-pub(super) fn count_active(step: &Step<'_>, not_after: i64, by: i64) -> Outcome<()> {
-    step.execute(
-        "INSERT INTO expiry_minute (minute, active) VALUES (?1, ?2)
-         ON CONFLICT (minute) DO UPDATE SET active = active + ?2",
-        (not_after.div_euclid(MINUTE), by),
-    )?;
-    Ok(())
 }
 
 /// A new row of `certificate_record`.

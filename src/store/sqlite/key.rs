@@ -59,7 +59,7 @@ fn name(role: KeyRole, generation: u32) -> String {
     format!("{role}-{generation}")
 }
 
-pub(super) fn intend(step: &mut Step<'_>, key: KeyIntention, stamp: &Stamp) -> Outcome<KeyRow> {
+pub(super) fn intend(step: &mut Step<'_>, key: &KeyIntention, stamp: &Stamp) -> Outcome<KeyRow> {
     if let Some(there) = get(step.connection(), key.role, key.generation)? {
         return Ok(there);
     }
@@ -87,7 +87,7 @@ pub(super) fn intend(step: &mut Step<'_>, key: KeyIntention, stamp: &Stamp) -> O
     )?;
     let detail = json!({"algorithm": key.algorithm, "backend": key.backend, "reference": key.reference});
     step.audit(stamp, "key.intended", name(key.role, key.generation), detail.to_string())?;
-    Ok(KeyRow { intention: key, intended_at: stamp.at, made: None, state: KeyRowState::Intended })
+    Ok(KeyRow { intention: key.clone(), intended_at: stamp.at, made: None, state: KeyRowState::Intended })
 }
 
 /// The generation of this role that is on its way to its first activation.
@@ -106,12 +106,12 @@ pub(super) fn record_made(
     step: &mut Step<'_>,
     role: KeyRole,
     generation: u32,
-    made: MadeKey,
+    made: &MadeKey,
     stamp: &Stamp,
 ) -> Outcome<KeyRow> {
     let mut key = required(step, role, generation)?;
     if let Some(there) = &key.made {
-        if *there == made {
+        if there == made {
             return Ok(key);
         }
         return conflict(format!(
@@ -136,7 +136,7 @@ pub(super) fn record_made(
     )?;
     let detail = json!({"uri": made.uri, "spki": spki.to_string()});
     step.audit(stamp, "key.made", name(role, generation), detail.to_string())?;
-    key.made = Some(made);
+    key.made = Some(made.clone());
     key.state = KeyRowState::Made;
     Ok(key)
 }
@@ -163,7 +163,7 @@ pub(super) fn set_state(step: &Step<'_>, role: KeyRole, generation: u32, state: 
     Ok(())
 }
 
-pub(super) fn intend_ca(step: &mut Step<'_>, ca: CaIntention, stamp: &Stamp) -> Outcome<CaIntention> {
+pub(super) fn intend_ca(step: &mut Step<'_>, ca: &CaIntention, stamp: &Stamp) -> Outcome<CaIntention> {
     if let Some(there) = ca_intention(step.connection(), ca.role, ca.generation)? {
         return Ok(there);
     }
@@ -180,7 +180,7 @@ pub(super) fn intend_ca(step: &mut Step<'_>, ca: CaIntention, stamp: &Stamp) -> 
     )?;
     let detail = json!({"serial": ca.serial.to_string()});
     step.audit(stamp, "ca.intended", name(role, ca.generation), detail.to_string())?;
-    Ok(ca)
+    Ok(ca.clone())
 }
 
 /// The bytes that were committed for a key's certificate.

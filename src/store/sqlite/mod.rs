@@ -31,7 +31,7 @@ use rusqlite::Connection;
 use std::{
     fmt,
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
 };
 use step::Step;
@@ -100,7 +100,7 @@ impl SqliteStore {
     /// Runs a step in the writer's next commit.
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Step<'_>) -> Outcome<T> + Send + 'static,
+        work: impl FnMut(&mut Step<'_>) -> Outcome<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         self.send(writer::call(work, reply)).await?;
@@ -178,7 +178,7 @@ impl Store for SqliteStore {
 
     async fn begin_initialization(&self, plan: &InitPlan, stamp: &Stamp) -> Result<InitPlan> {
         let (plan, stamp) = (plan.clone(), stamp.clone());
-        self.write(move |step| deployment::begin_initialization(step, plan, &stamp)).await
+        self.write(move |step| deployment::begin_initialization(step, &plan, &stamp)).await
     }
 
     async fn hierarchy(&self) -> Result<Hierarchy> {
@@ -187,7 +187,7 @@ impl Store for SqliteStore {
 
     async fn intend_key(&self, key: &KeyIntention, stamp: &Stamp) -> Result<KeyRow> {
         let (key, stamp) = (key.clone(), stamp.clone());
-        self.write(move |step| key::intend(step, key, &stamp)).await
+        self.write(move |step| key::intend(step, &key, &stamp)).await
     }
 
     async fn record_key_made(
@@ -198,7 +198,7 @@ impl Store for SqliteStore {
         stamp: &Stamp,
     ) -> Result<KeyRow> {
         let (made, stamp) = (made.clone(), stamp.clone());
-        self.write(move |step| key::record_made(step, role, generation, made, &stamp)).await
+        self.write(move |step| key::record_made(step, role, generation, &made, &stamp)).await
     }
 
     async fn activate_token_key(&self, generation: u32, stamp: &Stamp) -> Result<()> {
@@ -208,12 +208,12 @@ impl Store for SqliteStore {
 
     async fn intend_ca(&self, ca: &CaIntention, stamp: &Stamp) -> Result<CaIntention> {
         let (ca, stamp) = (ca.clone(), stamp.clone());
-        self.write(move |step| key::intend_ca(step, ca, &stamp)).await
+        self.write(move |step| key::intend_ca(step, &ca, &stamp)).await
     }
 
     async fn complete_initialization(&self, cas: &[SignedCa], stamp: &Stamp) -> Result<()> {
         let (cas, stamp) = (cas.to_vec(), stamp.clone());
-        self.write(move |step| ca::complete_initialization(step, cas, &stamp)).await
+        self.write(move |step| ca::complete_initialization(step, &cas, &stamp)).await
     }
 
     async fn record_intermediate(&self, ca: &SignedCa, stamp: &Stamp) -> Result<()> {
@@ -254,8 +254,10 @@ impl Store for SqliteStore {
 
     async fn record_issued(&self, certificate: SignedCertificate, stamp: &Stamp) -> Result<RecordOutcome> {
         let stamp = stamp.clone();
-        let decision = self.write(move |step| issue::record(step, certificate, &stamp)).await?;
-        Ok(decision.after_commit())
+        let certificate = Arc::new(certificate);
+        let lent = Arc::clone(&certificate);
+        let decision = self.write(move |step| issue::record(step, &lent, &stamp)).await?;
+        Ok(decision.after_commit(certificate))
     }
 
     async fn certificates(&self, query: &CertificateQuery, at: Timestamp) -> Result<Vec<CertificateRow>> {

@@ -1,18 +1,23 @@
-//! One step inside the writer's transaction, and what the writer keeps in memory between steps.
+//! What steps work with inside the writer's transaction, and what the writer keeps in memory between commits.
 
-use super::fault::Outcome;
+use super::{fault::Outcome, list::MINUTE};
 use crate::{
     identity::Timestamp,
     store::{AuditHead, AuditRecord, Stamp},
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
+use std::collections::BTreeMap;
 
-/// What every step moves on. Written to `deployment` once per commit, not once per step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What every step moves on. Written once per commit, not once per step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ledger {
     pub(super) head: AuditHead,
-    pub(super) newest: i64,
-    pub(super) last_certificate: i64,
+    newest: i64,
+    last_certificate: i64,
+    /// By minute: how many more end-entity certificates in state 0 end in it.
+    minutes: BTreeMap<i64, i64>,
+    /// By CA: how many more certificates it has issued, and the latest expiry among them.
+    issued: BTreeMap<i64, (i64, i64)>,
 }
 
 impl Ledger {
@@ -23,21 +28,14 @@ impl Ledger {
                 head: AuditHead { seq: row.get(0)?, hash: row.get(1)? },
                 newest: row.get(2)?,
                 last_certificate: row.get(3)?,
+                ..Self::default()
             })
         })?;
         Ok(ledger)
     }
-
-    pub(super) fn save(&self, connection: &Connection) -> Outcome<()> {
-        let sql =
-            "UPDATE deployment SET audit_seq = ?1, audit_hash = ?2, newest_time = ?3, last_certificate = ?4";
-        let values = (self.head.seq, self.head.hash, self.newest, self.last_certificate);
-        connection.prepare_cached(sql)?.execute(values)?;
-        Ok(())
-    }
 }
 
-/// A step's view of the database: it reads and writes, and ends with an audit record.
+/// What steps work on: the database inside the writer's transaction, and the ledger.
 pub(super) struct Step<'c> {
     connection: &'c Connection,
     ledger: Ledger,
@@ -52,9 +50,56 @@ impl<'c> Step<'c> {
         self.connection
     }
 
-    /// Where the ledger stands after the step.
-    pub(super) fn into_ledger(self) -> Ledger {
-        self.ledger
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Puts the ledger back to where it stood before a step that was rolled back.
+    pub(super) fn set_ledger(&mut self, ledger: Ledger) {
+        self.ledger = ledger;
+    }
+
+    /// Writes the ledger down, if it has moved on from `before`, and answers it.
+    pub(super) fn finish(mut self, before: &Ledger) -> Outcome<Ledger> {
+        self.settle()?;
+        let ledger = &self.ledger;
+        if ledger != before {
+            self.execute(
+                "UPDATE deployment SET audit_seq = ?1, audit_hash = ?2, newest_time = ?3, last_certificate = ?4",
+                (ledger.head.seq, ledger.head.hash, ledger.newest, ledger.last_certificate),
+            )?;
+        }
+        Ok(self.ledger)
+    }
+
+    /// Brings the counters in the database up to date, for a step that reads them and before the commit.
+    pub(super) fn settle(&mut self) -> Outcome<()> {
+        for (minute, more) in std::mem::take(&mut self.ledger.minutes) {
+            self.execute(
+                "INSERT INTO expiry_minute (minute, active) VALUES (?1, ?2)
+                 ON CONFLICT (minute) DO UPDATE SET active = active + ?2",
+                (minute, more),
+            )?;
+        }
+        for (ca, (more, last_expiry)) in std::mem::take(&mut self.ledger.issued) {
+            self.execute(
+                "UPDATE ca_count SET issued = issued + ?2, last_expiry = max(last_expiry, ?3) WHERE ca = ?1",
+                (ca, more, last_expiry),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// `more` end-entity certificates in state 0 (or fewer) end at `not_after`.
+    pub(super) fn count_active(&mut self, not_after: i64, more: i64) {
+        *self.ledger.minutes.entry(not_after.div_euclid(MINUTE)).or_default() += more;
+    }
+
+    /// One certificate more of this CA.
+    pub(super) fn count_issued(&mut self, ca: i64, not_after: i64) {
+        let (issued, last_expiry) = self.ledger.issued.entry(ca).or_default();
+        *issued += 1;
+        *last_expiry = not_after.max(*last_expiry);
     }
 
     pub(super) fn newest(&self) -> i64 {

@@ -1,5 +1,6 @@
-//! The one thread that writes. It takes what is queued, runs each step under a savepoint of its own, commits once
-//! and then answers everybody: the more callers wait, the more share the disk's one flush.
+//! The one thread that writes. It takes what is queued, runs it in one transaction, commits once and then answers
+//! everybody: the more callers wait, the more share the disk's one flush. If a step fails, the batch is rolled back
+//! and run again with a savepoint around each step, so that the failed one is rolled back alone.
 
 use super::{
     fault::{Fault, Outcome},
@@ -25,45 +26,47 @@ pub(super) enum Task {
 
 /// A queued step with the way back to its caller.
 pub(super) trait Write: Send {
+    /// May be called again, after all that the first call did was rolled back.
     fn run(&mut self, step: &mut Step<'_>) -> Outcome<()>;
     /// Tells the caller: what `run` made, or `failure`.
     fn answer(self: Box<Self>, failure: Option<StoreError>);
 }
 
 struct Call<W, T> {
-    work: Option<W>,
+    work: W,
     made: Option<T>,
     reply: oneshot::Sender<Result<T>>,
 }
 
 /// Packs a step for the queue.
 pub(super) fn call<T: Send + 'static>(
-    work: impl FnOnce(&mut Step<'_>) -> Outcome<T> + Send + 'static,
+    work: impl FnMut(&mut Step<'_>) -> Outcome<T> + Send + 'static,
     reply: oneshot::Sender<Result<T>>,
 ) -> Task {
-    Task::Write(Box::new(Call { work: Some(work), made: None, reply }))
+    Task::Write(Box::new(Call { work, made: None, reply }))
 }
 
 impl<W, T> Write for Call<W, T>
 where
-    W: FnOnce(&mut Step<'_>) -> Outcome<T> + Send,
+    W: FnMut(&mut Step<'_>) -> Outcome<T> + Send,
     T: Send,
 {
     fn run(&mut self, step: &mut Step<'_>) -> Outcome<()> {
-        if let Some(work) = self.work.take() {
-            self.made = Some(work(step)?);
-        }
+        self.made = Some((self.work)(step)?);
         Ok(())
     }
 
     fn answer(self: Box<Self>, failure: Option<StoreError>) {
-        let answer = match (failure, self.made) {
+        let Self { work, made, reply } = *self;
+        // The caller may own again what it lent to the step.
+        drop(work);
+        let answer = match (failure, made) {
             (Some(error), _) => Err(error),
             (None, Some(made)) => Ok(made),
             (None, None) => Err(StoreError::Closed),
         };
         // A caller that has gone no longer wants to know.
-        let _ = self.reply.send(answer);
+        let _ = reply.send(answer);
     }
 }
 
@@ -119,52 +122,65 @@ impl Writer {
         if writes.is_empty() {
             return;
         }
-        let mut refused = Vec::with_capacity(writes.len());
-        let committed = self.transact(writes, &mut refused);
+        let mut failures = Vec::new();
+        let mut committed = self.transact(writes, None);
+        if committed.is_err() {
+            // Once more with care: whatever failed fails alone, and the others do not notice.
+            self.leave_transaction();
+            committed = self.transact(writes, Some(&mut failures));
+        }
         if committed.is_err() {
             self.leave_transaction();
         }
         let failure = committed.err().map(|fault| fault.into_store_error(&self.path));
-        let mut refused = refused.into_iter();
+        let mut failures = failures.into_iter();
         for write in writes.drain(..) {
-            let own = refused.next().flatten();
+            let own = failures.next().flatten();
             write.answer(own.or_else(|| failure.clone()));
         }
     }
 
-    /// Runs the batch. `refused` gets, for each step that ran, why it alone was rolled back, if it was.
+    /// Runs the batch and commits it. Without `failures` the first failure ends it. With them each step has a
+    /// savepoint, which costs copies of all pages it changes, and why it was rolled back alone, if it was, is added.
     fn transact(
         &mut self,
         writes: &mut [Box<dyn Write>],
-        refused: &mut Vec<Option<StoreError>>,
+        mut failures: Option<&mut Vec<Option<StoreError>>>,
     ) -> Outcome<()> {
-        let mut ledger = self.ledger;
         self.execute("BEGIN IMMEDIATE")?;
+        let mut step = Step::new(&self.connection, self.ledger.clone());
         for write in writes {
-            self.execute("SAVEPOINT step")?;
-            let mut step = Step::new(&self.connection, ledger);
-            match write.run(&mut step) {
-                Ok(()) => {
-                    ledger = step.into_ledger();
-                    refused.push(None);
-                }
-                Err(fault) => {
-                    refused.push(Some(fault.into_store_error(&self.path)));
-                    // When the disk is full or fails, SQLite may give up the whole transaction by itself.
-                    if self.connection.is_autocommit() {
-                        return Err(given_up(refused));
-                    }
-                    self.execute("ROLLBACK TO step")?;
+            match &mut failures {
+                None => write.run(&mut step)?,
+                Some(failures) => {
+                    let failure = self.guarded(write.as_mut(), &mut step)?;
+                    failures.push(failure.map(|fault| fault.into_store_error(&self.path)));
                 }
             }
-            self.execute("RELEASE step")?;
         }
-        if ledger != self.ledger {
-            ledger.save(&self.connection)?;
-        }
+        let ledger = step.finish(&self.ledger)?;
         self.execute("COMMIT")?;
         self.ledger = ledger;
         Ok(())
+    }
+
+    /// Runs a step under a savepoint. The inner fault is the step's own; the outer one ends the batch.
+    fn guarded(&self, write: &mut dyn Write, step: &mut Step<'_>) -> Outcome<Option<Fault>> {
+        let ledger = step.ledger().clone();
+        self.execute("SAVEPOINT step")?;
+        let failure = write.run(step).err();
+        if let Some(fault) = failure {
+            // When the disk is full or fails, SQLite may give up the whole transaction by itself.
+            if self.connection.is_autocommit() {
+                return Err(fault);
+            }
+            self.execute("ROLLBACK TO step")?;
+            self.execute("RELEASE step")?;
+            step.set_ledger(ledger);
+            return Ok(Some(fault));
+        }
+        self.execute("RELEASE step")?;
+        Ok(None)
     }
 
     fn execute(&self, sql: &str) -> Outcome<()> {
@@ -179,10 +195,4 @@ impl Writer {
             tracing::error!(%error, "the certificate store could not roll back");
         }
     }
-}
-
-/// Why the steps beside the failed one failed too.
-fn given_up(refused: &[Option<StoreError>]) -> Fault {
-    let cause = refused.last().cloned().flatten();
-    Fault::Store(cause.unwrap_or(StoreError::Storage("the transaction was rolled back".to_owned())))
 }

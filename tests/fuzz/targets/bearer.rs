@@ -39,7 +39,8 @@ impl Service {
                     .unwrap();
             let key = authority.token_key().await.unwrap();
             let issuer = "spiffe://example.org/auth/a".parse().unwrap();
-            let access = Access::new(store, clock, authority.token_key().await.unwrap(), issuer).unwrap();
+            let access = Access::new(store, clock);
+            access.open(authority.token_key().await.unwrap(), issuer).unwrap();
             (access, key)
         });
         Self { runtime, access, key }

@@ -7,6 +7,7 @@
 pub mod checkers;
 pub mod http;
 pub mod logs;
+pub mod scan;
 mod seed;
 mod service;
 

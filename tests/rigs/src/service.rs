@@ -90,6 +90,12 @@ impl Launch {
         Self { command, data_dir: data_dir.into(), scratch: None }
     }
 
+    /// Where it will keep its data.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
     /// Another argument.
     #[must_use]
     pub fn arg(mut self, arg: &str) -> Self {

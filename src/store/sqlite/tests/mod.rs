@@ -1,16 +1,22 @@
 //! What is true of the SQLite store beyond the contract of every store.
 
+mod chain;
+mod files;
+mod full;
+mod plans;
+mod schema;
+
 use super::SqliteStore;
 use crate::store::{Store, conformance};
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
 };
+use tempfile::TempDir;
 
-/// A new, empty store.
 fn in_memory() -> Arc<dyn Store> {
     Arc::new(SqliteStore::in_memory().unwrap())
 }
@@ -19,15 +25,27 @@ fn in_file(path: &Path) -> Arc<dyn Store> {
     Arc::new(SqliteStore::open(path).unwrap())
 }
 
-#[tokio::test]
+/// A directory for a database, and the database's path in it.
+fn place() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("certs.db");
+    (dir, path)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_memory_it_keeps_the_contract() {
     conformance::run_all(async || in_memory()).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_a_file_it_keeps_the_contract() {
     let dir = tempfile::tempdir().unwrap();
     let count = AtomicU32::new(0);
     let next = || dir.path().join(format!("{}/certs.db", count.fetch_add(1, Ordering::Relaxed)));
     conformance::run_all(async || in_file(&next())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_times_a_certificate_is_refused_or_on_the_list() {
+    conformance::together::a_certificate_is_refused_or_on_the_list(in_memory(), 10_000).await;
 }

@@ -1,1 +1,0 @@
-//! A whole CA in memory, for other people's tests.

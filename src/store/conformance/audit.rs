@@ -1,0 +1,103 @@
+//! The audit log: every change leaves a record, and no record changes.
+
+use super::fixture::*;
+use crate::{
+    identity::Actor,
+    store::{AuditHead, AuditQuery, AuditVerdict, RevocationReason, Stamp, Store},
+};
+use std::sync::Arc;
+
+pub(super) async fn run(make: &impl AsyncFn() -> Arc<dyn Store>) {
+    an_empty_log_is_whole(make().await.as_ref()).await;
+    every_change_is_recorded_with_its_effect(make().await.as_ref()).await;
+    a_refused_step_leaves_no_record(make().await.as_ref()).await;
+    the_log_is_read_in_pages(make().await.as_ref()).await;
+    who_and_what_can_be_told(make().await.as_ref()).await;
+}
+
+async fn an_empty_log_is_whole(store: &dyn Store) {
+    assert_eq!(store.audit_head().await.unwrap(), AuditHead::default());
+    assert_eq!(store.verify_audit().await.unwrap(), AuditVerdict::Intact(AuditHead::default()));
+}
+
+async fn actions(store: &dyn Store, after: i64) -> Vec<String> {
+    let records = store.audit(&AuditQuery { after, limit: 1000 }).await.unwrap();
+    records.into_iter().map(|record| record.action).collect()
+}
+
+async fn every_change_is_recorded_with_its_effect(store: &dyn Store) {
+    let world = World::new(store).await;
+    let made = actions(store, 0).await;
+    for action in ["ca.planned", "key.intended", "key.made", "ca.intended", "ca.recorded", "ca.initialized"] {
+        assert!(made.iter().any(|made| made == action), "{action}: {made:?}");
+    }
+    let before = store.audit_head().await.unwrap().seq;
+    let issued = world.issue("n1", 1).await.record().serial;
+    store.deny_identity(&spiffe("n1"), "out", false, &stamp(2)).await.unwrap();
+    store.allow_identity(&spiffe("n1"), &stamp(3)).await.unwrap();
+    store.revoke_certificate(issued, RevocationReason::Superseded, &stamp(4)).await.unwrap();
+    store.reserve_crl(world.services.ski, &stamp(5)).await.unwrap();
+    store.release_name(&dns("n1"), &stamp(6)).await.unwrap();
+    store.preset_secret("system", &[1; 32], &stamp(7)).await.unwrap();
+    store.revoke_ca(world.transport.ski, RevocationReason::Superseded, &stamp(8)).await.unwrap();
+    let expected = [
+        "certificate.issued",
+        "identity.denied",
+        "identity.allowed",
+        "certificate.revoked",
+        "crl.reserved",
+        "name.released",
+        "secret.first_seen",
+        "ca.revoked",
+    ];
+    assert_eq!(actions(store, before).await, expected);
+    let head = store.audit_head().await.unwrap();
+    assert_eq!(head.seq, before + expected.len() as i64);
+    assert_eq!(store.verify_audit().await.unwrap(), AuditVerdict::Intact(head));
+}
+
+async fn a_refused_step_leaves_no_record(store: &dyn Store) {
+    let world = World::new(store).await;
+    store.deny_identity(&spiffe("n1"), "out", false, &stamp(1)).await.unwrap();
+    let head = store.audit_head().await.unwrap();
+    world.outcome(world.record("n1", 2), 2).await;
+    store.allow_identity(&spiffe("n2"), &stamp(2)).await.unwrap();
+    store.release_name(&dns("nobodys"), &stamp(2)).await.unwrap();
+    store.retire_ca(world.services.ski, &stamp(2)).await.unwrap_err();
+    store.activate_ca(world.services.ski, &stamp(2)).await.unwrap();
+    assert_eq!(store.audit_head().await.unwrap(), head);
+    // And the chain goes on from there.
+    world.issue("n3", 3).await;
+    let after = store.audit(&AuditQuery { after: head.seq, limit: 10 }).await.unwrap();
+    assert_eq!((after.len(), after[0].prev_hash), (1, head.hash));
+}
+
+async fn the_log_is_read_in_pages(store: &dyn Store) {
+    World::new(store).await;
+    let all = store.audit(&AuditQuery { after: 0, limit: 1000 }).await.unwrap();
+    assert!(all.iter().enumerate().all(|(index, record)| record.seq == index as i64 + 1));
+    let page = store.audit(&AuditQuery { after: 2, limit: 3 }).await.unwrap();
+    assert_eq!(page, all[2..5]);
+    assert!(all.iter().all(|record| record.hash == record.computed_hash()));
+}
+
+async fn who_and_what_can_be_told(store: &dyn Store) {
+    let world = World::new(store).await;
+    let before = store.audit_head().await.unwrap().seq;
+    let record = world.record("n1", 1);
+    let by = Actor::Token { subject: "operator".to_owned(), jti: "jti-1".to_owned() };
+    let issued = store.record_issued(signed(record.clone()), &Stamp { at: at(1), by }).await.unwrap();
+    let crate::store::RecordOutcome::Recorded(issued) = issued else { panic!("{issued:?}") };
+    store.deny_identity(&spiffe("n1"), "a \"quoted\"\nreason", false, &stamp(2)).await.unwrap();
+    let records = store.audit(&AuditQuery { after: before, limit: 10 }).await.unwrap();
+    assert_eq!((records[0].actor.as_str(), records[0].at), ("token:operator:jti-1", at(1)));
+    assert_eq!(records[0].subject, "spiffe://td.example/node/n1");
+    let detail: serde_json::Value = serde_json::from_str(&records[0].detail).unwrap();
+    assert_eq!(detail["serial"], record.serial.to_string());
+    assert_eq!(detail["spki"], record.spki.to_string());
+    assert_eq!(detail["fingerprint"], issued.fingerprint().to_string());
+    assert_eq!(detail["issuer"], world.services.ski.to_string());
+    let detail: serde_json::Value = serde_json::from_str(&records[1].detail).unwrap();
+    assert_eq!(detail["reason"], "a \"quoted\"\nreason");
+    assert_eq!(records[1].actor, "service");
+}

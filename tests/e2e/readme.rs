@@ -1,0 +1,136 @@
+//! The README's quick start, as its reader would type it, in a fresh clone.
+
+use crate::pki::eventually;
+use catalyst_rigs::catalyst;
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+use tempfile::TempDir;
+
+/// The port of the README's commands.
+const PORT: u16 = 4020;
+
+/// The commands in bash blocks between `<!-- test:NAME -->` and `<!-- /test:NAME -->`.
+fn commands(readme: &str, name: &str) -> String {
+    let (begin, end) = (format!("<!-- test:{name} -->"), format!("<!-- /test:{name} -->"));
+    let marked = readme.split_once(&begin).and_then(|(_, rest)| rest.split_once(&end));
+    let (marked, _) = marked.unwrap_or_else(|| panic!("the README has nothing between {begin} and {end}"));
+    let blocks: Vec<&str> =
+        marked.split("```bash\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
+    assert!(!blocks.is_empty(), "the README has no bash block between {begin} and {end}");
+    blocks.concat()
+}
+
+/// What is committed, as a stranger gets it.
+fn clone_into(directory: &Path) -> PathBuf {
+    let clone = directory.join("clone");
+    let source = env!("CARGO_MANIFEST_DIR");
+    // The owner of a checkout in CI is often another user, which git would refuse to read from.
+    let output = Command::new("git")
+        .args(["-c", "safe.directory=*", "clone", "--quiet", "--no-hardlinks", source])
+        .arg(&clone)
+        .output()
+        .expect("git is missing: install it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    clone
+}
+
+/// A `cargo` before the real one that runs the binary that was built with this test in the place of
+/// `cargo run --release --`: compiling everything once more would take minutes and show nothing new. Any other use
+/// of cargo fails the test.
+fn wrapped_cargo(directory: &Path) -> PathBuf {
+    let bin = directory.join("bin");
+    fs::create_dir(&bin).unwrap();
+    let script = format!(
+        "#!/bin/sh\n[ \"$1 $2 $3\" = 'run --release --' ] || {{ echo \"not expected: cargo $*\" >&2; exit 1; }}\n\
+         shift 3\nexec '{}' \"$@\"\n",
+        fs::canonicalize(catalyst().unwrap()).unwrap().display()
+    );
+    fs::write(bin.join("cargo"), script).unwrap();
+    fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+    bin
+}
+
+/// A shell as a reader's: no settings of this test's environment, and an end at the first failure.
+fn bash(commands: &str, directory: &Path, bin: &Path) -> Command {
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("bash");
+    command.args(["-euo", "pipefail", "-c", commands]).current_dir(directory);
+    command.env_clear().env("PATH", path).env("HOME", directory);
+    command
+}
+
+/// The first terminal: everything in it ends with this.
+struct Terminal(Child);
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // The shell may have become the service or stand before it: the whole group ends.
+        let group = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw);
+        if let Some(group) = group {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+        }
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_quick_start_works_as_it_is_printed() {
+    let scratch = TempDir::new().unwrap();
+    let (clone, bin) = (clone_into(scratch.path()), wrapped_cargo(scratch.path()));
+    let readme = fs::read_to_string(clone.join("README.md")).unwrap();
+    let (serve, rest) = (commands(&readme, "quickstart serve"), commands(&readme, "quickstart"));
+    assert!(
+        TcpListener::bind(("127.0.0.1", PORT)).is_ok(),
+        "something listens on 127.0.0.1:{PORT}, which the README's commands name: stop it, then test again"
+    );
+    let log = scratch.path().join("log");
+    let out = fs::File::create(&log).unwrap();
+    let first = bash(&serve, &clone, &bin)
+        .stdin(Stdio::null())
+        .stdout(out.try_clone().unwrap())
+        .stderr(out)
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let mut first = Terminal(first);
+    // The reader goes on when the service shows its token.
+    eventually("the system token", || {
+        let log = fs::read_to_string(&log).unwrap();
+        let ended = first.0.try_wait().unwrap();
+        assert!(ended.is_none(), "the service has ended: {log}");
+        log.contains("System Admin Token: eyJ").then_some(())
+    });
+    let Output { status, stdout, stderr } = bash(&rest, &clone, &bin).output().unwrap();
+    let (stdout, stderr) =
+        (String::from_utf8(stdout).unwrap(), String::from_utf8_lossy(&stderr).into_owned());
+    assert!(status.success(), "{stdout}{stderr}{}", fs::read_to_string(&log).unwrap());
+    // The output that the README shows is the output that comes.
+    for line in stdout.lines() {
+        assert!(readme.contains(line.trim_end()), "the README does not show: {line}");
+    }
+    assert!(stdout.starts_with("cert.pem: OK\n"), "{stdout}");
+    let shown = fs::read_to_string(&log).unwrap();
+    for message in [
+        "Root CA generated {\"fingerprint\":",
+        "\"cn\":\"Catalyst Root CA\",\"algorithm\":\"EC-P384\",\"validity\":\"10 years\"}",
+        "\"intermediates\":2,\"trust_domain\":\"catalyst.example.com\"}",
+    ] {
+        assert!(shown.contains(message) && readme.contains(message), "{message} is not in both:\n{shown}");
+    }
+    // What service and commands leave behind is not for git.
+    let output = Command::new("git").args(["status", "--porcelain"]).current_dir(&clone).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    drop(first);
+    assert!(TcpStream::connect(("127.0.0.1", PORT)).is_err(), "the service is still there");
+}
+
+#[test]
+fn only_marked_commands_are_taken_from_a_readme() {
+    let readme = "```bash\nrm -rf /\n```\n<!-- test:a -->\ntalk\n```bash\none\n```\n```\nshown\n```\n```bash\ntwo\n```\n<!-- /test:a -->\n```bash\nthree\n```\n";
+    assert_eq!(commands(readme, "a"), "one\ntwo\n");
+}
