@@ -41,13 +41,15 @@ pub enum KeyUriError {
 }
 
 pub(crate) fn check(text: &str) -> Result<(), KeyUriError> {
+    // First of all, and however the scheme is spelt, for the errors repeat the text.
+    refuse_pin(text)?;
     let shape = || KeyUriError::Shape(text.to_owned());
     let (scheme, rest) = text.split_once(':').ok_or_else(shape)?;
     if !is_scheme(scheme) || rest.is_empty() {
         return Err(shape());
     }
     if scheme == "pkcs11" {
-        // First of all, for the other errors repeat the text, and these attributes may hold a PIN.
+        // As early, and for the same reason.
         refuse_foreign_attributes(rest)?;
     }
     if !rest.bytes().all(|c| c.is_ascii_graphic()) {
@@ -148,6 +150,15 @@ fn refuse_foreign_attributes(rest: &str) -> Result<(), KeyUriError> {
     let foreign = |name: &String| name == "slot-id" || name.contains("pin-") || name.contains("module-");
     match query.map(name).or_else(|| path.split([';', '&']).map(name).find(foreign)) {
         Some(name) => Err(KeyUriError::Pkcs11Attribute(name)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what holds a PIN, or says where one is: no scheme's keys are named so.
+fn refuse_pin(text: &str) -> Result<(), KeyUriError> {
+    let text = text.to_ascii_lowercase();
+    match ["pin-value", "pin-source"].into_iter().find(|name| text.contains(&format!("{name}="))) {
+        Some(name) => Err(KeyUriError::Pkcs11Attribute(name.to_owned())),
         None => Ok(()),
     }
 }
@@ -268,6 +279,9 @@ mod tests {
             "pkcs11:serial=1;id=%01?module-path=/s3cret.so&x=y",
             "pkcs11:bro ken;serial;?pin-value=s3cret",
             "pkcs11:serial=1&pin-value=s3cret",
+            "PKCS11:serial=1;id=%01?pin-value=s3cret",
+            "pkcs 11:serial=1;id=%01;PIN-VALUE=s3cret",
+            "serial=1;id=%01?pin-source=s3cret",
         ] {
             let error = KeyUri::parse(bad).unwrap_err();
             assert!(matches!(error, KeyUriError::Pkcs11Attribute(_)), "{bad}: {error}");
