@@ -3,7 +3,9 @@
 
 use catalyst_pki::{
     authority::DnsPattern,
-    identity::{DnsName, Fingerprint, InstanceId, KeyId, Serial, ServiceType, SpiffeId, TrustDomain, Workload},
+    identity::{
+        DnsName, Fingerprint, InstanceId, KeyId, Serial, ServiceType, SpiffeId, TrustDomain, Workload,
+    },
 };
 use libfuzzer_sys::fuzz_target;
 use std::{fmt::Display, str::FromStr};

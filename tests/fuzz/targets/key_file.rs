@@ -2,10 +2,12 @@
 #![no_main]
 
 use catalyst_local::LocalBackend;
-use catalyst_signing::{KeyIntent, KeyLifecycle as _, KeyRole, Nonce, SignatureAlgorithm, SigningBackend as _};
+use catalyst_signing::{
+    KeyIntent, KeyLifecycle as _, KeyRole, Nonce, SignatureAlgorithm, SigningBackend as _,
+};
 use libfuzzer_sys::fuzz_target;
 use pkcs8::{
-    EncodePrivateKey as _, EncryptedPrivateKeyInfoRef, LineEnding, SecretDocument,
+    EncryptedPrivateKeyInfoRef, LineEnding, SecretDocument,
     der::{Decode as _, EncodePem as _, asn1::OctetStringRef},
     pkcs5::{EncryptionScheme, pbes2},
 };

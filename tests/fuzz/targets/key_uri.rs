@@ -12,6 +12,6 @@ fuzz_target!(|text: &str| {
             assert_eq!(format!("{}:{}", uri.scheme(), uri.rest()), text);
             assert!(uri.scheme() != "local" || !uri.rest().contains(['/', '.', '\\']));
         }
-        Err(error) => assert!(text.contains("pin-value=") == false || !error.to_string().contains("pin-value=")),
+        Err(error) => assert!(!text.contains("pin-value=") || !error.to_string().contains("pin-value=")),
     }
 });
