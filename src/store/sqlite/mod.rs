@@ -26,7 +26,7 @@ use super::{
 };
 use crate::identity::{DnsName, Fingerprint, InstanceId, KeyId, Serial, SpiffeId, SpkiHash, Timestamp};
 use fault::Outcome;
-use reader::Question;
+use reader::{Question, Readers};
 use rusqlite::Connection;
 use std::{
     fmt,
@@ -49,7 +49,7 @@ pub struct SqliteStore {
     // Taken when the store is dropped, so that the threads see the end of their queues.
     writer: Option<mpsc::Sender<Task>>,
     // None in memory, where one connection does both.
-    readers: Option<mpsc::Sender<Question>>,
+    readers: Option<Readers>,
     reader_threads: Mutex<Vec<JoinHandle<()>>>,
     writer_thread: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -70,9 +70,9 @@ impl SqliteStore {
     /// As [`SqliteStore::open`].
     pub fn open_locked(path: &Path, lock: DataDirLock) -> Result<Self> {
         let mut store = Self::start(file::open_writer(path)?, path.display().to_string(), Some(lock))?;
-        let (readers, questions) = mpsc::channel(QUEUE);
+        let (readers, threads) = reader::start(path, QUEUE)?;
         store.readers = Some(readers);
-        store.reader_threads = Mutex::new(reader::start(path, questions)?);
+        store.reader_threads = Mutex::new(threads);
         Ok(store)
     }
 
@@ -107,9 +107,26 @@ impl SqliteStore {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Asks a reader, which waits for no commit; in memory the writer, where one connection does both.
+    /// Asks a reader.
     async fn read<T: Send + 'static>(
         &self,
+        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        self.ask(self.readers.as_ref().map(|readers| &readers.any), work).await
+    }
+
+    /// Asks the reader that never reads long. Its answer waits for no commit.
+    async fn read_short<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        self.ask(self.readers.as_ref().map(|readers| &readers.short), work).await
+    }
+
+    /// In memory there are no readers: the writer answers between two commits.
+    async fn ask<T: Send + 'static>(
+        &self,
+        reader: Option<&mpsc::Sender<Question>>,
         work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
@@ -118,8 +135,8 @@ impl SqliteStore {
             // A caller that has gone no longer wants to know.
             let _ = reply.send(work(connection).map_err(|fault| fault.into_store_error(&path)));
         });
-        match &self.readers {
-            Some(readers) => readers.send(Question::Ask(ask)).await.map_err(|_| StoreError::Closed)?,
+        match reader {
+            Some(reader) => reader.send(Question::Ask(ask)).await.map_err(|_| StoreError::Closed)?,
             None => self.send(Task::Read(ask)).await?,
         }
         answer.await.map_err(|_| StoreError::Closed)?
@@ -249,7 +266,8 @@ impl Store for SqliteStore {
         at: Timestamp,
     ) -> Result<Preflight> {
         let (spiffe_id, names) = (spiffe_id.clone(), names.to_vec());
-        self.read(move |connection| issue::preflight(connection, &spiffe_id, spki, &names, limit, at)).await
+        self.read_short(move |connection| issue::preflight(connection, &spiffe_id, spki, &names, limit, at))
+            .await
     }
 
     async fn record_issued(&self, certificate: SignedCertificate, stamp: &Stamp) -> Result<RecordOutcome> {
@@ -378,7 +396,8 @@ impl Store for SqliteStore {
     async fn close(&self) -> Result<()> {
         // A queue that is closed already is what this wants.
         if let Some(readers) = &self.readers {
-            let _ = readers.send(Question::Stop).await;
+            let _ = readers.any.send(Question::Stop).await;
+            let _ = readers.short.send(Question::Stop).await;
         }
         join_aside(&self.reader_threads).await?;
         // Last, as it holds the directory's lock.

@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 
 /// Two short ones go on beside one that reads long.
 const READERS: usize = 3;
+/// How many of issuance's questions share a snapshot at most.
+const TOGETHER: usize = 64;
 
 /// What is to be read, with the way back to the caller.
 pub(super) type Ask = Box<dyn FnOnce(&Connection) + Send>;
@@ -25,20 +27,40 @@ pub(super) enum Question {
 
 type Queue = Arc<Mutex<mpsc::Receiver<Question>>>;
 
-/// Opens the connections and starts the threads.
-pub(super) fn start(path: &Path, queue: mpsc::Receiver<Question>) -> Result<Vec<JoinHandle<()>>> {
-    let queue: Queue = Arc::new(Mutex::new(queue));
-    (1..=READERS)
-        .map(|number| {
-            let connection = file::open_reader(path)?;
-            let queue = Arc::clone(&queue);
-            spawn(&format!("store-read-{number}"), move || {
-                while let Some(ask) = next(&queue) {
-                    in_snapshot(&connection, ask);
-                }
-            })
-        })
-        .collect()
+/// The ways to the readers.
+pub(super) struct Readers {
+    /// Of questions of any length.
+    pub(super) any: mpsc::Sender<Question>,
+    /// Of those that every issuance asks. One thread answers them, many at a time: after each commit a connection
+    /// reads its pages anew, and this way they are read once.
+    pub(super) short: mpsc::Sender<Question>,
+}
+
+/// Opens the connections and starts the threads; each queue holds so many questions.
+pub(super) fn start(path: &Path, room: usize) -> Result<(Readers, Vec<JoinHandle<()>>)> {
+    let (any, questions) = mpsc::channel(room);
+    let any_queue: Queue = Arc::new(Mutex::new(questions));
+    let (short, questions) = mpsc::channel(room);
+    let short_queue: Queue = Arc::new(Mutex::new(questions));
+    let mut threads = vec![reader(path, "store-read-short", &short_queue, TOGETHER)?];
+    for number in 1..=READERS {
+        threads.push(reader(path, &format!("store-read-{number}"), &any_queue, 1)?);
+    }
+    Ok((Readers { any, short }, threads))
+}
+
+fn reader(path: &Path, name: &str, queue: &Queue, most: usize) -> Result<JoinHandle<()>> {
+    let connection = file::open_reader(path)?;
+    let queue = Arc::clone(queue);
+    spawn(name, move || {
+        loop {
+            let asks = next(&queue, most);
+            if asks.is_empty() {
+                return;
+            }
+            in_snapshot(&connection, asks);
+        }
+    })
 }
 
 /// A named thread.
@@ -47,20 +69,30 @@ pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<
     thread.map_err(|error| StoreError::Storage(format!("no thread for {name}: {error}")))
 }
 
-/// One thread waits for the next question, the others for that one.
-fn next(queue: &Queue) -> Option<Ask> {
+/// What is queued, `most` at most; nothing at the end. One thread waits for it, the others for that one.
+fn next(queue: &Queue, most: usize) -> Vec<Ask> {
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-    loop {
-        match queue.blocking_recv()? {
-            Question::Ask(ask) => return Some(ask),
+    let mut asks = Vec::new();
+    let mut question = queue.blocking_recv();
+    while let Some(taken) = question {
+        match taken {
+            Question::Ask(ask) => asks.push(ask),
             Question::Stop => queue.close(),
         }
+        question = match asks.len() {
+            0 => queue.blocking_recv(),
+            full if full == most => None,
+            _ => queue.try_recv().ok(),
+        };
     }
+    asks
 }
 
-/// Runs a question whose several statements must see the same state.
-fn in_snapshot(connection: &Connection, ask: Ask) {
+/// Answers from one state of the database, which a question of several statements needs.
+fn in_snapshot(connection: &Connection, asks: Vec<Ask>) {
     let snapshot = connection.unchecked_transaction();
-    ask(connection);
+    for ask in asks {
+        ask(connection);
+    }
     drop(snapshot);
 }
