@@ -86,7 +86,7 @@ impl EphemeralCa {
     /// Whatever a real CA would refuse.
     pub async fn sign_csr(&self, csr_pem: &str, workload: Workload) -> Result<Svid> {
         let csr = VerifiedCsr::from_pem(csr_pem)?;
-        let request = IssueRequest { csr, workload, ttl: None, uri_may_be_missing: false };
+        let request = IssueRequest { csr, workload, ttl: None, uri_may_be_missing: false, ticket: None };
         self.authority.issue(request, Actor::Service).await
     }
 

@@ -1,10 +1,16 @@
 //! Who may do what: today the system token, signed by the token key, or preset by the operator.
 
 mod error;
+mod policy;
+mod principal;
 mod system_token;
 mod tokens;
+mod vocabulary;
 
 pub use error::AccessError;
+pub use policy::{Decision, Policies};
+pub use principal::{Credential, Facts, PeerCertificate, Presented};
+pub use vocabulary::{Action, PrincipalKind, Resource, ResourceKind, UnknownWord};
 pub use system_token::SYSTEM_TOKEN_FILE;
 pub use tokens::{Claims, Entity};
 

@@ -3,7 +3,7 @@
 use super::x509::{CsrError, EncodingError, LintError};
 use crate::{
     identity::{CaRole, DnsName, Timestamp, TtlError, WorkloadError},
-    store::{Denial, KeyRefusal, StoreError},
+    store::{Denial, KeyRefusal, StoreError, TicketRefusal},
 };
 use catalyst_signing::SignError;
 use std::time::Duration;
@@ -75,6 +75,14 @@ pub enum AuthorityError {
         /// How long until the next may be had.
         retry_after: Duration,
     },
+    /// What the request rests on does not serve.
+    #[error("{}", match .0 {
+        TicketRefusal::Spent => "this bootstrap credential was revoked or has brought all the certificates that it may: ask an operator for a new one",
+        TicketRefusal::IdentityExists => "this identity holds an unexpired certificate, and the bootstrap credential is bound to no identity: renew with the certificate, or use a credential minted with --spiffe-id",
+        TicketRefusal::ProofUsed => "this renewal proof was used before: make a new one",
+        TicketRefusal::CertificateGone => "the certificate that proves the renewal is not active any more: bootstrap anew",
+    })]
+    Ticket(TicketRefusal),
     /// The issuing CA is near its end.
     #[error("the {role} CA ends at {not_after}, too soon to issue: create and activate a new one")]
     CaExpiring {
@@ -159,6 +167,10 @@ impl AuthorityError {
             Self::Key(KeyRefusal::InUse) => "key_in_use",
             Self::Denied(_) => "identity_denied",
             Self::LimitReached { .. } => "issue_limit",
+            Self::Ticket(TicketRefusal::Spent) => "bootstrap_spent",
+            Self::Ticket(TicketRefusal::IdentityExists) => "identity_exists",
+            Self::Ticket(TicketRefusal::ProofUsed) => "proof_used",
+            Self::Ticket(TicketRefusal::CertificateGone) => "certificate_gone",
             Self::CaExpiring { .. } => "ca_expiring",
             Self::ClockBehind { .. } => "clock_behind",
             Self::Invalid(_) => "invalid_request",

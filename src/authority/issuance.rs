@@ -12,7 +12,8 @@ use super::{
 use crate::{
     identity::{Actor, CaRole, DnsName, Fingerprint, Serial, SpkiHash, Timestamp, Ttl, Workload},
     store::{
-        IssuanceLimit, IssuanceRecord, IssuedCertificate, Preflight, RecordOutcome, SignedCertificate, Stamp,
+        CertificateRow, IssuanceLimit, IssuanceRecord, IssuedCertificate, Preflight, RecordOutcome,
+        SignedCertificate, Stamp, Ticket,
     },
 };
 use catalyst_signing::Purpose;
@@ -36,6 +37,8 @@ pub struct IssueRequest {
     pub ttl: Option<Ttl>,
     /// The caller may name the identity of a CSR that carries no URI.
     pub uri_may_be_missing: bool,
+    /// What using changes, if the request rests on such a thing.
+    pub ticket: Option<Ticket>,
 }
 
 /// A certificate and what its holder needs with it.
@@ -130,8 +133,15 @@ impl Authority {
         let limit =
             self.config.issue_limit.map(|count| IssuanceLimit { count, since: self.limit_since(stamp.at) });
         let preflight =
-            self.store.preflight(request.workload.spiffe_id(), spki, wanted.owned(), limit, stamp.at).await?;
+            self.store.preflight(request.workload.spiffe_id(), spki, wanted.owned(), limit, request.ticket.as_ref(), stamp.at).await?;
         self.refuse_early(&preflight, stamp.at)?;
+        if let Some(before) = &preflight.issued_before {
+            return self.hand_out_again(&issuer, before, stamp.at);
+        }
+        if preflight.holds_certificate {
+            tracing::warn!(target: "catalyst.pki", spiffe_id = %request.workload.spiffe_id(),
+                "Bootstrap credential used for an identity that holds a certificate — refused outside --dev");
+        }
         let names = wanted.settle(request.workload.instance_id(), &preflight.owners)?;
         let prepared = self.prepare(&issuer, request, &names, spki, limit, stamp.at)?;
         let authority = self.clone();
@@ -165,6 +175,12 @@ impl Authority {
     fn refuse_early(&self, preflight: &Preflight, at: Timestamp) -> Result<()> {
         if let Some(denial) = &preflight.denied {
             return Err(AuthorityError::Denied(denial.clone()));
+        }
+        if let Some(refusal) = preflight.ticket_refused {
+            return Err(AuthorityError::Ticket(refusal));
+        }
+        if preflight.issued_before.is_some() {
+            return Ok(());
         }
         if let Some(refusal) = &preflight.key {
             return Err(AuthorityError::Key(refusal.clone()));
@@ -211,6 +227,7 @@ impl Authority {
             not_after: content.not_after,
             owned_names: names.owned.clone(),
             limit,
+            ticket: request.ticket.clone(),
         };
         Ok(PreparedCertificate { issuer: issuer.clone(), tbs, record })
     }
@@ -231,12 +248,28 @@ impl Authority {
                 Err(AuthorityError::NameTaken { name, owner: owner.to_string() })
             }
             RecordOutcome::KeyRefused(refusal) => Err(AuthorityError::Key(refusal)),
+            RecordOutcome::TicketRefused(refusal) => Err(AuthorityError::Ticket(refusal)),
+            RecordOutcome::IssuedBefore(before) => self.hand_out_again(&issuer, &before, stamp.at),
             RecordOutcome::IssuerGone => Err(AuthorityError::NoIssuer(issuer.role())),
             RecordOutcome::LimitReached { oldest } => Err(self.limit_reached(oldest, stamp.at)),
             RecordOutcome::ClockBehind { newest } => {
                 Err(AuthorityError::ClockBehind { now: stamp.at, newest })
             }
         }
+    }
+
+    /// The certificate that a bootstrap credential has brought for the same key before: its answer was lost.
+    fn hand_out_again(&self, issuer: &Issuer, row: &CertificateRow, at: Timestamp) -> Result<Svid> {
+        tracing::info!(target: "catalyst.pki", fingerprint = %row.fingerprint, serial = %row.serial,
+            "Certificate handed out again for the same bootstrap credential and key");
+        Ok(Svid {
+            certificate_pem: row.certificate_pem.clone(),
+            chain: self.state.load().chain_of(issuer.certificate())?,
+            expires_at: row.not_after,
+            renew_after: renew_after(at, row.not_after)?,
+            fingerprint: row.fingerprint,
+            serial: row.serial,
+        })
     }
 
     fn hand_out(&self, issuer: &Issuer, issued: &IssuedCertificate, at: Timestamp) -> Result<Svid> {

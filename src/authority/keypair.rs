@@ -30,7 +30,7 @@ impl Authority {
         let pkcs8 = pair.to_pkcs8v1().map_err(failed)?;
         let pem = x509::private_key_pem(pkcs8.as_ref())?;
         let csr = VerifiedCsr::of_own_key(spki.as_ref().to_vec());
-        let request = IssueRequest { csr, workload, ttl, uri_may_be_missing: true };
+        let request = IssueRequest { csr, workload, ttl, uri_may_be_missing: true, ticket: None };
         Ok((pem, self.issue(request, by).await?))
     }
 }

@@ -39,7 +39,7 @@ impl Authority {
                     reference: None,
                 };
                 let row = self.keys.ensure(&wanted, &stamp).await?;
-                self.store.activate_token_key(wanted.generation, &stamp).await?;
+                self.store.activate_token_key(wanted.generation, stamp.at, None, &stamp).await?;
                 row
             }
         };

@@ -7,6 +7,7 @@ mod extract;
 mod observers;
 mod openapi;
 mod patience;
+mod peer;
 mod problem;
 mod routes;
 mod start;

@@ -4,7 +4,7 @@ use crate::{
     access::AccessError,
     api::ErrorBody,
     authority::{AuthorityError, x509::CsrError},
-    store::StoreError,
+    store::{StoreError, TicketRefusal},
 };
 use axum::{
     Json,
@@ -110,7 +110,10 @@ impl From<AuthorityError> for Problem {
             | AuthorityError::NameTaken { .. }
             | AuthorityError::Key(_)
             | AuthorityError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            AuthorityError::Denied(_) => StatusCode::FORBIDDEN,
+            AuthorityError::Denied(_) | AuthorityError::Ticket(TicketRefusal::IdentityExists) => {
+                StatusCode::FORBIDDEN
+            }
+            AuthorityError::Ticket(_) => StatusCode::UNAUTHORIZED,
             AuthorityError::NotFound(_) => StatusCode::NOT_FOUND,
             AuthorityError::Conflict(_) => StatusCode::CONFLICT,
             AuthorityError::LimitReached { .. } => StatusCode::TOO_MANY_REQUESTS,

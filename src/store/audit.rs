@@ -76,13 +76,34 @@ impl AuditRecord {
     }
 }
 
-/// Which records to read.
+/// What is to be written, by whoever the stamp names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// As in [`AuditRecord`].
+    pub action: String,
+    /// As in [`AuditRecord`].
+    pub subject: String,
+    /// As in [`AuditRecord`].
+    pub detail: String,
+}
+
+/// Which records to read. Filters must all hold.
 #[derive(Clone, Debug, Default)]
 pub struct AuditQuery {
     /// Only later ones than this.
     pub after: i64,
     /// At most so many.
     pub limit: u32,
+    /// This action, or with a dot at the end every action that begins so: `certificate.`.
+    pub action: Option<String>,
+    /// This actor, as it shows itself.
+    pub actor: Option<String>,
+    /// This subject.
+    pub subject: Option<String>,
+    /// At or after.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
 }
 
 /// The end of the chain.

@@ -1,6 +1,6 @@
 //! Certificates on their way into the store and as rows of it.
 
-use super::Denial;
+use super::{Denial, Ticket, TicketRefusal};
 use crate::identity::{DnsName, Fingerprint, InstanceId, KeyId, Serial, SpiffeId, SpkiHash, Timestamp};
 
 /// What is recorded of an SVID beside its bytes.
@@ -28,6 +28,8 @@ pub struct IssuanceRecord {
     pub owned_names: Vec<DnsName>,
     /// At most so many for this identity; `None` for no limit.
     pub limit: Option<IssuanceLimit>,
+    /// What is used up by it.
+    pub ticket: Option<Ticket>,
 }
 
 /// How many certificates an identity may get in a span of time.
@@ -111,6 +113,11 @@ pub enum RecordOutcome {
         /// That newest time.
         newest: Timestamp,
     },
+    /// What the request rests on does not serve.
+    TicketRefused(TicketRefusal),
+    /// The same bootstrap credential has brought a certificate for the same key already, which is still active: that
+    /// one again. Nothing was recorded and no use is spent.
+    IssuedBefore(Box<CertificateRow>),
 }
 
 /// Why a public key may not be certified.
@@ -137,6 +144,12 @@ pub struct Preflight {
     pub limit_reached: Option<Timestamp>,
     /// The newest recorded time.
     pub newest: Option<Timestamp>,
+    /// Why the ticket does not serve.
+    pub ticket_refused: Option<TicketRefusal>,
+    /// What the same bootstrap credential has brought for the same key.
+    pub issued_before: Option<Box<CertificateRow>>,
+    /// The identity holds an unexpired certificate; looked up for bootstrap credentials alone.
+    pub holds_certificate: bool,
 }
 
 /// A certificate's state, as `certificate.status` names it.

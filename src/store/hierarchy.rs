@@ -143,6 +143,8 @@ pub struct KeyRow {
     pub made: Option<MadeKey>,
     /// How far it has come.
     pub state: KeyRowState,
+    /// Until when a retired token key's tokens are taken; `None` for every other key.
+    pub verifies_until: Option<Timestamp>,
 }
 
 /// The TBS bytes of a CA certificate that is about to be signed.

@@ -14,7 +14,7 @@ mod revocation;
 mod sqlite;
 mod token;
 
-pub use audit::{AuditHead, AuditQuery, AuditRecord, AuditVerdict};
+pub use audit::{AuditEntry, AuditHead, AuditQuery, AuditRecord, AuditVerdict};
 pub use certificate::{
     CertificateQuery, CertificateRow, CertificateStatus, IssuanceLimit, IssuanceRecord, IssuedCertificate,
     KeyRefusal, Preflight, RecordOutcome, SignedCertificate, Summary,
@@ -30,7 +30,10 @@ pub use revocation::{
     RevocationReason,
 };
 pub use sqlite::SqliteStore;
-pub use token::{PresetSecret, TokenRecord};
+pub use token::{
+    BootstrapGrant, BootstrapUse, PresetSecret, RenewalUse, Ticket, TicketRefusal, TokenQuery, TokenRecord, TokenRow,
+    TokenSelector,
+};
 
 use crate::identity::{
     Actor, DnsName, Fingerprint, InstanceId, KeyId, Serial, SpiffeId, SpkiHash, Timestamp,
@@ -82,8 +85,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         stamp: &Stamp,
     ) -> Result<KeyRow>;
 
-    /// Makes a token key the one that signs; the earlier one is retired.
-    async fn activate_token_key(&self, generation: u32, stamp: &Stamp) -> Result<()>;
+    /// Makes a token key the one that signs. The earlier one is retired and verifies until `grace_until`, `stamp.at`
+    /// for no grace; earlier ones still never longer than they did. The fresh system token, made with the new key, is
+    /// recorded in the same step. Answers how many unrevoked tokens of earlier keys outlive that moment by their `exp`.
+    async fn activate_token_key(
+        &self,
+        generation: u32,
+        grace_until: Timestamp,
+        system_token: Option<&TokenRecord>,
+        stamp: &Stamp,
+    ) -> Result<u64>;
 
     /// Commits the TBS bytes of a CA certificate before they are signed. If bytes were committed already for this
     /// key, those are answered: what is signed after a crash is what was meant before it.
@@ -119,6 +130,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         spki: SpkiHash,
         names: &[DnsName],
         limit: Option<IssuanceLimit>,
+        ticket: Option<&Ticket>,
         at: Timestamp,
     ) -> Result<Preflight>;
 
@@ -196,18 +208,44 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The record of a token.
     async fn token(&self, jti: &str) -> Result<Option<TokenRecord>>;
 
+    /// Tokens, newest first, at most `query.limit`.
+    async fn tokens(&self, query: &TokenQuery) -> Result<Vec<TokenRow>>;
+
+    /// Revokes tokens; answers those that were neither revoked nor expired.
+    async fn revoke_tokens(&self, which: &TokenSelector, stamp: &Stamp) -> Result<Vec<TokenRecord>>;
+
+    /// The `jti` of every revoked token that has not expired, ascending.
+    async fn revoked_tokens(&self, at: Timestamp) -> Result<Vec<String>>;
+
     /// Remembers the hash of a preset secret the first time it is seen.
     async fn preset_secret(&self, kind: &str, sha256: &[u8; 32], stamp: &Stamp) -> Result<PresetSecret>;
+
+    /// Revokes a preset secret for good; answers whether it was known and good until now.
+    async fn revoke_preset_secret(&self, kind: &str, sha256: &[u8; 32], stamp: &Stamp) -> Result<bool>;
+
+    /// Rises with every commit that ends something a credential rests on: a token or preset secret was revoked, a
+    /// certificate revoked or held, a CA revoked. What was checked at an earlier count must be checked again.
+    fn revocations(&self) -> u64;
 
     // ---- audit ----------------------------------------------------------------------------------------------
 
     /// Audit records in ascending order.
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>>;
 
+    /// Writes records that stand for themselves, all in one step: policy denials, changes of policy.
+    async fn append_audit(&self, entries: &[AuditEntry], stamp: &Stamp) -> Result<()>;
+
+    /// Where the records in the store begin: the head up to which they were sealed and dropped; zero at first.
+    async fn audit_base(&self) -> Result<AuditHead>;
+
+    /// Drops the records up to and including `sealed`, which now lie in a sealed file that `name` names; what is left
+    /// continues from there. [`StoreError::Conflict`] when `sealed` is not a record of this chain.
+    async fn drop_sealed_audit(&self, sealed: AuditHead, name: &str, stamp: &Stamp) -> Result<()>;
+
     /// The newest record's number and hash.
     async fn audit_head(&self) -> Result<AuditHead>;
 
-    /// Recomputes the whole chain.
+    /// Recomputes the whole chain, from its base to its head.
     async fn verify_audit(&self) -> Result<AuditVerdict>;
 
     // ---- the end --------------------------------------------------------------------------------------------

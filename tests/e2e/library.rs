@@ -108,6 +108,7 @@ pub(crate) fn request(spiffe_id: &str, ttl: i64) -> IssueRequest {
         workload: workload(spiffe_id),
         ttl: Some(Ttl::try_from(ttl).unwrap()),
         uri_may_be_missing: false,
+        ticket: None,
     }
 }
 

@@ -64,7 +64,7 @@ async fn own_csr() -> VerifiedCsr {
 }
 
 fn request(csr: VerifiedCsr, workload: Workload) -> IssueRequest {
-    IssueRequest { csr, workload, ttl: None, uri_may_be_missing: true }
+    IssueRequest { csr, workload, ttl: None, uri_may_be_missing: true, ticket: None }
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ pub(crate) async fn sign_csr(
         csr: authority.verify_csr(&request.csr_pem)?,
         workload,
         uri_may_be_missing: caller.is_admin,
+        ticket: None,
     };
     Ok(Json(convert::signed(authority.issue(issue, caller.actor).await?)))
 }

@@ -140,6 +140,7 @@ impl<'s> World<'s> {
             not_after: at(when + HOUR),
             owned_names: vec![dns(name)],
             limit: None,
+            ticket: None,
         }
     }
 

@@ -211,18 +211,18 @@ async fn preflight_says_what_record_would(store: &dyn Store) {
     let issued = world.issue("n1", 10).await;
     let names = [dns("n1"), dns("free")];
     let limit = Some(IssuanceLimit { count: 1, since: at(0) });
-    let clean = store.preflight(&spiffe("n2"), key("k"), &names[1..], limit, at(20)).await.unwrap();
+    let clean = store.preflight(&spiffe("n2"), key("k"), &names[1..], limit, None, at(20)).await.unwrap();
     assert!(clean.denied.is_none() && clean.owners.is_empty() && clean.key.is_none());
     assert_eq!((clean.limit_reached, clean.newest), (None, Some(at(10))));
 
     store.deny_identity(&spiffe("n1"), "out", false, &stamp(30)).await.unwrap();
-    let own = store.preflight(&spiffe("n1"), issued.record().spki, &names, limit, at(40)).await.unwrap();
+    let own = store.preflight(&spiffe("n1"), issued.record().spki, &names, limit, None, at(40)).await.unwrap();
     assert_eq!(own.denied.map(|denial| denial.reason).as_deref(), Some("out"));
     assert_eq!(own.owners, [(dns("n1"), instance("n1"))]);
     assert_eq!((own.key, own.limit_reached), (None, Some(at(10))));
-    let other = store.preflight(&spiffe("n2"), issued.record().spki, &[], None, at(40)).await.unwrap();
+    let other = store.preflight(&spiffe("n2"), issued.record().spki, &[], None, None, at(40)).await.unwrap();
     assert_eq!(other.key, Some(KeyRefusal::InUse));
     let house = SpkiHash::of_spki(&made(KeyRole::Ca(CaRole::Root), 1).spki);
-    let house = store.preflight(&spiffe("n2"), house, &[], None, at(40)).await.unwrap();
+    let house = store.preflight(&spiffe("n2"), house, &[], None, None, at(40)).await.unwrap();
     assert_eq!(house.key, Some(KeyRefusal::CaKey));
 }

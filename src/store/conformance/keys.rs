@@ -38,7 +38,7 @@ async fn one_key_of_a_role_is_made_at_a_time(store: &dyn Store) {
     store.record_key_made(KeyRole::Token, 1, &made(KeyRole::Token, 1), &stamp(2)).await.unwrap();
     let second = store.intend_key(&intention(KeyRole::Token, 2), &stamp(3)).await;
     assert!(matches!(second, Err(StoreError::Conflict(_))), "{second:?}");
-    store.activate_token_key(1, &stamp(4)).await.unwrap();
+    store.activate_token_key(1, stamp(4).at, None, &stamp(4)).await.unwrap();
     store.intend_key(&intention(KeyRole::Token, 2), &stamp(5)).await.unwrap();
 }
 
@@ -81,19 +81,19 @@ async fn the_bytes_meant_first_are_signed(store: &dyn Store) {
 }
 
 async fn one_token_key_signs(store: &dyn Store) {
-    let none = store.activate_token_key(1, &stamp(0)).await;
+    let none = store.activate_token_key(1, stamp(0).at, None, &stamp(0)).await;
     assert!(matches!(none, Err(StoreError::NotFound(_))), "{none:?}");
     for generation in 1..=2 {
         store.intend_key(&intention(KeyRole::Token, generation), &stamp(0)).await.unwrap();
-        let unmade = store.activate_token_key(generation, &stamp(0)).await;
+        let unmade = store.activate_token_key(generation, stamp(0).at, None, &stamp(0)).await;
         assert!(matches!(unmade, Err(StoreError::Conflict(_))), "{unmade:?}");
         let key = made(KeyRole::Token, generation);
         store.record_key_made(KeyRole::Token, generation, &key, &stamp(0)).await.unwrap();
-        store.activate_token_key(generation, &stamp(1)).await.unwrap();
-        store.activate_token_key(generation, &stamp(1)).await.unwrap();
+        store.activate_token_key(generation, stamp(1).at, None, &stamp(1)).await.unwrap();
+        store.activate_token_key(generation, stamp(1).at, None, &stamp(1)).await.unwrap();
     }
     let states: Vec<_> = store.hierarchy().await.unwrap().keys.iter().map(|key| key.state).collect();
     assert_eq!(states, [KeyRowState::Retired, KeyRowState::Active]);
-    let back = store.activate_token_key(1, &stamp(2)).await;
+    let back = store.activate_token_key(1, stamp(2).at, None, &stamp(2)).await;
     assert!(matches!(back, Err(StoreError::Conflict(_))), "{back:?}");
 }

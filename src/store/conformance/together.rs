@@ -42,6 +42,7 @@ async fn record(store: &dyn Store, issuer: Issuer, name: &str, when: i64) -> Rec
         not_after: at(when + HOUR),
         owned_names: vec![dns(name)],
         limit: None,
+        ticket: None,
     };
     store.record_issued(signed(record), &stamp(when)).await.unwrap()
 }

@@ -45,7 +45,7 @@ pub(super) struct Check {
 pub(super) fn verify_some(connection: &Connection, check: Check) -> Outcome<Check> {
     // From the very first row there is: one put before number 1 is as wrong as one put between.
     let after = if check.head.seq == 0 { i64::MIN } else { check.head.seq };
-    let records = list(connection, &AuditQuery { after, limit: PIECE })?;
+    let records = list(connection, &AuditQuery { after, limit: PIECE, ..AuditQuery::default() })?;
     let end = records.len() < PIECE as usize;
     let mut whole = check.head;
     for record in records {

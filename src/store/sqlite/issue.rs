@@ -65,6 +65,9 @@ pub(super) fn preflight(
         key: standing.key,
         limit_reached: limit_reached(connection, standing.identity, limit)?,
         newest: newest.filter(|newest| newest.millis() > 0),
+        ticket_refused: None,
+        issued_before: None,
+        holds_certificate: false,
     })
 }
 

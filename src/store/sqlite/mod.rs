@@ -18,11 +18,11 @@ mod token;
 mod writer;
 
 use super::{
-    AllowOutcome, AuditHead, AuditQuery, AuditRecord, AuditVerdict, CaIntention, CertificateQuery,
+    AllowOutcome, AuditEntry, AuditHead, AuditQuery, AuditRecord, AuditVerdict, CaIntention, CertificateQuery,
     CertificateRow, CrlPublication, CrlReservation, CrlRow, DataDirLock, Denial, DenyOutcome, Deployment,
     Hierarchy, InitPlan, IssuanceLimit, KeyIntention, KeyRole, KeyRow, MadeKey, Preflight, PresetSecret,
     RecordOutcome, Result, RevocationReason, SignedCa, SignedCertificate, Stamp, Store, StoreError, Summary,
-    TokenRecord,
+    Ticket, TokenQuery, TokenRecord, TokenRow, TokenSelector,
 };
 use crate::identity::{DnsName, Fingerprint, InstanceId, KeyId, Serial, SpiffeId, SpkiHash, Timestamp};
 use fault::Outcome;
@@ -218,9 +218,15 @@ impl Store for SqliteStore {
         self.write(move |step| key::record_made(step, role, generation, &made, &stamp)).await
     }
 
-    async fn activate_token_key(&self, generation: u32, stamp: &Stamp) -> Result<()> {
+    async fn activate_token_key(
+        &self,
+        generation: u32,
+        _grace_until: Timestamp,
+        _system_token: Option<&TokenRecord>,
+        stamp: &Stamp,
+    ) -> Result<u64> {
         let stamp = stamp.clone();
-        self.write(move |step| key::activate_token(step, generation, &stamp)).await
+        self.write(move |step| key::activate_token(step, generation, &stamp)).await.map(|()| 0)
     }
 
     async fn intend_ca(&self, ca: &CaIntention, stamp: &Stamp) -> Result<CaIntention> {
@@ -263,6 +269,7 @@ impl Store for SqliteStore {
         spki: SpkiHash,
         names: &[DnsName],
         limit: Option<IssuanceLimit>,
+        _ticket: Option<&Ticket>,
         at: Timestamp,
     ) -> Result<Preflight> {
         let (spiffe_id, names) = (spiffe_id.clone(), names.to_vec());
@@ -366,6 +373,38 @@ impl Store for SqliteStore {
     async fn token(&self, jti: &str) -> Result<Option<TokenRecord>> {
         let jti = jti.to_owned();
         self.read(move |connection| token::get(connection, &jti)).await
+    }
+
+    async fn tokens(&self, _query: &TokenQuery) -> Result<Vec<TokenRow>> {
+        Ok(Vec::new())
+    }
+
+    async fn revoke_tokens(&self, _which: &TokenSelector, _stamp: &Stamp) -> Result<Vec<TokenRecord>> {
+        Ok(Vec::new())
+    }
+
+    async fn revoked_tokens(&self, _at: Timestamp) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    async fn revoke_preset_secret(&self, _kind: &str, _sha256: &[u8; 32], _stamp: &Stamp) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn revocations(&self) -> u64 {
+        0
+    }
+
+    async fn append_audit(&self, _entries: &[AuditEntry], _stamp: &Stamp) -> Result<()> {
+        Ok(())
+    }
+
+    async fn audit_base(&self) -> Result<AuditHead> {
+        Ok(AuditHead::default())
+    }
+
+    async fn drop_sealed_audit(&self, _sealed: AuditHead, _name: &str, _stamp: &Stamp) -> Result<()> {
+        Ok(())
     }
 
     async fn preset_secret(&self, kind: &str, sha256: &[u8; 32], stamp: &Stamp) -> Result<PresetSecret> {

@@ -96,7 +96,7 @@ async fn everyday(world: &World<'_>, first: &crate::store::IssuedCertificate) {
     record.spiffe_id = spiffe("many-5");
     record.limit = Some(IssuanceLimit { count: 1_000_000, since: at(0) });
     let (names, limit) = (record.owned_names.clone(), record.limit);
-    store.preflight(&record.spiffe_id, record.spki, &names, limit, at(20)).await.unwrap();
+    store.preflight(&record.spiffe_id, record.spki, &names, limit, None, at(20)).await.unwrap();
     store.record_issued(signed(record), &stamp(20)).await.unwrap();
     store.summary(at(20)).await.unwrap();
     store.certificate(first.record().serial, at(20)).await.unwrap().unwrap();
