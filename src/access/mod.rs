@@ -8,7 +8,7 @@ mod tokens;
 mod vocabulary;
 
 pub use error::AccessError;
-pub use policy::{Decision, Policies};
+pub use policy::{Decision, Flaw, Policies, PolicyError, Refresh, built_in_files};
 pub use principal::{Credential, Facts, PeerCertificate, Presented};
 pub use vocabulary::{Action, PrincipalKind, Resource, ResourceKind, UnknownWord};
 pub use system_token::SYSTEM_TOKEN_FILE;
