@@ -63,7 +63,9 @@ pub(super) fn decide(policies: &Loaded, facts: &Facts, action: Action, resource:
     let errors: Vec<(&PolicyId, String)> = response
         .diagnostics()
         .errors()
-        .map(|AuthorizationError::PolicyEvaluationError(error)| (error.policy_id(), error.inner().to_string()))
+        .map(|AuthorizationError::PolicyEvaluationError(error)| {
+            (error.policy_id(), error.inner().to_string())
+        })
         .collect();
     // Cedar leaves out a policy that can't be evaluated; it may have been the one that forbids.
     if errors.is_empty() && response.decision() == Verdict::Allow {
@@ -90,7 +92,6 @@ fn question(
     // Without a schema: what is asked was made from the program's own types, and checking them costs time.
     let request = Request::new(asker, words.action(action), asked, Context::empty(), None)
         .map_err(|error| error.to_string())?;
-    let entities =
-        Entities::from_entities([principal, resource], None).map_err(|error| error.to_string())?;
+    let entities = Entities::from_entities([principal, resource], None).map_err(|error| error.to_string())?;
     Ok((request, entities))
 }

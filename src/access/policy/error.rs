@@ -48,9 +48,15 @@ impl PolicyError {
 
 impl Flaw {
     /// From what Cedar says about `text`. `statement_at` is where the policy begins, for flaws without a place.
-    pub(super) fn of_cedar(file: String, text: &str, error: &DetailedError, statement_at: Option<usize>) -> Self {
+    pub(super) fn of_cedar(
+        file: String,
+        text: &str,
+        error: &DetailedError,
+        statement_at: Option<usize>,
+    ) -> Self {
         let label = error.source_locations.first();
-        let at = label.map(|label| label.loc.start).or(statement_at).map(|offset| line_and_column(text, offset));
+        let at =
+            label.map(|label| label.loc.start).or(statement_at).map(|offset| line_and_column(text, offset));
         let hints = [label.and_then(|label| label.label.as_deref()), error.help.as_deref()];
         let mut what = error.message.clone();
         for hint in hints.into_iter().flatten() {

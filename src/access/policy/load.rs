@@ -10,6 +10,7 @@ use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validato
 use std::{
     collections::{BTreeMap, HashMap},
     str::FromStr as _,
+    thread,
 };
 
 /// Policies that may hold.
@@ -33,8 +34,22 @@ struct Place<'a> {
     offset: usize,
 }
 
+/// Cedar's parser takes 35 KiB a bracket in a debug build, more than a worker thread has for [`size`]'s bounds.
+const PARSER_STACK: usize = 64 << 20;
+
 impl Loaded {
     pub(super) fn new(source: &Source) -> Result<Self, PolicyError> {
+        let stuck = |what: &str| PolicyError::of(&source.place, format!("cannot be parsed: {what}"));
+        thread::scope(|scope| {
+            let parser = thread::Builder::new().name("policies".into()).stack_size(PARSER_STACK);
+            let parser = parser
+                .spawn_scoped(scope, || Self::parse(source))
+                .map_err(|error| stuck(&format!("no thread can be started: {error}")))?;
+            parser.join().map_err(|_| stuck("the parser has panicked"))?
+        })
+    }
+
+    fn parse(source: &Source) -> Result<Self, PolicyError> {
         let schema = schema()?;
         let mut set = PolicySet::new();
         let mut places = HashMap::new();
@@ -61,7 +76,10 @@ impl Loaded {
         PolicyError::if_any(flaws)?;
         if set.is_empty() {
             let place = source.place.trim_end_matches('/');
-            return Err(PolicyError::of(place, "its *.cedar files hold no policy, so that everything would be denied"));
+            return Err(PolicyError::of(
+                place,
+                "its *.cedar files hold no policy, so that everything would be denied",
+            ));
         }
         let warnings = validate(schema, &set, source, &places)?;
         let names = places.iter().map(|(id, place)| (id.clone(), place.name(id))).collect();
@@ -114,7 +132,9 @@ fn statements(shown: &str, text: &str) -> Result<Vec<(Policy, usize)>, Vec<Flaw>
             Statement::Template => flaws.push(Flaw {
                 file: shown.to_owned(),
                 at: Some(line_and_column(text, offset)),
-                what: "is a template: nothing fills its ?principal and ?resource here, so write it as a policy".into(),
+                what:
+                    "is a template: nothing fills its ?principal and ?resource here, so write it as a policy"
+                        .into(),
             }),
         }
         offset += texts.get(&number).map_or(0, String::len);

@@ -153,7 +153,9 @@ impl Policies {
     pub fn trouble(&self) -> Option<String> {
         let trouble = locked(&self.shared.trouble);
         let hash = self.hash();
-        trouble.as_ref().map(|error| format!("the policies of {hash} go on, since those that lie there can't hold: {error}"))
+        trouble.as_ref().map(|error| {
+            format!("the policies of {hash} go on, since those that lie there can't hold: {error}")
+        })
     }
 
     fn replace(&self, fresh: Loaded) -> Refresh {
@@ -165,7 +167,8 @@ impl Policies {
 
     fn is_report_due(&self, policy: &str, now: Instant) -> bool {
         let mut reported = locked(&self.shared.reported);
-        let due = reported.get(policy).is_none_or(|last| now.saturating_duration_since(*last) >= REPORT_EVERY);
+        let due =
+            reported.get(policy).is_none_or(|last| now.saturating_duration_since(*last) >= REPORT_EVERY);
         if due {
             reported.insert(policy.to_owned(), now);
         }

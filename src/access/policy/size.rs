@@ -51,7 +51,10 @@ fn end_of_word(bytes: &[u8], from: usize) -> usize {
 }
 
 fn end_of_line(bytes: &[u8], from: usize) -> usize {
-    bytes[from..].iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(bytes.len(), |length| from + length)
+    bytes[from..]
+        .iter()
+        .position(|byte| matches!(byte, b'\n' | b'\r'))
+        .map_or(bytes.len(), |length| from + length)
 }
 
 /// The closing quote, or the end of the text.

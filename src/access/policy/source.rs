@@ -86,7 +86,10 @@ impl Source {
                 _ => {}
             }
             if files.len() > MOST_FILES {
-                return Err(PolicyError::of(dir.display(), format!("holds more than {MOST_FILES} *.cedar files")));
+                return Err(PolicyError::of(
+                    dir.display(),
+                    format!("holds more than {MOST_FILES} *.cedar files"),
+                ));
             }
         }
         if files.is_empty() {
