@@ -3,6 +3,7 @@
 mod app;
 mod connections;
 mod convert;
+mod endpoints;
 mod extract;
 mod observers;
 mod openapi;
@@ -12,5 +13,6 @@ mod problem;
 mod routes;
 mod start;
 
+pub use endpoints::{ENDPOINTS, Endpoint, Target, endpoints_markdown};
 pub use openapi::document as openapi_document;
 pub use start::serve;

@@ -70,6 +70,8 @@ pub struct Settings {
     pub node_id: Option<String>,
     /// DNS domains of this deployment.
     pub domains: Vec<String>,
+    /// Directory of the policies that replace the program's.
+    pub policy_dir: Option<PathBuf>,
     /// Every value by its variable: for the rows of key stores, and for [`Effective::invalid`].
     pub values: Effective,
 }
@@ -127,6 +129,7 @@ impl Settings {
             system_token: values.secret("CATALYST_SYSTEM_TOKEN").cloned(),
             node_id: values.text("CATALYST_NODE_ID").map(str::to_owned),
             domains: list(&values, "CATALYST_DOMAINS", values::list)?,
+            policy_dir: values.text("CATALYST_POLICY_DIR").map(PathBuf::from),
             values,
         };
         settings.check_passphrase_place()?;

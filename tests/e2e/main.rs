@@ -22,6 +22,7 @@ mod keys;
 mod kill;
 mod library;
 mod pki;
+mod policy;
 mod process;
 mod public_endpoints;
 mod race;
