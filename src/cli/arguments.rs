@@ -187,7 +187,7 @@ mod tests {
         assert_eq!((dir, inputs.flags["policy-dir"].as_str()), (Some("somewhere".into()), "elsewhere"));
         let export = parsed("catalyst policy export there");
         assert!(
-            matches!(export, Ok(Command::Policy(policy::Task::Export(dir))) if dir == PathBuf::from("there"))
+            matches!(export, Ok(Command::Policy(policy::Task::Export(dir))) if dir.as_os_str() == "there")
         );
         for line in ["catalyst policy", "catalyst policy export", "catalyst policy check a b"] {
             assert!(parsed(line).unwrap_err().use_stderr(), "{line}");

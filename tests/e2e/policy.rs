@@ -53,7 +53,7 @@ fn every_mistake_is_on_standard_error_with_its_place() {
     let (code, stdout, stderr) = policy(scratch.path(), &["check", "mine"], &[]);
     assert_eq!((code, stdout.as_str()), (1, ""));
     assert!(stderr.contains("error: mine/a.cedar:1:27: "), "{stderr}");
-    assert!(stderr.contains("error: mine/b.cedar:3:1: "), "{stderr}");
+    assert!(stderr.contains("error: mine/b.cedar:2:37: "), "{stderr}");
 
     let (code, stdout, again) = policy(scratch.path(), &["check", "mine", "--output", "json"], &[]);
     assert_eq!((code, again), (1, stderr));

@@ -34,6 +34,9 @@ struct Place<'a> {
     offset: usize,
 }
 
+const TEMPLATE: &str =
+    "is a template: nothing fills its ?principal and ?resource here, so write it as a policy";
+
 /// Cedar's parser takes 35 KiB a bracket in a debug build, more than a worker thread has for [`size`]'s bounds.
 const PARSER_STACK: usize = 64 << 20;
 
@@ -114,37 +117,27 @@ fn statements(shown: &str, text: &str) -> Result<Vec<(Policy, usize)>, Vec<Flaw>
         let flaw = |error| Flaw::of_cedar(shown.to_owned(), text, &DetailedError::from(error), None);
         errors.iter().map(flaw).collect::<Vec<_>>()
     })?;
-    let policies = parsed.policies().map(|policy| (number(policy.id()), Statement::Policy(policy.clone())));
-    let templates = parsed.templates().map(|template| (number(template.id()), Statement::Template));
-    let texts: BTreeMap<_, _> = parsed
+    // Policies and templates together, as they stand in the file, each with its text.
+    let policies = parsed
         .policies()
-        .map(|policy| (number(policy.id()), policy.to_cedar().unwrap_or_default()))
-        .chain(parsed.templates().map(|template| (number(template.id()), template.to_cedar())))
-        .collect();
+        .map(|policy| (number(policy.id()), (Some(policy.clone()), policy.to_cedar().unwrap_or_default())));
+    let templates = parsed.templates().map(|template| (number(template.id()), (None, template.to_cedar())));
     let in_order: BTreeMap<_, _> = policies.chain(templates).collect();
-    let mut found = Vec::new();
-    let mut flaws = Vec::new();
+    let (mut found, mut flaws) = (Vec::new(), Vec::new());
     let mut offset = 0;
-    for (number, statement) in in_order {
+    for (policy, its_text) in in_order.into_values() {
         offset = next_statement(text, offset);
-        match statement {
-            Statement::Policy(policy) => found.push((policy, offset)),
-            Statement::Template => flaws.push(Flaw {
+        match policy {
+            Some(policy) => found.push((policy, offset)),
+            None => flaws.push(Flaw {
                 file: shown.to_owned(),
                 at: Some(line_and_column(text, offset)),
-                what:
-                    "is a template: nothing fills its ?principal and ?resource here, so write it as a policy"
-                        .into(),
+                what: TEMPLATE.into(),
             }),
         }
-        offset += texts.get(&number).map_or(0, String::len);
+        offset += its_text.len();
     }
     if flaws.is_empty() { Ok(found) } else { Err(flaws) }
-}
-
-enum Statement {
-    Policy(Policy),
-    Template,
 }
 
 /// Cedar numbers what it parses: `policy0`, `policy1`, ….
@@ -162,7 +155,7 @@ fn next_statement(text: &str, mut offset: usize) -> usize {
         if !trimmed.starts_with("//") {
             return offset;
         }
-        offset += trimmed.find('\n').unwrap_or(trimmed.len());
+        offset += trimmed.find(['\n', '\r']).unwrap_or(trimmed.len());
     }
 }
 

@@ -2,13 +2,27 @@
 
 use super::{
     super::{
-        super::vocabulary::{Action, PrincipalKind, Resource},
+        super::{
+            principal::Facts,
+            vocabulary::{Action, PrincipalKind, Resource},
+        },
         Decision, Policies, built_in_files,
     },
     facts, node, write,
 };
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{
+    fmt::Debug,
+    fs,
+    os::unix::fs::symlink,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 use tempfile::TempDir;
+use tracing::{Event, Subscriber, field::Field};
+use tracing_subscriber::{
+    Layer,
+    layer::{Context as LayerContext, SubscriberExt as _},
+};
 
 const GOOD: &str = "permit (principal is CATALYST::ADMIN, action, resource);\n";
 
@@ -164,6 +178,8 @@ fn policies_without_measure_are_an_error_and_no_crash() {
         ("", "principal", ".a"),
         ("", "principal", "[\"a\"]"),
         ("", "true", "} when { true"),
+        // What the bounds take for the rest of a string, Cedar takes for nothing.
+        ("\"((((", "true", ""),
     ];
     for (before, middle, after) in nested {
         // Bounded by us, and at what we let pass, in a debug build with the stack of a worker thread.
@@ -196,6 +212,41 @@ fn a_policy_that_cannot_be_evaluated_denies_even_what_another_permits() {
     let decision = policies.decide(&admin, Action::CaRead, &Resource::whole());
     assert_eq!(decision, Decision::Deny(vec!["b.cedar#1 (line 2)".into()]));
     assert_eq!(policies.decide(&admin, Action::CaManage, &Resource::whole()), Decision::Allow);
+}
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl<S: Subscriber> Layer<S> for Log {
+    fn on_event(&self, event: &Event<'_>, _: LayerContext<'_, S>) {
+        let mut line = format!("{} {}", event.metadata().level(), event.metadata().target());
+        event.record(&mut |field: &Field, value: &dyn Debug| line.push_str(&format!(" {field}={value:?}")));
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+#[test]
+fn a_policy_that_cannot_be_evaluated_is_logged_once_a_minute() {
+    let dir = TempDir::new().unwrap();
+    write(
+        dir.path(),
+        "a.cedar",
+        "permit (principal, action, resource) when { 9223372036854775807 + 1 > 0 };",
+    );
+    let policies = Policies::load(Some(dir.path())).unwrap();
+    let log = Log::default();
+    let who = Facts { name: "x".repeat(65_536), ..facts(PrincipalKind::Node) };
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(log.clone()), || {
+        for _ in 0..100 {
+            policies.decide(&who, Action::Manage, &node("n1", ""));
+        }
+    });
+    let lines = log.0.lock().unwrap();
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(line.starts_with("ERROR catalyst.auth "), "{line}");
+    assert!(line.contains("policy=a.cedar#1 (line 1)") && line.contains("overflow"), "{line}");
+    assert!(line.len() < 1_000, "{line}");
 }
 
 #[test]
