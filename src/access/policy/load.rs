@@ -2,6 +2,7 @@
 
 use super::{
     error::{Flaw, PolicyError, line_and_column},
+    memory::Memory,
     size,
     slices::Slices,
     source::{SCHEMA, Source},
@@ -19,6 +20,8 @@ use std::{
 pub(super) struct Loaded {
     pub(super) slices: Slices,
     pub(super) words: Words,
+    /// Goes with the policies, so that no decision outlives them.
+    pub(super) memory: Memory,
     pub(super) hash: String,
     /// How many policies each file has.
     pub(super) counts: BTreeMap<String, usize>,
@@ -90,6 +93,7 @@ impl Loaded {
         Ok(Self {
             slices: Slices::new(set),
             words: Words::new()?,
+            memory: Memory::default(),
             hash: source.hash(),
             counts,
             warnings,

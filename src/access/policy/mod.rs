@@ -3,6 +3,7 @@
 mod decide;
 mod error;
 mod load;
+mod memory;
 mod size;
 mod slices;
 mod source;
@@ -96,7 +97,15 @@ impl Policies {
 
     /// Decides. What can't be evaluated is denied and logged, at most once a minute for each policy.
     pub fn decide(&self, facts: &Facts, action: Action, resource: &Resource) -> Decision {
-        let outcome = decide::decide(&self.shared.held.load(), facts, action, resource);
+        let held = self.shared.held.load();
+        if let Some(decision) = held.memory.recall(facts, action, resource) {
+            return decision;
+        }
+        let outcome = decide::decide(&held, facts, action, resource);
+        // What could not be evaluated is asked again, so that the log goes on to tell.
+        if outcome.errors.is_empty() {
+            held.memory.remember(facts, action, resource, &outcome.decision);
+        }
         for (policy, error) in outcome.errors {
             if self.is_report_due(&policy, Instant::now()) {
                 let error: String = error.chars().take(REPORTED_CHARS).collect();
