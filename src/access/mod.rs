@@ -10,9 +10,9 @@ mod vocabulary;
 pub use error::AccessError;
 pub use policy::{Decision, Policies};
 pub use principal::{Credential, Facts, PeerCertificate, Presented};
-pub use vocabulary::{Action, PrincipalKind, Resource, ResourceKind, UnknownWord};
 pub use system_token::SYSTEM_TOKEN_FILE;
 pub use tokens::{Claims, Entity};
+pub use vocabulary::{Action, PrincipalKind, Resource, ResourceKind, UnknownWord};
 
 use crate::{
     identity::{Actor, Clock, SpiffeId, Timestamp},
