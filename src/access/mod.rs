@@ -3,12 +3,14 @@
 mod error;
 mod policy;
 mod principal;
+mod recover;
 mod system_token;
 mod tokens;
 mod vocabulary;
 
 pub use error::AccessError;
 pub use policy::{Decision, Policies};
+pub use recover::RecoveredToken;
 pub use principal::{Credential, Facts, PeerCertificate, Presented};
 pub use system_token::SYSTEM_TOKEN_FILE;
 pub use tokens::{Claims, Entity};

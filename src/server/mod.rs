@@ -9,8 +9,10 @@ mod openapi;
 mod patience;
 mod peer;
 mod problem;
+mod recover;
 mod routes;
 mod start;
 
 pub use openapi::document as openapi_document;
+pub use recover::recover_token;
 pub use start::serve;

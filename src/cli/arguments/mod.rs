@@ -1,8 +1,20 @@
 //! From arguments to a command. The flags of `serve` and `config` are the table's.
 
-use crate::settings::{Environment, Fallback, Inputs, Setting, Table};
-use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser};
-use std::ffi::OsString;
+mod auth;
+mod client;
+mod pki;
+
+pub(super) use auth::{TokenFilter, TokenInput};
+pub(super) use client::Access;
+pub(super) use pki::AuditFilter;
+
+use crate::{
+    api,
+    settings::{Environment, Fallback, Inputs, Setting, Table},
+};
+use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser, error::ErrorKind};
+use client::Line;
+use std::{ffi::OsString, path::Path, path::PathBuf};
 
 /// What the operator wants done.
 #[derive(Debug)]
@@ -11,6 +23,28 @@ pub(super) enum Command {
     Config(Output, Inputs),
     Version(Output),
     NewPassphrase,
+    /// Makes a new system token while no service runs; `print`: shows it, too.
+    RecoverToken {
+        inputs: Inputs,
+        print: bool,
+        output: Output,
+    },
+    /// Asks a service.
+    Ask(Box<Access>, Request, Output),
+}
+
+/// What a service is asked.
+#[derive(Debug)]
+pub(super) enum Request {
+    Mint(Box<api::MintRequest>),
+    Verify { input: TokenInput, audience: Option<String> },
+    Revoke(api::RevokeTokensRequest),
+    ListTokens(TokenFilter),
+    ListKeys,
+    RotateKey(api::RotateKeyRequest),
+    Audit(AuditFilter),
+    /// With the file of the heads that were kept.
+    VerifyAudit { heads: Option<PathBuf> },
 }
 
 /// The form of a result.
@@ -31,13 +65,50 @@ pub(super) fn parse(
     environment: Environment,
 ) -> Result<Command, clap::Error> {
     let matches = command(table).try_get_matches_from(args)?;
+    let line = Line::new(&matches);
+    let output = line.output();
+    let request = match matches.subcommand() {
+        Some(("auth", auth)) => Some(auth::request(auth).map_err(wrong)?),
+        Some(("pki", pki)) => Some(pki::request(pki)),
+        _ => None,
+    };
+    if let Some(request) = request {
+        return Ok(Command::Ask(Box::new(line.access(environment)), request, output));
+    }
+    if let Some(stray) = line.stray() {
+        return Err(wrong(format!("--{stray} is for commands that ask a service")));
+    }
     Ok(match matches.subcommand() {
         Some(("serve", serve)) => Command::Serve(inputs(table, serve, environment)),
-        Some(("config", config)) => Command::Config(output(config), inputs(table, config, environment)),
+        Some(("config", config)) => Command::Config(output, inputs(table, config, environment)),
         Some(("passphrase", _)) => Command::NewPassphrase,
+        Some(("token", token)) => recover(table, token, environment, output),
         // clap lets nothing else pass.
-        version => Command::Version(version.map_or(Output::Text, |(_, matches)| output(matches))),
+        _ => Command::Version(output),
     })
+}
+
+fn wrong(clause: String) -> clap::Error {
+    clap::Error::raw(ErrorKind::ValueValidation, format!("{clause}\n"))
+}
+
+fn recover(table: &Table, matches: &ArgMatches, environment: Environment, output: Output) -> Command {
+    let matches = matches.subcommand().map_or(matches, |(_, recover)| recover);
+    let mut inputs = inputs(table, matches, environment);
+    if let Some(directory) = matches.get_one::<String>("data-dir") {
+        let store = Path::new(directory).join("certs.db");
+        inputs.flags.insert("certs-db", store.to_string_lossy().into_owned());
+    }
+    Command::RecoverToken { inputs, print: matches.get_flag("print"), output }
+}
+
+/// A command that only holds others.
+fn group(name: &'static str, about: &'static str) -> clap::Command {
+    clap::Command::new(name)
+        .about(about)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
 }
 
 fn command(table: &Table) -> clap::Command {
@@ -45,11 +116,13 @@ fn command(table: &Table) -> clap::Command {
     let config = clap::Command::new("config").about("Show the settings that hold and where they come from");
     let config = with_settings(config, table).arg(output_arg(&["text", "json", "markdown"]));
     let version = clap::Command::new("version").about("Show the version and the key stores of this build");
-    let passphrase = clap::Command::new("passphrase")
-        .about("Passphrases of local key files")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .disable_help_subcommand(true)
+    let recover = clap::Command::new("recover").about("Make a new system token while the service is stopped");
+    let recover = with_settings(recover, table)
+        .arg(Arg::new("data-dir").long("data-dir").value_name("DIRECTORY").conflicts_with("certs-db").help("The data directory, whose store is certs.db"))
+        .arg(Arg::new("print").long("print").action(ArgAction::SetTrue).help("Print the token itself, not only where it lies"))
+        .arg(output_arg(&["text", "json"]));
+    let token = group("token", "The system token of a service on this machine").subcommand(recover);
+    let passphrase = group("passphrase", "Passphrases of local key files")
         .subcommand(clap::Command::new("new").about("Print a new random passphrase of 256 bits"));
     clap::Command::new("catalyst")
         .about("A certificate authority for services")
@@ -57,6 +130,8 @@ fn command(table: &Table) -> clap::Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
+        .args(client::options())
+        .subcommands([auth::command(), pki::command(), token])
         .subcommands([serve, config, passphrase, version.arg(output_arg(&["text", "json"]))])
 }
 
@@ -87,11 +162,13 @@ fn output_arg(forms: &'static [&'static str]) -> Arg {
         .help("Form of the result")
 }
 
-fn output(matches: &ArgMatches) -> Output {
-    match matches.get_one::<String>("output").map(String::as_str) {
-        Some("json") => Output::Json,
-        Some("markdown") => Output::Markdown,
-        _ => Output::Text,
+impl Output {
+    fn named(name: Option<&str>) -> Self {
+        match name {
+            Some("json") => Self::Json,
+            Some("markdown") => Self::Markdown,
+            _ => Self::Text,
+        }
     }
 }
 
