@@ -10,8 +10,8 @@ mod vocabulary;
 
 pub use error::AccessError;
 pub use policy::{Decision, Policies};
-pub use recover::RecoveredToken;
 pub use principal::{Credential, Facts, PeerCertificate, Presented};
+pub use recover::RecoveredToken;
 pub use system_token::SYSTEM_TOKEN_FILE;
 pub use tokens::{Claims, Entity};
 pub use vocabulary::{Action, PrincipalKind, Resource, ResourceKind, UnknownWord};

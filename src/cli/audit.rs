@@ -36,7 +36,11 @@ pub(super) async fn list(client: &Client, filter: &AuditFilter, form: Output) ->
         let last = page.records.last().map_or(after, |record| record.seq);
         after = match page.next_after {
             Some(next) if left > 0 && next > after => next,
-            Some(_) if left > 0 => return Err(ClientError::failed("the service answers the same page of the audit log again and again")),
+            Some(_) if left > 0 => {
+                return Err(ClientError::failed(
+                    "the service answers the same page of the audit log again and again",
+                ));
+            }
             _ if filter.follow => {
                 tokio::time::sleep(PAUSE).await;
                 last

@@ -28,15 +28,23 @@ pub(super) type KeptHeads = Vec<SignedHead>;
 /// A file that can't be read, or that holds no head.
 pub(super) fn kept_heads(path: Option<&Path>) -> Result<KeptHeads> {
     let Some(path) = path else { return Ok(Vec::new()) };
-    let text = if path == Path::new("-") { io::read_to_string(io::stdin().lock()) } else { fs::read_to_string(path) };
-    let text = text.map_err(|error| ClientError::usage(format!("cannot read {}: {error}", path.display())))?;
+    let text = if path == Path::new("-") {
+        io::read_to_string(io::stdin().lock())
+    } else {
+        fs::read_to_string(path)
+    };
+    let text =
+        text.map_err(|error| ClientError::usage(format!("cannot read {}: {error}", path.display())))?;
     let (heads, others) = heads::parse(&text);
     if heads.is_empty() {
         return Err(ClientError::usage(format!("there is no signed head in {}", path.display()))
             .with_hint("keep the log lines that say 'Audit head', in the log's JSON form, one a line"));
     }
     if let Some(first) = others.first() {
-        output::warn(&format!("{} lines hold no signed head and were passed over, line {first} first", others.len()));
+        output::warn(&format!(
+            "{} lines hold no signed head and were passed over, line {first} first",
+            others.len()
+        ));
     }
     Ok(heads)
 }
@@ -141,9 +149,7 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let head = |(head, finding): &(SignedHead, Finding)| {
-            json!({"seq": head.seq, "at": head.at, "kid": head.kid, "finding": finding.word(), "good": finding.is_good()})
-        };
+        let head = |(head, finding): &(SignedHead, Finding)| json!({"seq": head.seq, "at": head.at, "kid": head.kid, "finding": finding.word(), "good": finding.is_good()});
         json!({
             "intact": self.is_good(),
             "records": self.records,

@@ -16,8 +16,11 @@ pub(super) async fn list(client: &Client, form: Output) -> Result<ExitCode> {
     Ok(print(&match form {
         Output::Json => json(&keys.jwks)?,
         Output::Text | Output::Markdown => {
-            let listed = keys.jwks.get("keys").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            let member = |key: &Value, name: &str| key.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let listed =
+                keys.jwks.get("keys").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let member = |key: &Value, name: &str| {
+                key.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
             let row = |key: &Value| [member(key, "kid"), member(key, "alg"), member(key, "crv")];
             output::rows(["KEY ID", "ALGORITHM", "CURVE"], &listed.iter().map(row).collect::<Vec<_>>())
         }
@@ -32,7 +35,9 @@ pub(super) async fn rotate(client: &Client, how: &RotateKeyRequest, form: Output
             rotated.tokens_cut_short
         ));
     }
-    output::hint("the service has written a fresh system token; whoever copied the old one needs the new one");
+    output::hint(
+        "the service has written a fresh system token; whoever copied the old one needs the new one",
+    );
     Ok(print(&match form {
         Output::Json => json(&rotated)?,
         Output::Text | Output::Markdown => text(&rotated),
@@ -40,7 +45,10 @@ pub(super) async fn rotate(client: &Client, how: &RotateKeyRequest, form: Output
 }
 
 fn text(rotated: &RotatedKey) -> String {
-    let end = rotated.grace_period_ends_at.as_deref().map_or_else(|| "have died".into(), |at| format!("die at {at}"));
+    let end = rotated
+        .grace_period_ends_at
+        .as_deref()
+        .map_or_else(|| "have died".into(), |at| format!("die at {at}"));
     format!(
         "Token key rotated:\n  Previous key:   {}\n  New key:        {}\n  Earlier tokens: {}\n  Cut short:      {}\n",
         printable(&rotated.previous_key_id),

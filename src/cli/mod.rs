@@ -48,7 +48,11 @@ pub struct Commands {
 }
 
 /// Runs one command line. `commands` are called with settings that were checked, and `serve` with logs set up.
-pub fn run(args: impl IntoIterator<Item = OsString>, environment: Environment, commands: Commands) -> ExitCode {
+pub fn run(
+    args: impl IntoIterator<Item = OsString>,
+    environment: Environment,
+    commands: Commands,
+) -> ExitCode {
     let table = Table::new(BACKENDS);
     let command = match arguments::parse(&table, args, environment) {
         Ok(command) => command,
@@ -73,7 +77,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: Environment, c
     }
 }
 
-fn recover_token(table: &Table, inputs: &Inputs, show: bool, output: Output, recover: RecoverToken) -> ExitCode {
+fn recover_token(
+    table: &Table,
+    inputs: &Inputs,
+    show: bool,
+    output: Output,
+    recover: RecoverToken,
+) -> ExitCode {
     let settings = Settings::read(table, inputs).and_then(|mut settings| {
         // One that is missing is an error below: there is nothing to recover without the store's keys.
         if settings.certs_db.exists() {
@@ -91,7 +101,9 @@ fn recover_token(table: &Table, inputs: &Inputs, show: bool, output: Output, rec
     };
     let path = path.display().to_string();
     let token = show.then(|| token.expose_secret());
-    output::hint("earlier system tokens stay good until they end: find them with 'catalyst auth token list', and revoke those that others may hold");
+    output::hint(
+        "earlier system tokens stay good until they end: find them with 'catalyst auth token list', and revoke those that others may hold",
+    );
     match output {
         Output::Json => print(&format!("{}\n", serde_json::json!({"path": path, "token": token}))),
         Output::Text | Output::Markdown => print(&format!("{}\n", token.unwrap_or(&path))),

@@ -7,8 +7,8 @@ use super::{
 use crate::{
     access::SYSTEM_TOKEN_FILE,
     client::{
-        Client, ClientError, DEFAULT_URL, Options, Result, ServiceUrl, TokenSources, Trust, TrustOptions, read_token,
-        read_token_file,
+        Client, ClientError, DEFAULT_URL, Options, Result, ServiceUrl, TokenSources, Trust, TrustOptions,
+        read_token, read_token_file,
     },
     settings::Environment,
 };
@@ -64,12 +64,15 @@ enum Ready {
 fn token_of(input: TokenInput) -> Result<SecretString> {
     match input {
         TokenInput::Argument(token) => {
-            output::warn("a token on the command line is visible to every user of this machine: use --file, or '-' for standard input");
+            output::warn(
+                "a token on the command line is visible to every user of this machine: use --file, or '-' for standard input",
+            );
             Ok(token)
         }
         TokenInput::File(path) => read_token_file(&path),
-        TokenInput::StandardInput => read_token(io::stdin().lock())
-            .map_err(|error| ClientError::usage(format!("cannot read the token from standard input: {error}"))),
+        TokenInput::StandardInput => read_token(io::stdin().lock()).map_err(|error| {
+            ClientError::usage(format!("cannot read the token from standard input: {error}"))
+        }),
     }
 }
 
@@ -86,7 +89,9 @@ fn options(access: Access) -> Result<Options> {
     };
     let trust = trust(&url, given, environment)?;
     if access.token.is_some() {
-        output::warn("a token on the command line is visible to every user of this machine: use --token-file or CATALYST_AUTH_TOKEN");
+        output::warn(
+            "a token on the command line is visible to every user of this machine: use --token-file or CATALYST_AUTH_TOKEN",
+        );
     }
     let sources = TokenSources {
         given: access.token,
@@ -123,7 +128,10 @@ fn system_token(environment: &Environment) -> Result<PathBuf> {
 }
 
 fn secret(environment: &Environment, name: &str) -> Result<Option<SecretString>> {
-    environment.get(name).map(Option::<&SecretString>::cloned).map_err(|error| ClientError::usage(error.to_string()))
+    environment
+        .get(name)
+        .map(Option::<&SecretString>::cloned)
+        .map_err(|error| ClientError::usage(error.to_string()))
 }
 
 fn text(environment: &Environment, name: &str) -> Result<Option<String>> {

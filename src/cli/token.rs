@@ -52,7 +52,10 @@ pub(super) async fn verify(
     if verdict.valid {
         return Ok(printed);
     }
-    output::warn(&format!("the token is not valid: {}", verdict.error.as_deref().unwrap_or("no reason given")));
+    output::warn(&format!(
+        "the token is not valid: {}",
+        verdict.error.as_deref().unwrap_or("no reason given")
+    ));
     Ok(ExitCode::from(FAILED))
 }
 
@@ -109,7 +112,14 @@ fn row(token: &TokenItem, now: Timestamp) -> [String; 6] {
         false => "active",
     };
     let time = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1_000)).to_string();
-    [token.sub.clone(), token.jti.clone(), token.principal.clone(), time(token.iat), time(token.exp), state.into()]
+    [
+        token.sub.clone(),
+        token.jti.clone(),
+        token.principal.clone(),
+        time(token.iat),
+        time(token.exp),
+        state.into(),
+    ]
 }
 
 #[cfg(test)]
@@ -141,6 +151,9 @@ mod tests {
         assert_eq!(state(1_707_818_500, false), "expired");
         assert_eq!(state(1_707_818_501, true), "revoked");
         let shown = output::plain(&[row(&token(1_707_818_501, false), now)]);
-        assert_eq!(shown, "ops\tj\tCATALYST::ADMIN\t2024-02-13T10:00:00.000Z\t2024-02-13T10:01:41.000Z\tactive\n");
+        assert_eq!(
+            shown,
+            "ops\tj\tCATALYST::ADMIN\t2024-02-13T10:00:00.000Z\t2024-02-13T10:01:41.000Z\tactive\n"
+        );
     }
 }

@@ -97,7 +97,7 @@ impl Chain {
 
 /// SHA-256 over the previous hash, number, time (both 8 octets, big-endian), actor, action, subject and detail, each
 /// with its length before it (8 octets, big-endian). `None` where the previous hash is no hash.
-fn hash_of(record: &AuditItem) -> Option<String> {
+pub(super) fn hash_of(record: &AuditItem) -> Option<String> {
     let previous = unhex(&record.prev_hash).filter(|hash| hash.len() == 32)?;
     let fields: [&[u8]; 7] = [
         &previous,

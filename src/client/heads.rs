@@ -144,3 +144,100 @@ fn in_value(value: &Value) -> Option<SignedHead> {
     let inside = || properties?.as_object()?.values().find_map(here);
     here(value).or_else(|| properties.and_then(here)).or_else(inside)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::api::{AuditItem, AuditPoint};
+    use aws_lc_rs::{
+        rand::SystemRandom,
+        signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
+    };
+    use serde_json::json;
+
+    /// A token key of tests.
+    pub(crate) struct HeadKey(EcdsaKeyPair);
+
+    impl HeadKey {
+        pub(crate) fn new() -> Self {
+            Self(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap())
+        }
+
+        pub(crate) fn jwks(&self) -> Value {
+            let point = self.0.public_key().as_ref();
+            let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+            json!({"keys": [{"kty": "EC", "crv": "P-384", "kid": "k1", "x": b64(&point[1..49]), "y": b64(&point[49..])}]})
+        }
+
+        pub(crate) fn sign(&self, seq: i64, hash: &str) -> SignedHead {
+            let at = 1_707_818_400_000_i64;
+            let mut message = b"catalyst-pki/audit/v1\0".to_vec();
+            message.extend_from_slice(&seq.to_be_bytes());
+            message.extend_from_slice(&at.to_be_bytes());
+            message.extend_from_slice(&unhex(hash).unwrap());
+            let signature = self.0.sign(&SystemRandom::new(), &message).unwrap();
+            let signature = URL_SAFE_NO_PAD.encode(signature.as_ref());
+            SignedHead { seq, hash: hash.into(), at, kid: "k1".into(), signature }
+        }
+    }
+
+    /// A chain of one record after number 4, which remembers these numbers.
+    fn chain(numbers: &[i64]) -> Chain {
+        let base = AuditPoint { seq: 4, hash: "44".repeat(32) };
+        let mut record = AuditItem {
+            seq: 5,
+            at: 1,
+            actor: "service".into(),
+            action: "a".into(),
+            subject: "s".into(),
+            detail: "{}".into(),
+            prev_hash: base.hash.clone(),
+            hash: String::new(),
+        };
+        record.hash = crate::client::audit::hash_of(&record).unwrap();
+        let mut chain = Chain::new(base, numbers.iter().copied());
+        chain.follow(&record).unwrap();
+        chain
+    }
+
+    #[test]
+    fn a_kept_head_shows_what_became_of_the_log() {
+        let (key, stranger) = (HeadKey::new(), HeadKey::new());
+        let keys = HeadKeys::from_jwks(&key.jwks());
+        let chain = chain(&[3, 4, 5, 6]);
+        let end = chain.end().hash.clone();
+        let found = |head: &SignedHead| check(head, &keys, &chain);
+        assert_eq!(found(&key.sign(5, &end)), Finding::Holds);
+        assert_eq!(found(&key.sign(4, &"44".repeat(32))), Finding::Holds);
+        assert_eq!(found(&key.sign(3, &"33".repeat(32))), Finding::Sealed);
+        assert_eq!(found(&key.sign(6, &"66".repeat(32))), Finding::Truncated);
+        assert_eq!(found(&key.sign(5, &"55".repeat(32))), Finding::Rewritten);
+        assert_eq!(found(&stranger.sign(5, &end)), Finding::BadSignature);
+        let good = key.sign(5, &end);
+        for altered in [
+            SignedHead { seq: 4, hash: "44".repeat(32), ..good.clone() },
+            SignedHead { at: good.at + 1, ..good.clone() },
+            SignedHead { signature: "AAAA".into(), ..good.clone() },
+            SignedHead { hash: "55".into(), ..good.clone() },
+        ] {
+            assert_eq!(found(&altered), Finding::BadSignature);
+        }
+        let unknown = |head: SignedHead| SignedHead { kid: "k0".into(), ..head };
+        assert_eq!(found(&unknown(good)), Finding::HoldsUnsigned);
+        assert_eq!(found(&unknown(key.sign(6, &end))), Finding::Truncated);
+    }
+
+    #[test]
+    fn heads_are_found_bare_and_in_log_lines() {
+        let head = HeadKey::new().sign(7, &"77".repeat(32));
+        let bare = serde_json::to_string(&head).unwrap();
+        let line = json!({"timestamp": 1, "message": "Audit head", "properties": head}).to_string();
+        let nested = json!({"message": "Audit head", "properties": {"head": head}}).to_string();
+        let text = format!("{bare}\n\n{{\"message\": \"Listening\"}}\n{line}\nno JSON\n{nested}\n");
+        let (heads, others) = parse(&text);
+        assert_eq!((heads.len(), others), (3, vec![3, 5]));
+        assert!(heads.iter().all(|found| *found == head));
+        assert_eq!(parse(&serde_json::to_string_pretty(&head).unwrap()).0, [head]);
+        assert_eq!(parse("").0, []);
+    }
+}

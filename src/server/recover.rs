@@ -39,7 +39,8 @@ async fn recover(settings: Settings) -> Result<RecoveredToken, Failure> {
     let store = open_store(settings.certs_db.clone()).await?;
     let key_stores = key_stores(&settings, &metrics).await?;
     let observer = Arc::new(NoObserver);
-    let authority = Authority::open(config, store.clone(), key_stores, Arc::new(SystemClock), observer).await?;
+    let authority =
+        Authority::open(config, store.clone(), key_stores, Arc::new(SystemClock), observer).await?;
     let made: Result<_, Failure> = async {
         let access = Access::new(store, authority.clock().clone());
         access.open(authority.token_key().await?, own.spiffe_id().clone())?;

@@ -26,7 +26,8 @@ pub(in crate::cli) struct TokenFilter {
 
 /// The subject that makes a bootstrap credential.
 const BOOTSTRAP: &str = "bootstrap";
-const PRINCIPALS: &str = "ADMIN, NODE, NODE_CUSTODIAN, DATA_CUSTODIAN or USER, also with CATALYST:: before it";
+const PRINCIPALS: &str =
+    "ADMIN, NODE, NODE_CUSTODIAN, DATA_CUSTODIAN or USER, also with CATALYST:: before it";
 
 pub(super) fn command() -> Command {
     let token = group("token", "Tokens").subcommands([mint(), verify(), revoke(), list()]);
@@ -46,7 +47,9 @@ fn text(name: &'static str, value: &'static str, help: &'static str) -> Arg {
 fn fingerprint(name: &'static str, help: &'static str) -> Arg {
     text(name, "SHA256", help).value_parser(|text: &str| {
         let parsed = text.parse::<Fingerprint>().map(|fingerprint| fingerprint.to_string());
-        parsed.map_err(|error| format!("{error}; openssl x509 -in certificate.pem -noout -fingerprint -sha256 prints one"))
+        parsed.map_err(|error| {
+            format!("{error}; openssl x509 -in certificate.pem -noout -fingerprint -sha256 prints one")
+        })
     })
 }
 
@@ -62,7 +65,12 @@ fn names(name: &'static str, help: &'static str) -> Arg {
 fn mint() -> Command {
     Command::new("mint")
         .about("Make a token; standard output is the token alone")
-        .arg(Arg::new("subject").value_name("SUBJECT").required(true).help("Whom it is for; 'bootstrap' makes a credential for a first certificate"))
+        .arg(
+            Arg::new("subject")
+                .value_name("SUBJECT")
+                .required(true)
+                .help("Whom it is for; 'bootstrap' makes a credential for a first certificate"),
+        )
         .arg(text("principal", "PRINCIPAL", PRINCIPALS))
         .arg(text("name", "NAME", "Name of whom it speaks for, the subject unless said"))
         .arg(text("type", "TYPE", "What it speaks for: service, user, …").default_value("service"))
@@ -73,8 +81,18 @@ fn mint() -> Command {
         .arg(fingerprint("cert-fingerprint", "Bind it to the certificate with this SHA-256"))
         .arg(names("sans", "Names by which it can be revoked"))
         .arg(text("spiffe-id", "ID", "Of a bootstrap credential: the one identity that it serves"))
-        .arg(Arg::new("any-identity").long("any-identity").action(ArgAction::SetTrue).conflicts_with("spiffe-id").help("Of a bootstrap credential: it serves any identity"))
-        .arg(text("uses", "N", "Of a bootstrap credential for any identity: how many certificates it brings").requires("any-identity").value_parser(clap::value_parser!(u32).range(1..)))
+        .arg(
+            Arg::new("any-identity")
+                .long("any-identity")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("spiffe-id")
+                .help("Of a bootstrap credential: it serves any identity"),
+        )
+        .arg(
+            text("uses", "N", "Of a bootstrap credential for any identity: how many certificates it brings")
+                .requires("any-identity")
+                .value_parser(clap::value_parser!(u32).range(1..)),
+        )
 }
 
 fn verify() -> Command {
@@ -100,14 +118,30 @@ fn list() -> Command {
         .about("List tokens, newest first")
         .arg(fingerprint("cert-fingerprint", "Bound to the certificate with this SHA-256"))
         .arg(text("san", "NAME", "With this name among their SANs"))
-        .arg(text("limit", "N", "At most so many; all unless said").value_parser(clap::value_parser!(u64).range(1..)))
+        .arg(
+            text("limit", "N", "At most so many; all unless said")
+                .value_parser(clap::value_parser!(u64).range(1..)),
+        )
 }
 
 fn rotate() -> Command {
     Command::new("rotate")
         .about("Sign tokens with a new key from now on; the service writes a fresh system token")
-        .arg(Arg::new("immediate").long("immediate").action(ArgAction::SetTrue).conflicts_with("grace").help("Tokens of earlier keys die at once"))
-        .arg(text("grace", "TIME", "Tokens of earlier keys are taken so long: a number with s, m, h or d; 24h unless said").value_parser(milliseconds))
+        .arg(
+            Arg::new("immediate")
+                .long("immediate")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("grace")
+                .help("Tokens of earlier keys die at once"),
+        )
+        .arg(
+            text(
+                "grace",
+                "TIME",
+                "Tokens of earlier keys are taken so long: a number with s, m, h or d; 24h unless said",
+            )
+            .value_parser(milliseconds),
+        )
 }
 
 /// A number with its unit, as milliseconds.
@@ -173,7 +207,9 @@ fn mint_request(matches: &ArgMatches) -> Result<MintRequest, String> {
         None => return Err(format!("--principal is missing: {PRINCIPALS}")),
     };
     if subject != BOOTSTRAP && (spiffe_id.is_some() || any_identity) {
-        return Err("--spiffe-id and --any-identity are of bootstrap credentials: 'auth token mint bootstrap'".into());
+        return Err(
+            "--spiffe-id and --any-identity are of bootstrap credentials: 'auth token mint bootstrap'".into(),
+        );
     }
     let entity = TokenEntity {
         id: subject.clone(),

@@ -26,12 +26,32 @@ pub(super) fn options() -> [Arg; 8] {
         Arg::new(name).long(name).value_name(value).help(help).help_heading("Service")
     };
     [
-        text("auth-url", "URL", "The service: ws://, wss://, http:// or https:// [CATALYST_AUTH_URL, default ws://localhost:4020/rpc]"),
-        text("token", "TOKEN", "Credential; better one of the next, for arguments are visible to every user of the machine"),
-        text("token-file", "FILE", "File that holds the credential [CATALYST_AUTH_TOKEN, CATALYST_AUTH_TOKEN_FILE]"),
+        text(
+            "auth-url",
+            "URL",
+            "The service: ws://, wss://, http:// or https:// [CATALYST_AUTH_URL, default ws://localhost:4020/rpc]",
+        ),
+        text(
+            "token",
+            "TOKEN",
+            "Credential; better one of the next, for arguments are visible to every user of the machine",
+        ),
+        text(
+            "token-file",
+            "FILE",
+            "File that holds the credential [CATALYST_AUTH_TOKEN, CATALYST_AUTH_TOKEN_FILE]",
+        ),
         text("ca-file", "FILE", "Trust servers under these CA certificates, PEM [CATALYST_CA_FILE]"),
-        text("root-fingerprint", "SHA256", "Trust the CA whose root certificate has this SHA-256 [CATALYST_ROOT_FINGERPRINT]"),
-        text("server-fingerprint", "SHA256", "Trust the server whose certificate has this SHA-256 [CATALYST_SERVER_FINGERPRINT]"),
+        text(
+            "root-fingerprint",
+            "SHA256",
+            "Trust the CA whose root certificate has this SHA-256 [CATALYST_ROOT_FINGERPRINT]",
+        ),
+        text(
+            "server-fingerprint",
+            "SHA256",
+            "Trust the server whose certificate has this SHA-256 [CATALYST_SERVER_FINGERPRINT]",
+        ),
         Arg::new("insecure-http")
             .long("insecure-http")
             .action(ArgAction::SetTrue)
@@ -62,7 +82,15 @@ impl<'a> Line<'a> {
 
     /// The options of the program's own that were given before a command that has no use for them.
     pub(super) fn stray(&self) -> Option<&'static str> {
-        let names = ["auth-url", "token", "token-file", "ca-file", "root-fingerprint", "server-fingerprint", "insecure-http"];
+        let names = [
+            "auth-url",
+            "token",
+            "token-file",
+            "ca-file",
+            "root-fingerprint",
+            "server-fingerprint",
+            "insecure-http",
+        ];
         names.into_iter().find(|name| is_given(self.0[0], name))
     }
 

@@ -37,14 +37,19 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) enum Request {
     Mint(Box<api::MintRequest>),
-    Verify { input: TokenInput, audience: Option<String> },
+    Verify {
+        input: TokenInput,
+        audience: Option<String>,
+    },
     Revoke(api::RevokeTokensRequest),
     ListTokens(TokenFilter),
     ListKeys,
     RotateKey(api::RotateKeyRequest),
     Audit(AuditFilter),
     /// With the file of the heads that were kept.
-    VerifyAudit { heads: Option<PathBuf> },
+    VerifyAudit {
+        heads: Option<PathBuf>,
+    },
 }
 
 /// The form of a result.
@@ -118,8 +123,19 @@ fn command(table: &Table) -> clap::Command {
     let version = clap::Command::new("version").about("Show the version and the key stores of this build");
     let recover = clap::Command::new("recover").about("Make a new system token while the service is stopped");
     let recover = with_settings(recover, table)
-        .arg(Arg::new("data-dir").long("data-dir").value_name("DIRECTORY").conflicts_with("certs-db").help("The data directory, whose store is certs.db"))
-        .arg(Arg::new("print").long("print").action(ArgAction::SetTrue).help("Print the token itself, not only where it lies"))
+        .arg(
+            Arg::new("data-dir")
+                .long("data-dir")
+                .value_name("DIRECTORY")
+                .conflicts_with("certs-db")
+                .help("The data directory, whose store is certs.db"),
+        )
+        .arg(
+            Arg::new("print")
+                .long("print")
+                .action(ArgAction::SetTrue)
+                .help("Print the token itself, not only where it lies"),
+        )
         .arg(output_arg(&["text", "json"]));
     let token = group("token", "The system token of a service on this machine").subcommand(recover);
     let passphrase = group("passphrase", "Passphrases of local key files")
@@ -218,6 +234,115 @@ mod tests {
     fn a_passphrase_can_be_asked_for() {
         assert!(matches!(parsed("catalyst passphrase new"), Ok(Command::NewPassphrase)));
         assert!(parsed("catalyst passphrase").unwrap_err().use_stderr());
+    }
+
+    fn asked(line: &str) -> (Box<Access>, Request, Output) {
+        match parsed(line) {
+            Ok(Command::Ask(access, request, output)) => (access, request, output),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_service_can_be_named_before_and_after_the_command() {
+        for line in [
+            "catalyst --auth-url wss://a --output json auth token list",
+            "catalyst auth --auth-url wss://a token --output json list",
+            "catalyst auth token list --auth-url wss://a --output json",
+            "catalyst --auth-url ws://b --output text auth token list --auth-url wss://a --output json",
+        ] {
+            let (access, _, output) = asked(line);
+            assert_eq!((access.url.as_deref(), output), (Some("wss://a"), Output::Json), "{line}");
+        }
+        let (access, _, output) = asked("catalyst pki audit");
+        assert_eq!((access.url, access.insecure_http, output), (None, false, Output::Text));
+        assert!(
+            parsed("catalyst --auth-url wss://a version").unwrap_err().to_string().contains("--auth-url")
+        );
+        assert!(matches!(parsed("catalyst --output json version"), Ok(Command::Version(Output::Json))));
+    }
+
+    #[test]
+    fn a_token_is_minted_as_it_was_asked_for() {
+        let line = "catalyst auth token mint ops --principal ADMIN --expires-in 2h --trusted-domains a,b --trusted-domains c";
+        let (_, Request::Mint(wanted), _) = asked(line) else { panic!("mint is wanted") };
+        assert_eq!((wanted.subject.as_str(), wanted.principal.as_str()), ("ops", "ADMIN"));
+        assert_eq!((wanted.entity.id.as_str(), wanted.entity.name.as_str()), ("ops", "ops"));
+        assert_eq!(
+            (wanted.entity.entity_type.as_str(), wanted.expires_in.as_deref()),
+            ("service", Some("2h"))
+        );
+        assert_eq!(wanted.entity.trusted_domains.unwrap(), ["a", "b", "c"]);
+        assert_eq!((wanted.entity.trusted_nodes, wanted.sans, wanted.any_identity), (None, None, None));
+        let hex = "AA:".repeat(31) + "AA";
+        let line = format!("catalyst auth token mint ops --principal NODE --cert-fingerprint {hex}");
+        let (_, Request::Mint(wanted), _) = asked(&line) else { panic!("mint is wanted") };
+        assert_eq!(wanted.certificate_fingerprint.unwrap().len(), 43);
+    }
+
+    #[test]
+    fn a_bootstrap_credential_needs_no_principal() {
+        for line in [
+            "catalyst auth token mint bootstrap",
+            "catalyst auth token mint bootstrap --principal ADMIN --expires-in 1h",
+            "catalyst auth token mint bootstrap --spiffe-id spiffe://a/node/b",
+            "catalyst auth token mint bootstrap --any-identity --uses 3",
+        ] {
+            assert!(matches!(asked(line).1, Request::Mint(_)), "{line}");
+        }
+    }
+
+    #[test]
+    fn contradictions_are_wrong_usage() {
+        for line in [
+            "catalyst auth token mint",
+            "catalyst auth token mint ops",
+            "catalyst auth token mint ops --principal ADMIN --any-identity",
+            "catalyst auth token mint ops --principal ADMIN --trusted-domains ,",
+            "catalyst auth token mint ops --principal ADMIN --cert-fingerprint abc",
+            "catalyst auth token mint bootstrap --any-identity --spiffe-id spiffe://a/node/b",
+            "catalyst auth token mint bootstrap --uses 2",
+            "catalyst auth token verify",
+            "catalyst auth token verify a --file b",
+            "catalyst auth token revoke",
+            "catalyst auth token revoke --jti a --san b",
+            "catalyst auth key rotate --immediate --grace 1h",
+            "catalyst auth key rotate --grace 1w",
+            "catalyst pki audit --since yesterday",
+            "catalyst pki audit --follow --limit 3",
+            "catalyst token recover --data-dir a --certs-db b",
+            "catalyst --token a serve",
+        ] {
+            assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_audit_log_is_asked_for_and_verified() {
+        let (_, Request::Audit(filter), _) =
+            asked("catalyst pki audit --after 3 --action certificate. --since 5")
+        else {
+            panic!("audit is wanted")
+        };
+        assert_eq!(
+            (filter.after, filter.action.as_deref(), filter.since),
+            (Some(3), Some("certificate."), Some(5))
+        );
+        let (_, Request::VerifyAudit { heads }, _) = asked("catalyst pki audit verify --head heads.json")
+        else {
+            panic!("verify is wanted")
+        };
+        assert_eq!(heads.unwrap(), Path::new("heads.json"));
+    }
+
+    #[test]
+    fn a_data_directory_names_its_store() {
+        let Ok(Command::RecoverToken { inputs, print, .. }) =
+            parsed("catalyst token recover --data-dir /d --print")
+        else {
+            panic!("recover is wanted")
+        };
+        assert_eq!((inputs.flags["certs-db"].as_str(), print), ("/d/certs.db", true));
     }
 
     #[test]

@@ -19,7 +19,9 @@ pub(in crate::cli) struct AuditFilter {
 }
 
 pub(super) fn command() -> Command {
-    group("pki", "The certificate authority").args(client::options().map(|option| option.global(true))).subcommand(audit())
+    group("pki", "The certificate authority")
+        .args(client::options().map(|option| option.global(true)))
+        .subcommand(audit())
 }
 
 fn audit() -> Command {
@@ -29,16 +31,34 @@ fn audit() -> Command {
     let number = |name, help| text(name, "N", help);
     let verify = Command::new("verify")
         .about("Recompute the audit log's chain here, and compare it with heads that were kept elsewhere")
-        .arg(text("head", "FILE", "Signed heads: JSON lines, or the log lines that hold them; '-' for standard input"));
+        .arg(text(
+            "head",
+            "FILE",
+            "Signed heads: JSON lines, or the log lines that hold them; '-' for standard input",
+        ));
     Command::new("audit")
         .about("Show the audit log, oldest first")
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)
         .subcommand(verify)
-        .arg(number("after", "Later ones than the record of this number").value_parser(clap::value_parser!(i64).range(0..)))
-        .arg(number("limit", "At most so many; all unless said").value_parser(clap::value_parser!(u64).range(1..)))
-        .arg(text("action", "ACTION", "Of this action, or with a dot at the end of all that begin so: certificate."))
-        .arg(text("actor", "ACTOR", "By this actor: service, system, token:<sub>:<jti>, bootstrap:<jti>, svid:<SPIFFE ID>:<serial>"))
+        .arg(
+            number("after", "Later ones than the record of this number")
+                .value_parser(clap::value_parser!(i64).range(0..)),
+        )
+        .arg(
+            number("limit", "At most so many; all unless said")
+                .value_parser(clap::value_parser!(u64).range(1..)),
+        )
+        .arg(text(
+            "action",
+            "ACTION",
+            "Of this action, or with a dot at the end of all that begin so: certificate.",
+        ))
+        .arg(text(
+            "actor",
+            "ACTOR",
+            "By this actor: service, system, token:<sub>:<jti>, bootstrap:<jti>, svid:<SPIFFE ID>:<serial>",
+        ))
         .arg(text("subject", "SUBJECT", "On this subject: a SPIFFE ID, a jti, a CA's key identifier"))
         .arg(text("since", "TIME", "At or after: ISO 8601, or ms since 1970").value_parser(moment))
         .arg(text("until", "TIME", "Before: ISO 8601, or ms since 1970").value_parser(moment))
@@ -56,12 +76,16 @@ fn moment(text: &str) -> Result<i64, String> {
     if let Ok(millis) = text.parse::<i64>() {
         return Ok(millis);
     }
-    let day = || Date::parse(text, format_description!("[year]-[month]-[day]")).map(|day| day.midnight().assume_utc());
+    let day = || {
+        Date::parse(text, format_description!("[year]-[month]-[day]")).map(|day| day.midnight().assume_utc())
+    };
     OffsetDateTime::parse(text, &Rfc3339)
         .or_else(|_| day())
         .ok()
         .and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok())
-        .ok_or_else(|| "ISO 8601 with a time zone, a day, or ms since 1970 is wanted: 2026-02-13T16:00:00Z".into())
+        .ok_or_else(|| {
+            "ISO 8601 with a time zone, a day, or ms since 1970 is wanted: 2026-02-13T16:00:00Z".into()
+        })
 }
 
 /// What is asked.
