@@ -63,6 +63,15 @@ struct Report {
 }
 
 pub(super) async fn run(client: &Client, kept: &KeptHeads, form: Output) -> Result<ExitCode> {
+    let report = examine(client, kept).await?;
+    let printed = print(&match form {
+        Output::Json => json(&report.json())?,
+        Output::Text | Output::Markdown => report.text(),
+    });
+    Ok(if report.is_good() { printed } else { ExitCode::from(FAILED) })
+}
+
+async fn examine(client: &Client, kept: &KeptHeads) -> Result<Report> {
     let service: AuditVerdict = client.get("/pki/audit/verify", &[]).await?;
     let numbers = kept.iter().map(|head| head.seq).chain([service.head.seq]);
     let mut chain = Chain::new(service.base.clone(), numbers);
@@ -78,12 +87,7 @@ pub(super) async fn run(client: &Client, kept: &KeptHeads, form: Output) -> Resu
         kept.iter().map(|head| (head.clone(), heads::check(head, &keys, &chain))).collect()
     };
     let (base, end, records) = (chain.base().clone(), chain.end().clone(), chain.records());
-    let report = Report { service, base, end, records, problems, heads };
-    let printed = print(&match form {
-        Output::Json => json(&report.json())?,
-        Output::Text | Output::Markdown => report.text(),
-    });
-    Ok(if report.is_good() { printed } else { ExitCode::from(FAILED) })
+    Ok(Report { service, base, end, records, problems, heads })
 }
 
 /// Follows the chain to its end or to where it breaks.
@@ -159,5 +163,91 @@ impl Report {
             "heads": self.heads.iter().map(head).collect::<Vec<_>>(),
             "service": self.service,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::AuditItem,
+        client::{Options, Trust, audit::tests::stored, heads::tests::HeadKey, tests::fake::Fake},
+    };
+
+    /// What `audit verify` finds on a service with these records, that claims to have `claimed` of them.
+    async fn found(
+        records: &[AuditItem],
+        claimed: usize,
+        pages: usize,
+        key: &HeadKey,
+        kept: &KeptHeads,
+    ) -> Report {
+        let zero = AuditPoint { seq: 0, hash: "00".repeat(32) };
+        let all = stored(9);
+        let head = AuditPoint { seq: all[claimed - 1].seq, hash: all[claimed - 1].hash.clone() };
+        let verdict = json!({"intact": true, "base": zero, "head": head}).to_string();
+        let keys = json!({"success": true, "jwks": key.jwks()}).to_string();
+        let records = records.to_vec();
+        let fake = Fake::plain(move |target| {
+            let body = match target.strip_prefix("/pki/audit?after=") {
+                Some(rest) => {
+                    let after: i64 = rest.split('&').next().unwrap().parse().unwrap();
+                    let page: Vec<_> = records.iter().filter(|r| r.seq > after).take(pages).collect();
+                    let next = page
+                        .last()
+                        .filter(|last| last.seq < records.last().unwrap().seq)
+                        .map(|last| last.seq);
+                    json!({"records": page, "nextAfter": next}).to_string()
+                }
+                None if target == "/auth/keys" => keys.clone(),
+                None => verdict.clone(),
+            };
+            (200, "application/json", body)
+        })
+        .await;
+        let url = format!("ws://{}/rpc", fake.address).parse().unwrap();
+        let options = Options { url, trust: Trust::Nothing, insecure_http: false, token: None };
+        examine(&Client::open(options).await.unwrap(), kept).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_whole_log_is_intact_over_many_pages() {
+        let (records, key) = (stored(7), HeadKey::new());
+        let kept = vec![key.sign(3, &records[2].hash), key.sign(7, &records[6].hash)];
+        // Records that came after the service's verdict are no harm.
+        for (claimed, pages) in [(7, 1_000), (7, 2), (5, 3)] {
+            let report = found(&records, claimed, pages, &key, &kept).await;
+            assert!(report.is_good(), "{report:?}");
+            assert_eq!((report.records, report.end.seq), (7, 7));
+        }
+        let report = found(&records, 7, 3, &key, &kept).await;
+        assert!(report.text().starts_with("Audit log: intact\n  Records:  7\n"), "{}", report.text());
+        assert_eq!(report.json()["heads"][1]["finding"], "holds");
+    }
+
+    #[tokio::test]
+    async fn a_service_that_lies_is_found_out() {
+        let (records, key) = (stored(7), HeadKey::new());
+        let mut altered = records.clone();
+        altered[4].subject = "spiffe://example.org/node/other".into();
+        let report = found(&altered, 7, 3, &key, &Vec::new()).await;
+        assert!(report.problems[0].contains("record 5"), "{report:?}");
+        let report = found(&records[..5], 7, 3, &key, &Vec::new()).await;
+        assert!(report.problems[0].starts_with("truncated"), "{report:?}");
+        assert!(report.text().contains("NOT INTACT"));
+    }
+
+    /// The service's own story is whole; only what was kept elsewhere shows that it is another one.
+    #[tokio::test]
+    async fn kept_heads_show_what_the_service_has_forgotten() {
+        let (records, key) = (stored(7), HeadKey::new());
+        let kept = vec![key.sign(6, &records[5].hash)];
+        let report = found(&records[..5], 5, 3, &key, &kept).await;
+        assert!(report.problems.is_empty() && !report.is_good());
+        assert!(report.text().contains("truncated"), "{}", report.text());
+        let kept = vec![key.sign(3, &"33".repeat(32))];
+        let report = found(&records, 7, 3, &key, &kept).await;
+        assert_eq!(report.json()["heads"][0]["finding"], "rewritten");
+        assert_eq!(report.json()["intact"], false);
     }
 }

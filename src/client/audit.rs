@@ -117,12 +117,12 @@ pub(super) fn hash_of(record: &AuditItem) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{identity::Timestamp, store::AuditRecord};
 
     /// Records as the store makes them, each hashed by the store.
-    fn stored(count: i64) -> Vec<AuditItem> {
+    pub(crate) fn stored(count: i64) -> Vec<AuditItem> {
         let mut previous = [0; 32];
         (1..=count)
             .map(|seq| {

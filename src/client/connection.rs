@@ -205,6 +205,9 @@ impl Endpoint {
                         None => certificate.to_string(),
                     },
                     CertificateError::UnknownIssuer => "it does not chain to what is pinned".into(),
+                    CertificateError::BadSignature => {
+                        "it does not chain to what is pinned, or the server does not hold its key".into()
+                    }
                     other => other.to_string(),
                 };
                 ClientError::unreachable(format!(

@@ -15,7 +15,7 @@ mod url;
 mod verifier;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::{ClientError, Kind, Result};
 pub use token::{TokenSources, read as read_token_file, read_text as read_token};

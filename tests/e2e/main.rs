@@ -26,6 +26,7 @@ mod process;
 mod public_endpoints;
 mod race;
 mod readme;
+mod recover;
 mod secrets;
 mod shutdown;
 mod startup;
