@@ -32,3 +32,15 @@ fn code(kind: Kind) -> u8 {
         Kind::Conflict => CONFLICT,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scripts rest on these numbers.
+    #[test]
+    fn every_kind_of_failure_has_its_code() {
+        let kinds = [Kind::Failed, Kind::Usage, Kind::NotAuthorised, Kind::Unreachable, Kind::Conflict];
+        assert_eq!(kinds.map(code), [1, 2, 3, 4, 5]);
+    }
+}

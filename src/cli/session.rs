@@ -137,3 +137,55 @@ fn secret(environment: &Environment, name: &str) -> Result<Option<SecretString>>
 fn text(environment: &Environment, name: &str) -> Result<Option<String>> {
     Ok(secret(environment, name)?.map(|value| value.expose_secret().to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{client::Kind, identity::Fingerprint};
+
+    fn access(url: &str, vars: &[(&str, &str)]) -> Access {
+        let vars = vars.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        Access { url: Some(url.into()), environment: Environment::from_vars(vars), ..Access::default() }
+    }
+
+    fn pin(text: &str) -> String {
+        Fingerprint::of_certificate(text.as_bytes()).to_string()
+    }
+
+    #[test]
+    fn a_pin_of_the_command_takes_the_place_of_the_environments() {
+        let (given, kept) = (pin("given"), pin("kept"));
+        let vars = [("CATALYST_ROOT_FINGERPRINT", kept.as_str()), ("CATALYST_AUTH_TOKEN", "t")];
+        let kept = options(access("wss://a", &vars)).unwrap();
+        assert!(matches!(kept.trust, Trust::Root(_)));
+        let with = Access { server_fingerprint: Some(given), ..access("wss://a", &vars) };
+        assert!(matches!(options(with).unwrap().trust, Trust::Server(_)));
+        let two = [vars[0], ("CATALYST_CA_FILE", "ca.pem")];
+        assert_eq!(options(access("wss://a", &two)).unwrap_err().kind, Kind::Usage);
+    }
+
+    /// Whoever names a pin means TLS; a pin that lies in the environment does not forbid asking a service here.
+    #[test]
+    fn nothing_is_pinned_over_plain_http() {
+        let given = Access { root_fingerprint: Some(pin("root")), ..access("ws://localhost", &[]) };
+        assert!(options(given).unwrap_err().hint.unwrap().contains("wss://"));
+        let root = pin("root");
+        options(access("ws://localhost", &[("CATALYST_ROOT_FINGERPRINT", &root)])).unwrap();
+    }
+
+    #[test]
+    fn the_system_token_lies_beside_the_store() {
+        let place = |vars: &[(&str, &str)]| system_token(&access("", vars).environment).unwrap();
+        assert_eq!(place(&[]), Path::new("system-token"));
+        assert_eq!(place(&[("CATALYST_PKI_CERTS_DB", "/data/pki.db")]), Path::new("/data/system-token"));
+    }
+
+    #[test]
+    fn the_url_comes_from_the_command_then_the_environment_then_this_machine() {
+        let vars = [("CATALYST_AUTH_URL", "https://b")];
+        let url = |access| options(access).unwrap().url.to_string();
+        assert_eq!(url(access("https://a", &vars)), "https://a:443");
+        assert_eq!(url(Access { url: None, ..access("", &vars) }), "https://b:443");
+        assert_eq!(url(Access { url: None, ..access("", &[]) }), "http://localhost:4020");
+    }
+}

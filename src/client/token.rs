@@ -145,25 +145,20 @@ mod tests {
     fn the_nearest_source_wins() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| Some(file(directory.path(), name, &format!("{name}\n"), 0o600));
-        let mut sources = || TokenSources {
+        let all = || TokenSources {
             given: None,
             given_file: path("file"),
             variable: Some("variable".into()),
             variable_file: path("variable-file"),
             system_token: path("system"),
         };
-        let all = sources();
-        assert_eq!(
-            found(TokenSources { given: Some("flag".into()), given_file: None, ..all }, true).unwrap(),
-            "flag"
-        );
-        assert_eq!(found(sources(), true).unwrap(), "file");
-        assert_eq!(found(TokenSources { given_file: None, ..sources() }, true).unwrap(), "variable");
-        let files = || TokenSources { given_file: None, variable: None, ..sources() };
-        let mut sources = files;
-        assert_eq!(found(sources(), true).unwrap(), "variable-file");
-        let system = TokenSources { variable_file: None, ..sources() };
-        assert_eq!(found(system, true).unwrap(), "system");
+        let no_file = || TokenSources { given_file: None, ..all() };
+        let files = || TokenSources { variable: None, ..no_file() };
+        assert_eq!(found(TokenSources { given: Some("flag".into()), ..no_file() }, true).unwrap(), "flag");
+        assert_eq!(found(all(), true).unwrap(), "file");
+        assert_eq!(found(no_file(), true).unwrap(), "variable");
+        assert_eq!(found(files(), true).unwrap(), "variable-file");
+        assert_eq!(found(TokenSources { variable_file: None, ..files() }, true).unwrap(), "system");
         let both = TokenSources { given: Some("a".into()), given_file: path("b"), ..TokenSources::default() };
         assert_eq!(both.find(true).unwrap_err().kind, Kind::Usage);
     }
