@@ -52,7 +52,11 @@ pub(crate) struct TestCa {
 
 impl TestCa {
     pub(crate) fn new() -> Self {
-        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+        Self::with(&rcgen::PKCS_ECDSA_P384_SHA384)
+    }
+
+    pub(crate) fn with(algorithm: &'static rcgen::SignatureAlgorithm) -> Self {
+        let key = KeyPair::generate_for(algorithm).unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, "Test Root");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,6 +1,7 @@
 //! The client against services that are not what they should be.
 
 pub(crate) mod fake;
+mod genuine;
 
 use super::*;
 use crate::{api::TokenKeys, identity::Fingerprint};
@@ -84,6 +85,18 @@ async fn the_token_goes_only_over_the_connection_that_the_pinned_root_vouches_fo
     let seen: Vec<_> = fake.seen().into_iter().map(|seen| (seen.target, seen.authorization)).collect();
     let bearer = Some("Bearer the-token".to_owned());
     assert_eq!(seen, [("/pki/ca/bundle".into(), None), ("/auth/keys".into(), bearer)]);
+}
+
+/// ML-DSA is no algorithm of TLS handshakes here, and one of CAs.
+#[tokio::test]
+async fn roots_of_every_kind_can_be_pinned() {
+    for algorithm in
+        [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ED25519, &rcgen::PKCS_ML_DSA_65, &rcgen::PKCS_ML_DSA_87]
+    {
+        let ca = TestCa::with(algorithm);
+        let fake = Fake::tls(ca.server(&[SERVICE]), service(&ca)).await;
+        asked(&fake, Trust::Root(pin(&ca.der))).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -281,6 +294,25 @@ async fn a_closed_port_and_the_wrong_protocol_are_unreachable() {
     let error = client.get::<TokenKeys>("/auth/keys", &[]).await.unwrap_err();
     assert_eq!(error.kind, Kind::Unreachable);
     assert!(error.hint.unwrap().contains("https://"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_never_answers_is_given_up() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let client = Client::open(options(format!("http://{address}"), Trust::Nothing)).await.unwrap();
+    let error = client.get::<TokenKeys>("/auth/keys", &[]).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Unreachable);
+    assert!(error.message.contains("did not answer within"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_nobody_knows_yet_cannot_fill_the_memory() {
+    let ca = TestCa::new();
+    let endless = "x".repeat(2 << 20);
+    let fake = Fake::tls(ca.server(&[SERVICE]), move |_| (200, JSON, endless.clone())).await;
+    let error = asked(&fake, Trust::Root(pin(&ca.der))).await.unwrap_err();
+    assert!(error.message.contains("more than 1 MiB"), "{error}");
 }
 
 #[tokio::test]
