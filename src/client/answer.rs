@@ -54,7 +54,8 @@ fn refusal(answer: &Answer, body: &ErrorBody, with_token: bool) -> ClientError {
             let wait = header(answer, RETRY_AFTER).unwrap_or_else(|| "a few".into());
             error.with_hint(format!("try again in {wait} seconds"))
         }
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+        // A path that is not there, and not a thing that is not there.
+        StatusCode::NOT_FOUND if body.error.contains("/openapi.json") => {
             error.with_hint("the service may be of an older version; 'catalyst version' tells this command's")
         }
         _ => error,
