@@ -16,12 +16,13 @@ mod workload;
 
 pub use actor::Actor;
 pub use ca_role::{CaRole, UnknownCaRole};
+pub(crate) use fingerprint::hex;
 pub use fingerprint::{Fingerprint, FingerprintError, KeyId, SpkiHash};
 pub use instance_id::{DnsName, InstanceId, InstanceIdError};
 pub use serial::{Serial, SerialError};
 pub use service_type::{ServiceType, UnknownServiceType};
 pub use spiffe_id::{SpiffeId, SpiffeIdError};
-pub use timestamp::{Clock, SystemClock, Timestamp};
+pub use timestamp::{Clock, SystemClock, Timestamp, TimestampError};
 pub use trust_domain::{TrustDomain, TrustDomainError};
 pub use ttl::{Ttl, TtlError};
 pub use workload::{Workload, WorkloadError};

@@ -36,10 +36,10 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             permit = room.clone().acquire_owned() => permit,
         };
         let Ok(permit) = permit else { break };
-        let stream = tokio::select! {
+        let (stream, address) = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, address)) => (stream, address),
                 Err(error) => {
                     tracing::warn!(target: "catalyst.pki", error = %error, "Connection not accepted");
                     tokio::time::sleep(ACCEPT_RETRY).await;
@@ -48,7 +48,11 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             },
         };
         let Some(io) = prepared(stream) else { continue };
-        let service = TowerToHyperService::new(router.clone());
+        let service = TowerToHyperService::new(
+            router
+                .clone()
+                .layer(axum::Extension(super::peer::Peer { address, channel: super::peer::Channel::Plain })),
+        );
         let connection = graceful.watch(server.serve_connection(io, service).into_owned());
         tokio::spawn(async move {
             // A peer that goes away is no event for us.

@@ -1,9 +1,12 @@
 //! One process: wiring, listeners, routes.
 
 mod app;
+mod asker;
 mod connections;
 mod convert;
 mod extract;
+mod failures;
+mod keeping;
 mod observers;
 mod openapi;
 mod patience;

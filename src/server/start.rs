@@ -1,8 +1,13 @@
 //! From settings to a service that answers, and to its end.
 
-use super::{app::App, connections, observers::Figures, routes};
+use super::{
+    app::{App, Places},
+    connections, keeping,
+    observers::Figures,
+    routes,
+};
 use crate::{
-    access::Access,
+    access::{self, Access, Policies},
     authority::{Authority, AuthorityError, Config, InitRequest, KeyBackends},
     identity::{Actor, InstanceId, ServiceType, SystemClock, TrustDomain, Ttl, Workload},
     settings::Settings,
@@ -37,6 +42,30 @@ pub fn serve(settings: Settings) -> Result<(), Failure> {
     end
 }
 
+/// Credentials and policies, from settings.
+async fn access(
+    settings: &Settings,
+    own: &Workload,
+    store: Arc<dyn Store>,
+    authority: &Authority,
+) -> Result<Access, Failure> {
+    let config = access::Config {
+        own: own.clone(),
+        domains: settings.domains.clone(),
+        dev: settings.dev,
+        bootstrap_ttl: settings.bootstrap_ttl,
+    };
+    let mut access = Access::new(config, store, authority.clock().clone(), Arc::new(Policies::default()));
+    if let Some(secret) = &settings.system_token {
+        access.preset_system_token(secret).await?;
+    }
+    if let Some(secret) = &settings.bootstrap_token {
+        access.preset_bootstrap_token(secret).await?;
+    }
+    access.read_keys().await?;
+    Ok(access)
+}
+
 async fn run(settings: Settings) -> Result<(), Failure> {
     check(&settings)?;
     let config = config(&settings)?;
@@ -52,11 +81,13 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         Arc::new(Figures(metrics.clone())),
     )
     .await?;
-    let mut access = Access::new(store, authority.clock().clone());
-    if let Some(secret) = &settings.system_token {
-        access.preset_system_token(secret).await?;
-    }
-    let app = App::new(authority.clone(), access, metrics.clone());
+    let access = access(&settings, &own, store, &authority).await?;
+    let places = Places {
+        data_dir: settings.data_dir.clone(),
+        makes_system_token: settings.system_token.is_none(),
+        allowed_origins: settings.allowed_origins.clone(),
+    };
+    let app = App::new(authority.clone(), access, metrics.clone(), places);
     let stop = CancellationToken::new();
     // Before anybody can know that the service is up, so that no signal after that ends it the hard way.
     let end = told_to_end()?;
@@ -70,7 +101,8 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         let router = routes::public_only(app.clone());
         servers.push(listen(public, router, &stop, "Listening for public reads")?);
     }
-    let background = tokio::spawn(bring_up(app, settings, own));
+    let keeper = tokio::spawn(keeping::keep(app.clone(), stop.clone()));
+    let background = tokio::spawn(bring_up(app, settings));
     end.await;
     tracing::info!(target: "catalyst.pki", "Stopping");
     stop.cancel();
@@ -78,6 +110,8 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         server.await?;
     }
     background.abort();
+    // The last head of the audit log is signed once nothing more is asked of us.
+    keeper.await?;
     authority.shut_down().await?;
     tokio::task::spawn_blocking(move || metrics.shutdown()).await?;
     tracing::info!(target: "catalyst.pki", "Stopped");
@@ -85,11 +119,11 @@ async fn run(settings: Settings) -> Result<(), Failure> {
 }
 
 /// What needs keys: upkeep, the token key, the hierarchy of `--dev`. Requests are answered meanwhile.
-async fn bring_up(app: App, settings: Settings, own: Workload) {
+async fn bring_up(app: App, settings: Settings) {
     let authority = app.authority();
     // First, for CRLs have to be signed also while the token key is away.
     authority.start();
-    while let Err(error) = open_token_key(&app, &own).await {
+    while let Err(error) = open_token_key(&app).await {
         tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — credentials cannot be checked");
         tokio::time::sleep(RETRY).await;
     }
@@ -107,9 +141,9 @@ async fn bring_up(app: App, settings: Settings, own: Workload) {
     }
 }
 
-async fn open_token_key(app: &App, own: &Workload) -> Result<(), Failure> {
+async fn open_token_key(app: &App) -> Result<(), Failure> {
     let key = app.authority().token_key().await?;
-    Ok(app.access().open(key, own.spiffe_id().clone())?)
+    Ok(app.access().open(key).await?)
 }
 
 /// A preset secret takes the generated token's place.

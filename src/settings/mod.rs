@@ -66,6 +66,12 @@ pub struct Settings {
     pub log_level: LogLevel,
     /// The operator's own system token.
     pub system_token: Option<SecretString>,
+    /// The preshared bootstrap credential.
+    pub bootstrap_token: Option<SecretString>,
+    /// Lifetime of bootstrap credentials.
+    pub bootstrap_ttl: Duration,
+    /// Web origins whose pages may call.
+    pub allowed_origins: Vec<String>,
     /// Instance id of this service, if given.
     pub node_id: Option<String>,
     /// DNS domains of this deployment.
@@ -125,6 +131,9 @@ impl Settings {
             log_format: parsed(&values, "CATALYST_PKI_LOG_FORMAT")?,
             log_level: parsed(&values, "CATALYST_PKI_LOG_LEVEL")?,
             system_token: values.secret("CATALYST_SYSTEM_TOKEN").cloned(),
+            bootstrap_token: values.secret("CATALYST_BOOTSTRAP_TOKEN").cloned(),
+            bootstrap_ttl: Duration::from_millis(parsed(&values, "CATALYST_BOOTSTRAP_TTL")?),
+            allowed_origins: list(&values, "CATALYST_PKI_ALLOWED_ORIGINS", values::list)?,
             node_id: values.text("CATALYST_NODE_ID").map(str::to_owned),
             domains: list(&values, "CATALYST_DOMAINS", values::list)?,
             values,

@@ -212,6 +212,15 @@ const SERVICE: &[Setting] = &[
         help: "Certificates that one SPIFFE ID gets per half of its certificates' lifetime; 0 is no limit",
     },
     Setting {
+        variable: "CATALYST_PKI_ALLOWED_ORIGINS",
+        flag: Some("allowed-origins"),
+        key: Some("allowed_origins"),
+        kind: Kind::List,
+        fallback: NOTHING,
+        dev: None,
+        help: "Web origins whose pages may call this service; requests of all others are refused",
+    },
+    Setting {
         variable: "CATALYST_PKI_DNS_NAMES",
         flag: Some("dns-names"),
         key: Some("dns_names"),
@@ -282,13 +291,13 @@ const SERVICE: &[Setting] = &[
         "CATALYST_BOOTSTRAP_TOKEN",
         TOKEN,
         NOTHING,
-        "Accepted; first credential of new services, 32 characters or more outside `--dev`",
+        "First credential of new services, known to them and to this service; 32 characters or more outside `--dev`",
     ),
     accepted(
         "CATALYST_BOOTSTRAP_TTL",
         Kind::Number { min: 1, max: 31_536_000_000, unit: "milliseconds" },
         Fallback::Value("86400000"),
-        "Accepted; lifetime of the bootstrap token in milliseconds",
+        "Lifetime of bootstrap credentials in milliseconds; that of the preshared one runs from when it was first seen",
     ),
     accepted(
         "CATALYST_AUTH_URL",

@@ -1,6 +1,9 @@
 //! Cedar decides who may do what. The schema is the program's own; the policies too, unless a directory replaces them.
 
-use super::{principal::Facts, vocabulary::{Action, Resource}};
+use super::{
+    principal::Facts,
+    vocabulary::{Action, Resource},
+};
 
 /// The policies in force.
 #[derive(Debug, Default)]

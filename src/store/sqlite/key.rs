@@ -88,7 +88,13 @@ pub(super) fn intend(step: &mut Step<'_>, key: &KeyIntention, stamp: &Stamp) -> 
     )?;
     let detail = json!({"algorithm": key.algorithm, "backend": key.backend, "reference": key.reference});
     step.audit(stamp, "key.intended", name(key.role, key.generation), detail.to_string())?;
-    Ok(KeyRow { intention: key.clone(), intended_at: stamp.at, made: None, state: KeyRowState::Intended, verifies_until: None })
+    Ok(KeyRow {
+        intention: key.clone(),
+        intended_at: stamp.at,
+        made: None,
+        state: KeyRowState::Intended,
+        verifies_until: None,
+    })
 }
 
 /// The generation of this role that is on its way to its first activation.

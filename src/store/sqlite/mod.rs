@@ -18,11 +18,11 @@ mod token;
 mod writer;
 
 use super::{
-    AllowOutcome, AuditEntry, AuditHead, AuditQuery, AuditRecord, AuditVerdict, CaIntention, CertificateQuery,
-    CertificateRow, CrlPublication, CrlReservation, CrlRow, DataDirLock, Denial, DenyOutcome, Deployment,
-    Hierarchy, InitPlan, IssuanceLimit, KeyIntention, KeyRole, KeyRow, MadeKey, Preflight, PresetSecret,
-    RecordOutcome, Result, RevocationReason, SignedCa, SignedCertificate, Stamp, Store, StoreError, Summary,
-    Ticket, TokenQuery, TokenRecord, TokenRow, TokenSelector,
+    AllowOutcome, AuditEntry, AuditHead, AuditQuery, AuditRecord, AuditVerdict, CaIntention,
+    CertificateQuery, CertificateRow, CrlPublication, CrlReservation, CrlRow, DataDirLock, Denial,
+    DenyOutcome, Deployment, Hierarchy, InitPlan, IssuanceLimit, KeyIntention, KeyRole, KeyRow, MadeKey,
+    Preflight, PresetSecret, RecordOutcome, Result, RevocationReason, SignedCa, SignedCertificate, Stamp,
+    Store, StoreError, Summary, Ticket, TokenQuery, TokenRecord, TokenRow, TokenSelector,
 };
 use crate::identity::{DnsName, Fingerprint, InstanceId, KeyId, Serial, SpiffeId, SpkiHash, Timestamp};
 use fault::Outcome;
