@@ -5,6 +5,7 @@
 
 mod bad_csr;
 mod bad_requests;
+mod bootstrap;
 mod checkers;
 mod clock;
 mod command_line;
@@ -26,8 +27,11 @@ mod process;
 mod public_endpoints;
 mod race;
 mod readme;
+mod renewal;
+mod rotation;
 mod secrets;
 mod shutdown;
 mod startup;
 mod storage;
+mod tokens;
 mod x509;
