@@ -31,8 +31,8 @@ pub use revocation::{
 };
 pub use sqlite::SqliteStore;
 pub use token::{
-    BootstrapGrant, BootstrapUse, PresetSecret, RenewalUse, Ticket, TicketRefusal, TokenQuery, TokenRecord, TokenRow,
-    TokenSelector,
+    BootstrapGrant, BootstrapUse, PresetSecret, RenewalUse, Ticket, TicketRefusal, TokenQuery, TokenRecord,
+    TokenRow, TokenSelector,
 };
 
 use crate::identity::{

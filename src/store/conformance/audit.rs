@@ -68,7 +68,8 @@ async fn a_refused_step_leaves_no_record(store: &dyn Store) {
     assert_eq!(store.audit_head().await.unwrap(), head);
     // And the chain goes on from there.
     world.issue("n3", 3).await;
-    let after = store.audit(&AuditQuery { after: head.seq, limit: 10, ..AuditQuery::default() }).await.unwrap();
+    let after =
+        store.audit(&AuditQuery { after: head.seq, limit: 10, ..AuditQuery::default() }).await.unwrap();
     assert_eq!((after.len(), after[0].prev_hash), (1, head.hash));
 }
 
@@ -89,7 +90,8 @@ async fn who_and_what_can_be_told(store: &dyn Store) {
     let issued = store.record_issued(signed(record.clone()), &Stamp { at: at(1), by }).await.unwrap();
     let crate::store::RecordOutcome::Recorded(issued) = issued else { panic!("{issued:?}") };
     store.deny_identity(&spiffe("n1"), "a \"quoted\"\nreason", false, &stamp(2)).await.unwrap();
-    let records = store.audit(&AuditQuery { after: before, limit: 10, ..AuditQuery::default() }).await.unwrap();
+    let records =
+        store.audit(&AuditQuery { after: before, limit: 10, ..AuditQuery::default() }).await.unwrap();
     assert_eq!((records[0].actor.as_str(), records[0].at), ("token:operator:jti-1", at(1)));
     assert_eq!(records[0].subject, "spiffe://td.example/node/n1");
     let detail: serde_json::Value = serde_json::from_str(&records[0].detail).unwrap();
