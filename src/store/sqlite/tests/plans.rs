@@ -4,9 +4,9 @@ use super::SqliteStore;
 use crate::{
     identity::Fingerprint,
     store::{
-        BootstrapUse, CertificateQuery, CertificateStatus, IssuanceLimit, RenewalUse, RevocationReason,
-        Store, Ticket, TokenQuery, TokenSelector,
-        conformance::fixture::{World, at, signed, spiffe, stamp, token},
+        BootstrapUse, CertificateQuery, CertificateStatus, IssuanceLimit, KeyRole, RenewalUse,
+        RevocationReason, Ticket, TokenQuery, TokenSelector,
+        conformance::fixture::{World, at, intention, made, signed, spiffe, stamp, token},
     },
 };
 use rusqlite::{
@@ -83,13 +83,17 @@ async fn no_everyday_step_reads_all_certificates() {
     let mut explained = 0;
     for (plan, sql) in ran {
         explained += usize::from(!plan.is_empty());
-        let scan =
-            plan.iter().any(|line| line.strip_prefix("SCAN ").is_some_and(|table| GROWING.contains(&table)));
+        let scan = plan.iter().any(|line| line.strip_prefix("SCAN ").is_some_and(reads_all));
         // Newest first with nothing filtered is a walk from the end that stops at the limit.
         let walk = sql.contains("FROM certificate_record  WHERE :spiffe_id IS NULL AND (:at IS NOT NULL)");
         assert!(!scan || walk, "{sql}\n{plan:#?}");
     }
     assert!(explained > 40, "{explained}");
+}
+
+/// Whether what is scanned is a growing table, or an index of one.
+fn reads_all(scanned: &str) -> bool {
+    scanned.split(' ').next().is_some_and(|table| GROWING.contains(&table))
 }
 
 fn plan(connection: &Connection, sql: &str) -> Vec<String> {
@@ -159,6 +163,9 @@ async fn credentials(world: &World<'_>) {
         }
     }
     store.revoked_tokens(at(30)).await.unwrap();
+    store.intend_key(&intention(KeyRole::Token, 1), &stamp(30)).await.unwrap();
+    store.record_key_made(KeyRole::Token, 1, &made(KeyRole::Token, 1), &stamp(30)).await.unwrap();
+    store.activate_token_key(1, at(30), None, &stamp(30)).await.unwrap();
     for which in [
         TokenSelector::Jti("one".to_owned()),
         TokenSelector::San("san-7".to_owned()),
