@@ -145,7 +145,7 @@ impl Authority {
             .await?;
         self.refuse_early(&preflight, stamp.at)?;
         if let Some(before) = &preflight.issued_before {
-            return self.hand_out_again(&issuer, before, stamp.at);
+            return self.hand_out_again(before, stamp.at);
         }
         if preflight.holds_certificate {
             tracing::warn!(target: "catalyst.pki", spiffe_id = %request.workload.spiffe_id(),
@@ -258,7 +258,7 @@ impl Authority {
             }
             RecordOutcome::KeyRefused(refusal) => Err(AuthorityError::Key(refusal)),
             RecordOutcome::TicketRefused(refusal) => Err(AuthorityError::Ticket(refusal)),
-            RecordOutcome::IssuedBefore(before) => self.hand_out_again(&issuer, &before, stamp.at),
+            RecordOutcome::IssuedBefore(before) => self.hand_out_again(&before, stamp.at),
             RecordOutcome::IssuerGone => Err(AuthorityError::NoIssuer(issuer.role())),
             RecordOutcome::LimitReached { oldest } => Err(self.limit_reached(oldest, stamp.at)),
             RecordOutcome::ClockBehind { newest } => {
@@ -267,13 +267,14 @@ impl Authority {
         }
     }
 
-    /// The certificate that a bootstrap credential has brought for the same key before: its answer was lost.
-    fn hand_out_again(&self, issuer: &Issuer, row: &CertificateRow, at: Timestamp) -> Result<Svid> {
+    /// The certificate that a bootstrap credential has brought for the same key before: its answer was lost. Its
+    /// chain is that of the CA that signed it, which need not be the one that signs now.
+    fn hand_out_again(&self, row: &CertificateRow, at: Timestamp) -> Result<Svid> {
         tracing::info!(target: "catalyst.pki", fingerprint = %row.fingerprint, serial = %row.serial,
             "Certificate handed out again for the same bootstrap credential and key");
         Ok(Svid {
             certificate_pem: row.certificate_pem.clone(),
-            chain: self.state.load().chain_of(issuer.certificate())?,
+            chain: self.state.load().chain_of_serial(row.issuer_serial)?,
             expires_at: row.not_after,
             renew_after: renew_after(at, row.not_after)?,
             fingerprint: row.fingerprint,

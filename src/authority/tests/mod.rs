@@ -1,5 +1,6 @@
 //! The CA core with a key store that fails on command.
 
+mod again;
 mod flaky;
 mod hostile;
 
