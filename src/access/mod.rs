@@ -22,7 +22,7 @@ pub use claims::{Bootstrap, Claims, Confirmation, Entity};
 pub use error::AccessError;
 pub use manage::Selector;
 pub use mint::{BootstrapRequest, MintRequest, Minted};
-pub use policy::{Decision, Policies};
+pub use policy::{Decision, Flaw, Policies, PolicyError, Refresh, built_in_files};
 pub use principal::{Caller, Credential, Facts, PeerCertificate, Presented};
 pub use rotation::Rotated;
 pub use system_token::SYSTEM_TOKEN_FILE;
@@ -66,7 +66,7 @@ pub struct Access {
     config: Config,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    policies: Arc<Policies>,
+    policies: Policies,
     preset_system: Option<[u8; 32]>,
     preset_bootstrap: Option<PresetBootstrap>,
     ring: ArcSwapOption<KeyRing>,
@@ -84,7 +84,7 @@ impl Access {
         config: Config,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-        policies: Arc<Policies>,
+        policies: Policies,
     ) -> Self {
         Self {
             config,
@@ -173,7 +173,7 @@ impl Access {
     }
 
     /// The policies in force.
-    pub fn policies(&self) -> &Arc<Policies> {
+    pub fn policies(&self) -> &Policies {
         &self.policies
     }
 

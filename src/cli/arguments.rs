@@ -1,8 +1,9 @@
 //! From arguments to a command. The flags of `serve` and `config` are the table's.
 
+use super::policy;
 use crate::settings::{Environment, Fallback, Inputs, Setting, Table};
-use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser};
-use std::ffi::OsString;
+use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser, value_parser};
+use std::{ffi::OsString, path::PathBuf};
 
 /// What the operator wants done.
 #[derive(Debug)]
@@ -11,6 +12,7 @@ pub(super) enum Command {
     Config(Output, Inputs),
     Version(Output),
     NewPassphrase,
+    Policy(policy::Task),
 }
 
 /// The form of a result.
@@ -35,6 +37,7 @@ pub(super) fn parse(
         Some(("serve", serve)) => Command::Serve(inputs(table, serve, environment)),
         Some(("config", config)) => Command::Config(output(config), inputs(table, config, environment)),
         Some(("passphrase", _)) => Command::NewPassphrase,
+        Some(("policy", policy)) => Command::Policy(policy_task(table, policy, environment)),
         // clap lets nothing else pass.
         version => Command::Version(version.map_or(Output::Text, |(_, matches)| output(matches))),
     })
@@ -57,7 +60,38 @@ fn command(table: &Table) -> clap::Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommands([serve, config, passphrase, version.arg(output_arg(&["text", "json"]))])
+        .subcommands([serve, config, policy(table), passphrase, version.arg(output_arg(&["text", "json"]))])
+}
+
+fn policy(table: &Table) -> clap::Command {
+    let dir = |help| Arg::new("dir").value_name("DIR").value_parser(value_parser!(PathBuf)).help(help);
+    let check = clap::Command::new("check")
+        .about("Check policies as a start does, and show the files that count")
+        .arg(dir(
+            "Directory of *.cedar files; without it, the one of the settings or the program's own policies",
+        ))
+        .arg(output_arg(&["text", "json"]));
+    let export = clap::Command::new("export")
+        .about("Write the schema and the program's policies into a directory, to start from")
+        .arg(dir("Directory; made where there is none, and nothing in it is overwritten").required(true));
+    clap::Command::new("policy")
+        .about("Policies that decide who may do what")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommands([with_settings(check, table), export])
+}
+
+fn policy_task(table: &Table, matches: &ArgMatches, environment: Environment) -> policy::Task {
+    let dir = |matches: &ArgMatches| matches.get_one::<PathBuf>("dir").cloned();
+    match matches.subcommand() {
+        Some(("export", export)) => policy::Task::Export(dir(export).unwrap_or_default()),
+        // clap lets nothing else pass.
+        check => {
+            let check = check.map_or(matches, |(_, check)| check);
+            policy::Task::Check(dir(check), output(check), inputs(table, check, environment))
+        }
+    }
 }
 
 fn with_settings(command: clap::Command, table: &Table) -> clap::Command {
@@ -141,6 +175,23 @@ mod tests {
     fn a_passphrase_can_be_asked_for() {
         assert!(matches!(parsed("catalyst passphrase new"), Ok(Command::NewPassphrase)));
         assert!(parsed("catalyst passphrase").unwrap_err().use_stderr());
+    }
+
+    #[test]
+    fn policies_are_checked_where_one_says_or_the_settings_do() {
+        let Ok(Command::Policy(policy::Task::Check(dir, Output::Json, inputs))) =
+            parsed("catalyst policy check somewhere --policy-dir elsewhere --output json")
+        else {
+            panic!("a check is wanted")
+        };
+        assert_eq!((dir, inputs.flags["policy-dir"].as_str()), (Some("somewhere".into()), "elsewhere"));
+        let export = parsed("catalyst policy export there");
+        assert!(
+            matches!(export, Ok(Command::Policy(policy::Task::Export(dir))) if dir.as_os_str() == "there")
+        );
+        for line in ["catalyst policy", "catalyst policy export", "catalyst policy check a b"] {
+            assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
+        }
     }
 
     #[test]

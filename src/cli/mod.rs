@@ -2,6 +2,7 @@
 
 mod arguments;
 mod config;
+mod policy;
 
 use crate::{
     settings::{BackendSettings, Environment, Inputs, MadePassphrase, Settings, SettingsError, Table},
@@ -43,6 +44,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: Environment, s
             Ok(passphrase) => print(&format!("{}\n", passphrase.expose_secret())),
             Err(error) => fail(&error),
         },
+        Command::Policy(task) => policy::run(&table, task),
         Command::Version(output) => print(&version(&table, output)),
     }
 }

@@ -4,6 +4,7 @@ mod app;
 mod asker;
 mod connections;
 mod convert;
+mod endpoints;
 mod extract;
 mod failures;
 mod keeping;
@@ -15,5 +16,6 @@ mod problem;
 mod routes;
 mod start;
 
+pub use endpoints::{ENDPOINTS, Endpoint, Target, endpoints_markdown};
 pub use openapi::document as openapi_document;
 pub use start::serve;

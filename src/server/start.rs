@@ -55,7 +55,9 @@ async fn access(
         dev: settings.dev,
         bootstrap_ttl: settings.bootstrap_ttl,
     };
-    let mut access = Access::new(config, store, authority.clock().clone(), Arc::new(Policies::default()));
+    let dir = settings.policy_dir.clone();
+    let policies = tokio::task::spawn_blocking(move || Policies::load(dir.as_deref())).await??;
+    let mut access = Access::new(config, store, authority.clock().clone(), policies);
     if let Some(secret) = &settings.system_token {
         access.preset_system_token(secret).await?;
     }

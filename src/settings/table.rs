@@ -274,6 +274,15 @@ const SERVICE: &[Setting] = &[
         dev: None,
         help: "DNS domains of this deployment, separated by commas",
     },
+    Setting {
+        variable: "CATALYST_POLICY_DIR",
+        flag: Some("policy-dir"),
+        key: Some("policy_dir"),
+        kind: Kind::Path,
+        fallback: Fallback::Unset("the policies of the program hold"),
+        dev: None,
+        help: "Directory of `*.cedar` files that replace the program's policies; read again while the service runs",
+    },
     accepted("CATALYST_PEERING_ENDPOINT", Kind::Text, NOTHING, "Accepted; other programs of the node use it"),
     accepted(
         "CATALYST_PKI_AUTO_RENEW",

@@ -23,6 +23,7 @@ mod keys;
 mod kill;
 mod library;
 mod pki;
+mod policy;
 mod process;
 mod public_endpoints;
 mod race;
