@@ -140,8 +140,17 @@ impl Authority {
         let spki = SpkiHash::of_spki(request.csr.spki());
         let limit = self.config.issue_limit.filter(|_| own.is_none());
         let limit = limit.map(|count| IssuanceLimit { count, since: self.limit_since(stamp.at) });
-        let preflight =
-            self.store.preflight(request.workload.spiffe_id(), spki, wanted.owned(), limit, request.ticket.as_ref(), stamp.at).await?;
+        let preflight = self
+            .store
+            .preflight(
+                request.workload.spiffe_id(),
+                spki,
+                wanted.owned(),
+                limit,
+                request.ticket.as_ref(),
+                stamp.at,
+            )
+            .await?;
         self.refuse_early(&preflight, stamp.at)?;
         if let Some(before) = &preflight.issued_before {
             return self.hand_out_again(&issuer, before, stamp.at);

@@ -1,6 +1,13 @@
 //! From settings to a service that answers, and to its end.
 
-use super::{app::App, connections, observers::Figures, routes};
+use super::{
+    app::App,
+    connections,
+    observers::Figures,
+    opening::Speaks,
+    routes,
+    tls::{self, ServerTls},
+};
 use crate::{
     access::Access,
     authority::{Authority, AuthorityError, Config, InitRequest, KeyBackends},
@@ -41,6 +48,7 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     check(&settings)?;
     let config = config(&settings)?;
     let own = own_identity(&settings, &config.trust_domain)?;
+    let tls = ServerTls::prepare(&settings)?;
     let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
     let store = open_store(settings.certs_db.clone()).await?;
     let key_stores = key_stores(&settings, &metrics).await?;
@@ -65,11 +73,15 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         Some(address) => Some(bind("CATALYST_PKI_PUBLIC_LISTEN", address).await?),
         None => None,
     };
-    let mut servers = vec![listen(service, routes::all(app.clone()), &stop, "Listening")?];
-    if let Some(public) = public {
+    let speaks = speaks(&settings, tls.as_ref(), settings.listen, true)?;
+    let mut servers = vec![listen(service, speaks, routes::all(app.clone()), &stop, "Listening")?];
+    if let Some((public, address)) = public.zip(settings.public_listen) {
+        // Nobody is asked there who they are.
+        let speaks = self::speaks(&settings, tls.as_ref(), address, false)?;
         let router = routes::public_only(app.clone());
-        servers.push(listen(public, router, &stop, "Listening for public reads")?);
+        servers.push(listen(public, speaks, router, &stop, "Listening for public reads")?);
     }
+    let certificate = tls.map(|tls| tokio::spawn(tls.keep(authority.clone(), own.clone())));
     let background = tokio::spawn(bring_up(app, settings, own));
     end.await;
     tracing::info!(target: "catalyst.pki", "Stopping");
@@ -78,6 +90,7 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         server.await?;
     }
     background.abort();
+    certificate.inspect(|task| task.abort());
     authority.shut_down().await?;
     tokio::task::spawn_blocking(move || metrics.shutdown()).await?;
     tracing::info!(target: "catalyst.pki", "Stopped");
@@ -132,14 +145,28 @@ async fn bind(variable: &str, address: SocketAddr) -> Result<TcpListener, Failur
     })
 }
 
+/// What a listener speaks; `ask` says whether it takes certificates of clients.
+fn speaks(
+    settings: &Settings,
+    tls: Option<&ServerTls>,
+    address: SocketAddr,
+    ask: bool,
+) -> Result<Speaks, Failure> {
+    Ok(match tls.filter(|_| tls::speaks_https(settings.tls.mode, address)) {
+        None => Speaks::Http,
+        Some(tls) => Speaks::Https { tls: tls.acceptor(ask)?, insecure_http: settings.tls.insecure_http },
+    })
+}
+
 fn listen(
     listener: TcpListener,
+    speaks: Speaks,
     router: axum::Router,
     stop: &CancellationToken,
     message: &'static str,
 ) -> Result<tokio::task::JoinHandle<()>, Failure> {
-    tracing::info!(target: "catalyst.pki", address = %listener.local_addr()?, "{message}");
-    Ok(tokio::spawn(connections::serve(listener, router, stop.clone())))
+    tracing::info!(target: "catalyst.pki", address = %listener.local_addr()?, speaks = speaks.words(), "{message}");
+    Ok(tokio::spawn(connections::serve(listener, speaks, router, stop.clone())))
 }
 
 /// Listens for SIGTERM and SIGINT from now on.
@@ -171,13 +198,9 @@ async fn key_stores(settings: &Settings, metrics: &Metrics) -> Result<Arc<KeySto
 
 /// What the table of settings can't know.
 fn check(settings: &Settings) -> Result<(), Failure> {
-    for address in [Some(settings.listen), settings.public_listen].into_iter().flatten() {
-        if !address.ip().is_loopback() {
-            return Err(format!(
-                "cannot listen on {address}: this version serves plain HTTP on loopback addresses only; put a TLS proxy on this machine in front of it"
-            )
-            .into());
-        }
+    if settings.tls.insecure_http {
+        tracing::warn!(target: "catalyst.pki",
+            "CATALYST_PKI_INSECURE_HTTP is on — what other machines send and get over plain HTTP, tokens included, can be read on the way");
     }
     let too_short = |secret: &SecretString| secret.expose_secret().len() < SHORTEST_PRESET;
     if !settings.dev && settings.system_token.as_ref().is_some_and(too_short) {

@@ -44,7 +44,9 @@ impl TlsSettings {
             (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
             (None, None) => None,
             (Some(_), None) => {
-                return Err(values.invalid("CATALYST_PKI_TLS_CERT", "give its key in CATALYST_PKI_TLS_KEY too"));
+                return Err(
+                    values.invalid("CATALYST_PKI_TLS_CERT", "give its key in CATALYST_PKI_TLS_KEY too")
+                );
             }
             (None, Some(_)) => {
                 let wanted = "give its certificate in CATALYST_PKI_TLS_CERT too";

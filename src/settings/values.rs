@@ -139,11 +139,14 @@ mod tests {
 
     #[test]
     fn host_names_are_dns_names_and_addresses() {
-        let names = host_names("pki.example.org, 192.0.2.10,2001:db8::1,::ffff:192.0.2.11,localhost").unwrap();
+        let names =
+            host_names("pki.example.org, 192.0.2.10,2001:db8::1,::ffff:192.0.2.11,localhost").unwrap();
         assert_eq!(names[0], HostName::Dns("pki.example.org".into()));
         assert_eq!(names[3], HostName::Ip("192.0.2.11".parse().unwrap()));
         assert_eq!(names.len(), 5);
-        for bad in ["", "a,", "*.example.org", "A.org", "192.0.2", "192.0.2.256", "https://a", "[::1]", "a:443"] {
+        for bad in
+            ["", "a,", "*.example.org", "A.org", "192.0.2", "192.0.2.256", "https://a", "[::1]", "a:443"]
+        {
             assert!(host_names(bad).is_err(), "{bad:?}");
         }
     }
