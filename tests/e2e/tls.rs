@@ -103,7 +103,8 @@ fn openssl_and_curl_find_tls_1_3_and_a_certificate_they_believe() {
     let bundle = directory.path().join("bundle.pem");
     fs::write(&bundle, pki.bundle()).unwrap();
     let bundle = bundle.to_str().unwrap();
-    for name in [&["-verify_hostname", "localhost"], &["-verify_hostname", "auth"], &["-verify_ip", "127.0.0.1"]]
+    for name in
+        [&["-verify_hostname", "localhost"], &["-verify_hostname", "auth"], &["-verify_ip", "127.0.0.1"]]
     {
         let args = [&["-CAfile", bundle, "-verify_return_error", "-x509_strict"][..], name].concat();
         let said = s_client(&pki.service, &args).unwrap();
@@ -187,11 +188,13 @@ fn a_revoked_svid_and_one_of_a_revoked_ca_are_replaced_at_once() {
         Some(shown_own(&pki.service)).filter(|shown| shown.serial() != first.serial())
     });
     let cas = ok(&pki.get("/pki/ca"));
-    let services = cas["cas"].as_array().unwrap().iter().find(|ca| ca["role"] == "services").unwrap();
+    let services = cas.as_array().unwrap().iter().find(|ca| ca["role"] == "services").unwrap();
     let ski = services["ski"].as_str().unwrap();
     ok(&pki.post(&format!("/pki/ca/{ski}/revoke"), &json!({})));
     shown_self_signed(&pki.service);
-    ok(&pki.post("/pki/intermediary", &json!({"commonName": "Catalyst Services CA v2"})));
+    let next = ok(&pki.post("/pki/intermediary", &json!({"commonName": "Catalyst Services CA v2"})));
+    let ski = next["ski"].as_str().unwrap();
+    ok(&pki.post(&format!("/pki/ca/{ski}/activate"), &json!({"now": true})));
     let third = shown_own(&pki.service);
     assert_eq!(third.issuer_name(), "Catalyst Services CA v2");
     assert_ne!(third.serial(), second.serial());
@@ -313,13 +316,11 @@ fn the_public_listener_speaks_https_too_and_asks_for_no_certificate() {
     let line = pki.service.wait_for("Listening for public reads").unwrap();
     let address = line.property("address").unwrap().to_owned();
     shown_own(&pki.service);
-    let mut public =
-        Https::open_at(address.parse().unwrap(), &Trust::root_of(&pki.bundle())).unwrap();
+    let mut public = Https::open_at(address.parse().unwrap(), &Trust::root_of(&pki.bundle())).unwrap();
     assert_eq!(public.get("/pki/ca/bundle").unwrap().0, 200);
     assert_eq!(public.get("/pki/status").unwrap().0, 404);
-    let asked = "Acceptable client certificate CA names\nNo client certificate CA names sent";
     let said = |address: &str| openssl(&["s_client", "-connect", address, "-msg"]).unwrap();
-    assert!(!said(&address).contains("CertificateRequest"), "{asked}");
+    assert!(!said(&address).contains("CertificateRequest"));
     assert!(said(&pki.service.address().to_string()).contains("CertificateRequest"));
 }
 
@@ -374,6 +375,7 @@ fn ten_thousand_connections_that_never_come_to_the_point_leave_the_service_well(
         most = most.max(resident(pki.service.pid()));
         (connected.load(Ordering::Relaxed) >= 6_000).then_some(())
     });
+    println!("{before} MiB became {most} MiB");
     assert!(most < before + 256, "{before} MiB became {most} MiB");
     // They keep nobody out for good: handshakes of others come through while they stay.
     eventually("an answer to somebody else", || {
