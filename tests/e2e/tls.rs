@@ -180,6 +180,21 @@ fn a_denied_service_shows_its_svid_no_more_until_it_is_allowed_again() {
 }
 
 #[test]
+fn an_svid_that_ended_without_a_successor_is_shown_no_more() {
+    let directory = TempDir::new().unwrap();
+    let pki = Pki::initialized(launch(directory.path()).env("CATALYST_PKI_SVID_TTL", "6"));
+    shown_own(&pki.service);
+    // Nothing can be recorded while somebody else holds the database for writing.
+    let holder = rusqlite::Connection::open(directory.path().join("certs.db")).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let fallback = shown_self_signed(&pki.service);
+    let line = pki.logged(SELF_SIGNED, "has expired");
+    assert_eq!((line.level.as_str(), line.property("fingerprint")), ("warn", Some(&*fallback.fingerprint())));
+    holder.execute_batch("ROLLBACK").unwrap();
+    shown_own(&pki.service);
+}
+
+#[test]
 fn a_revoked_svid_and_one_of_a_revoked_ca_are_replaced_at_once() {
     let pki = dev();
     let first = shown_own(&pki.service);

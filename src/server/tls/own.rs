@@ -92,7 +92,11 @@ impl Own {
     async fn look_after(&mut self) {
         let now = self.authority.clock().now();
         self.renew_self_signed(now);
-        let lost = self.lost(now).await;
+        if self.current.as_ref().is_some_and(|current| current.expires_at <= now) {
+            // Before the next attempt, which may wait for a key store: no client takes this one any more.
+            self.fall_back("the service's SVID has expired");
+        }
+        let lost = self.lost().await;
         let due = lost.is_some() || self.current.as_ref().is_none_or(|current| current.renew_after <= now);
         let waits = self.retry.is_some_and(|(at, _)| Instant::now() < at);
         // What must not be shown any more is replaced at once, whatever failed before.
@@ -103,18 +107,19 @@ impl Own {
             }
         }
         if let Some(reason) = lost {
-            self.current = None;
-            self.shown.show(self.self_signed.key().clone());
-            self.self_signed.announce_instead(reason);
+            self.fall_back(reason);
         }
     }
 
-    /// Why the SVID must not be shown any more.
-    async fn lost(&self, now: Timestamp) -> Option<&'static str> {
+    fn fall_back(&mut self, reason: &str) {
+        self.current = None;
+        self.shown.show(self.self_signed.key().clone());
+        self.self_signed.announce_instead(reason);
+    }
+
+    /// Why the SVID must not be shown any more, though it has not expired.
+    async fn lost(&self) -> Option<&'static str> {
         let current = self.current.as_ref()?;
-        if current.expires_at <= now {
-            return Some("the service's SVID has expired");
-        }
         match self.authority.standing(current.serial).await {
             Ok(Standing::Good) => None,
             Ok(Standing::Revoked) => {
