@@ -18,6 +18,7 @@ use crate::{
 };
 use catalyst_local::LocalBackend;
 use catalyst_signing::{Guard, KeyStores, SigningBackend};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::{ExposeSecret, SecretString};
 use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -37,11 +38,20 @@ const SHORTEST_PRESET: usize = 32;
 /// # Errors
 /// A sentence for the operator: a setting, the store, the key directory or an address that can't be used.
 pub fn serve(settings: Settings) -> Result<(), Failure> {
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let end = runtime.block_on(run(settings));
     // What is left is a call to a key store that does not come back. Dropping the runtime would wait for it.
     runtime.shutdown_background();
     end
+}
+
+/// A listener holds more connections than the 1,024 descriptors that a process begins with on most systems; that low
+/// limit is for programs that use select(2). Where it can't be raised, connections wait to be accepted.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Up to its maximum a process may always go; if not, nothing is lost.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 async fn run(settings: Settings) -> Result<(), Failure> {

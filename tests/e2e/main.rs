@@ -22,6 +22,7 @@ mod issuing;
 mod keys;
 mod kill;
 mod library;
+mod openings;
 mod pki;
 mod process;
 mod public_endpoints;

@@ -11,8 +11,6 @@ use rustls::NamedGroup;
 use serde_json::json;
 use std::{
     fs,
-    io::{Read as _, Write as _},
-    net::TcpStream,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
@@ -21,7 +19,6 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
 
 const OWN: &str = "Serving the service's own SVID";
 const SELF_SIGNED: &str = "Serving a self-signed certificate";
@@ -33,7 +30,7 @@ fn launch(data_dir: &Path) -> Launch {
         .env("CATALYST_NODE_ID", "pki-1.example.org")
 }
 
-fn dev() -> Pki {
+pub(crate) fn dev() -> Pki {
     Pki::dev_with(|launch| {
         launch
             .env("CATALYST_PKI_TLS", "always")
@@ -47,7 +44,7 @@ fn shown(service: &Service) -> Certificate {
     Certificate::from_der(&Https::open(service, &Trust::anything()).unwrap().chain()[0])
 }
 
-fn shown_own(service: &Service) -> Certificate {
+pub(crate) fn shown_own(service: &Service) -> Certificate {
     eventually("the service's own SVID", || {
         Some(shown(service)).filter(|certificate| !certificate.uris().is_empty())
     })
@@ -337,67 +334,4 @@ fn the_public_listener_speaks_https_too_and_asks_for_no_certificate() {
     let said = |address: &str| openssl(&["s_client", "-connect", address, "-msg"]).unwrap();
     assert!(!said(&address).contains("CertificateRequest"));
     assert!(said(&pki.service.address().to_string()).contains("CertificateRequest"));
-}
-
-#[test]
-fn who_stalls_in_the_handshake_is_cut_off() {
-    let pki = dev();
-    let mut stalled: Vec<TcpStream> =
-        (0..3).map(|_| TcpStream::connect(pki.service.address()).unwrap()).collect();
-    // One says nothing, one sends the beginning of a record, one a whole record header.
-    stalled[1].write_all(&[0x16]).unwrap();
-    stalled[2].write_all(&[0x16, 3, 1, 2, 0]).unwrap();
-    for stream in &mut stalled {
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let mut rest = Vec::new();
-        match stream.read_to_end(&mut rest) {
-            Ok(_) => {}
-            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}"),
-        }
-    }
-    assert_eq!(plain_health(&pki.service), 200);
-}
-
-/// Resident memory of a process in MiB (proc(5)).
-fn resident(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
-}
-
-#[test]
-fn ten_thousand_connections_that_never_come_to_the_point_leave_the_service_well() {
-    const CLIENTS: usize = 10_000;
-    let pki = dev();
-    shown_own(&pki.service);
-    let (before, address) = (resident(pki.service.pid()), pki.service.address());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let connected = std::sync::Arc::new(AtomicUsize::new(0));
-    for client in 0..CLIENTS {
-        let connected = connected.clone();
-        runtime.spawn(async move {
-            // More than the service and the kernel hold wait for their turn here.
-            let Ok(mut stream) = tokio::net::TcpStream::connect(address).await else { return };
-            let beginning: &[u8] = if client % 2 == 0 { &[0x16, 3, 1, 2, 0, 1] } else { &[] };
-            let _ = stream.write_all(beginning).await;
-            connected.fetch_add(1, Ordering::Relaxed);
-            std::future::pending::<()>().await;
-        });
-    }
-    let mut most = before;
-    // Past the 4,096 places and the kernel's queue: some were cut off, and others took their places.
-    eventually("six thousand of them", || {
-        most = most.max(resident(pki.service.pid()));
-        (connected.load(Ordering::Relaxed) >= 6_000).then_some(())
-    });
-    println!("{before} MiB became {most} MiB");
-    assert!(most < before + 256, "{before} MiB became {most} MiB");
-    // They keep nobody out for good: handshakes of others come through while they stay.
-    eventually("an answer to somebody else", || {
-        Https::open(&pki.service, &Trust::anything()).ok()?.get("/health").ok()
-    });
-    runtime.shutdown_background();
-    eventually("an answer", || (plain_health(&pki.service) == 200).then_some(()));
-    assert!(pki.service.log_lines().iter().all(|line| line.level != "error"), "{}", pki.service.log());
-    pki.still_works();
 }

@@ -24,11 +24,7 @@ async fn authority(store: &Arc<dyn Store>, keys: &Flaky) -> Arc<Authority> {
     limited_authority(store, keys, None).await
 }
 
-async fn limited_authority(
-    store: &Arc<dyn Store>,
-    keys: &Flaky,
-    issue_limit: Option<u32>,
-) -> Arc<Authority> {
+async fn limited_authority(store: &Arc<dyn Store>, keys: &Flaky, issue_limit: Option<u32>) -> Arc<Authority> {
     let mut config = Config::new("example.org".parse().unwrap());
     config.issue_limit = issue_limit;
     config.signing_deadline = Duration::from_millis(300);

@@ -14,7 +14,9 @@ fn own(authority: &Authority) -> Workload {
 
 fn names() -> OwnNames {
     OwnNames {
-        dns_names: ["pki.example.org", "localhost", "auth", "pki-1"].map(|name| name.parse().unwrap()).to_vec(),
+        dns_names: ["pki.example.org", "localhost", "auth", "pki-1"]
+            .map(|name| name.parse().unwrap())
+            .to_vec(),
         ip_addresses: ["192.0.2.1", "2001:db8::1"].map(|address| address.parse().unwrap()).to_vec(),
     }
 }
