@@ -7,6 +7,7 @@ use super::{
     finishing::Finishing,
     issuer::Issuer,
     names,
+    own::OwnNames,
     x509::{self, Signer, SvidContent, VerifiedCsr},
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     },
 };
 use catalyst_signing::Purpose;
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -91,7 +92,8 @@ impl Authority {
     /// See [`AuthorityError`]; a refused request has used up nothing.
     pub async fn issue(self: &Arc<Self>, request: IssueRequest, by: Actor) -> Result<Svid> {
         let started = Instant::now();
-        let issued = self.issue_once_more(request, by, started + self.config.signing_deadline).await;
+        let deadline = started + self.config.signing_deadline;
+        let issued = self.issue_once_more(request, None, by, deadline).await;
         match &issued {
             Ok(_) => self.observer.csr_signed(started.elapsed()),
             Err(error) => log_refusal(error),
@@ -101,26 +103,29 @@ impl Authority {
 
     /// What was true before signing may have changed when the record is made: an alias is another's now, or another
     /// CA issues. Then once more, with what is true now.
-    async fn issue_once_more(
+    pub(super) async fn issue_once_more(
         self: &Arc<Self>,
         request: IssueRequest,
+        own: Option<&OwnNames>,
         by: Actor,
         deadline: Instant,
     ) -> Result<Svid> {
-        match self.attempt(&request, &by, deadline).await {
+        match self.attempt(&request, own, &by, deadline).await {
             Err(AuthorityError::NameTaken { name, .. }) if !asked_for(&request, &name) => {
-                self.attempt(&request, &by, deadline).await
+                self.attempt(&request, own, &by, deadline).await
             }
             Err(AuthorityError::NoIssuer(role)) if self.state.load().active(role).is_ok() => {
-                self.attempt(&request, &by, deadline).await
+                self.attempt(&request, own, &by, deadline).await
             }
             answer => answer,
         }
     }
 
+    /// `own` is given for the service's own certificate, which has names of its own and no limit.
     async fn attempt(
         self: &Arc<Self>,
         request: &IssueRequest,
+        own: Option<&OwnNames>,
         by: &Actor,
         deadline: Instant,
     ) -> Result<Svid> {
@@ -128,10 +133,13 @@ impl Authority {
         let stamp = Stamp { at: self.clock.now(), by: by.clone() };
         let role = request.workload.service_type().issuing_role();
         let issuer = self.active_issuer(role, stamp.at, deadline).await?;
-        let wanted = names::wanted(request, &self.config.dns_patterns)?;
+        let mut wanted = names::wanted(request, &self.config.dns_patterns)?;
+        if let Some(own) = own {
+            wanted = wanted.with_own(own);
+        }
         let spki = SpkiHash::of_spki(request.csr.spki());
-        let limit =
-            self.config.issue_limit.map(|count| IssuanceLimit { count, since: self.limit_since(stamp.at) });
+        let limit = self.config.issue_limit.filter(|_| own.is_none());
+        let limit = limit.map(|count| IssuanceLimit { count, since: self.limit_since(stamp.at) });
         let preflight = self
             .store
             .preflight(
@@ -152,7 +160,8 @@ impl Authority {
                 "Bootstrap credential used for an identity that holds a certificate — refused outside --dev");
         }
         let names = wanted.settle(request.workload.instance_id(), &preflight.owners)?;
-        let prepared = self.prepare(&issuer, request, &names, spki, limit, stamp.at)?;
+        let addresses = own.map_or(&[][..], |own| &own.ip_addresses);
+        let prepared = self.prepare(&issuer, request, (&names, addresses), spki, limit, stamp.at)?;
         let authority = self.clone();
         let finish = async move { authority.finish(issuer, prepared, stamp, deadline).await };
         Finishing::new(&self.tasks, finish.in_current_span()).await
@@ -204,7 +213,7 @@ impl Authority {
         &self,
         issuer: &Arc<Issuer>,
         request: &IssueRequest,
-        names: &names::Settled,
+        (names, ip_addresses): (&names::Settled, &[IpAddr]),
         spki: SpkiHash,
         limit: Option<IssuanceLimit>,
         at: Timestamp,
@@ -217,6 +226,7 @@ impl Authority {
             spiffe_id: request.workload.spiffe_id(),
             common_name: Some(instance.as_str()).filter(|name| name.len() <= 64),
             dns_names: &names.all,
+            ip_addresses,
             spki: request.csr.spki(),
             not_before: at.plus_seconds(-BACKDATE_SECONDS).whole_seconds().max(certificate.not_before()),
             not_after: at.plus_seconds(ttl.seconds()).whole_seconds().min(certificate.not_after()),

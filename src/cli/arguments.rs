@@ -1,7 +1,7 @@
 //! From arguments to a command. The flags of `serve` and `config` are the table's.
 
 use super::policy;
-use crate::settings::{Environment, Fallback, Inputs, Setting, Table};
+use crate::settings::{Environment, Fallback, Inputs, Kind, Setting, Table};
 use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser, value_parser};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -109,7 +109,13 @@ fn setting_arg(row: &'static Setting) -> Option<Arg> {
         Fallback::Unset(_) | Fallback::Derived { .. } => String::new(),
     };
     let help = format!("{} [{variable}{default}]", row.help);
-    row.flag.map(|flag| Arg::new(flag).long(flag).value_name(row.kind.placeholder()).help(help))
+    let flag = row.flag?;
+    let arg = Arg::new(flag).long(flag).value_name(row.kind.placeholder()).help(help);
+    Some(match row.kind {
+        // `--flag` alone says yes; `--flag=false` overrules a variable.
+        Kind::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        _ => arg,
+    })
 }
 
 fn output_arg(forms: &'static [&'static str]) -> Arg {
@@ -163,6 +169,17 @@ mod tests {
         };
         assert!(inputs.dev);
         assert_eq!(inputs.flags["listen"], "127.0.0.1:0");
+    }
+
+    #[test]
+    fn a_switch_may_be_given_alone_or_with_its_value() {
+        for (line, value) in [
+            ("catalyst serve --insecure-http --dev", "true"),
+            ("catalyst serve --insecure-http=false --dev", "false"),
+        ] {
+            let Ok(Command::Serve(inputs)) = parsed(line) else { panic!("serve is wanted: {line}") };
+            assert_eq!((inputs.flags["insecure-http"].as_str(), inputs.dev), (value, true));
+        }
     }
 
     #[test]

@@ -10,11 +10,14 @@ mod failures;
 mod keeping;
 mod observers;
 mod openapi;
+mod opening;
 mod patience;
 mod peer;
+mod places;
 mod problem;
 mod routes;
 mod start;
+mod tls;
 
 pub use endpoints::{ENDPOINTS, Endpoint, Target, endpoints_markdown};
 pub use openapi::document as openapi_document;

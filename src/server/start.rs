@@ -4,7 +4,9 @@ use super::{
     app::{App, Places},
     connections, keeping,
     observers::Figures,
+    opening::Speaks,
     routes,
+    tls::{self, ServerTls},
 };
 use crate::{
     access::{self, Access, Policies},
@@ -16,6 +18,7 @@ use crate::{
 };
 use catalyst_local::LocalBackend;
 use catalyst_signing::{Guard, KeyStores, SigningBackend};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::{ExposeSecret, SecretString};
 use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -35,6 +38,7 @@ const SHORTEST_PRESET: usize = 32;
 /// # Errors
 /// A sentence for the operator: a setting, the store, the key directory or an address that can't be used.
 pub fn serve(settings: Settings) -> Result<(), Failure> {
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let end = runtime.block_on(run(settings));
     // What is left is a call to a key store that does not come back. Dropping the runtime would wait for it.
@@ -68,10 +72,19 @@ async fn access(
     Ok(access)
 }
 
+/// A listener holds more connections than the 1,024 descriptors that a process begins with on most systems; that low
+/// limit is for programs that use select(2). Where it can't be raised, connections wait to be accepted.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Up to its maximum a process may always go; if not, nothing is lost.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
 async fn run(settings: Settings) -> Result<(), Failure> {
     check(&settings)?;
     let config = config(&settings)?;
     let own = own_identity(&settings, &config.trust_domain)?;
+    let tls = ServerTls::prepare(&settings)?;
     let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
     let store = open_store(settings.certs_db.clone()).await?;
     let key_stores = key_stores(&settings, &metrics).await?;
@@ -98,12 +111,16 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         Some(address) => Some(bind("CATALYST_PKI_PUBLIC_LISTEN", address).await?),
         None => None,
     };
-    let mut servers = vec![listen(service, routes::all(app.clone()), &stop, "Listening")?];
-    if let Some(public) = public {
+    let speaks = speaks(&settings, tls.as_ref(), settings.listen, true)?;
+    let mut servers = vec![listen(service, speaks, routes::all(app.clone()), &stop, "Listening")?];
+    if let Some((public, address)) = public.zip(settings.public_listen) {
+        // Nobody is asked there who they are.
+        let speaks = self::speaks(&settings, tls.as_ref(), address, false)?;
         let router = routes::public_only(app.clone());
-        servers.push(listen(public, router, &stop, "Listening for public reads")?);
+        servers.push(listen(public, speaks, router, &stop, "Listening for public reads")?);
     }
     let keeper = tokio::spawn(keeping::keep(app.clone(), stop.clone()));
+    let certificate = tls.map(|tls| tokio::spawn(tls.keep(authority.clone(), own.clone())));
     let background = tokio::spawn(bring_up(app, settings));
     end.await;
     tracing::info!(target: "catalyst.pki", "Stopping");
@@ -112,6 +129,7 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         server.await?;
     }
     background.abort();
+    certificate.inspect(|task| task.abort());
     // The last head of the audit log is signed once nothing more is asked of us.
     keeper.await?;
     authority.shut_down().await?;
@@ -168,14 +186,28 @@ async fn bind(variable: &str, address: SocketAddr) -> Result<TcpListener, Failur
     })
 }
 
+/// What a listener speaks; `ask` says whether it takes certificates of clients.
+fn speaks(
+    settings: &Settings,
+    tls: Option<&ServerTls>,
+    address: SocketAddr,
+    ask: bool,
+) -> Result<Speaks, Failure> {
+    Ok(match tls.filter(|_| tls::speaks_https(settings.tls.mode, address)) {
+        None => Speaks::Http,
+        Some(tls) => Speaks::Https { tls: tls.acceptor(ask)?, insecure_http: settings.tls.insecure_http },
+    })
+}
+
 fn listen(
     listener: TcpListener,
+    speaks: Speaks,
     router: axum::Router,
     stop: &CancellationToken,
     message: &'static str,
 ) -> Result<tokio::task::JoinHandle<()>, Failure> {
-    tracing::info!(target: "catalyst.pki", address = %listener.local_addr()?, "{message}");
-    Ok(tokio::spawn(connections::serve(listener, router, stop.clone())))
+    tracing::info!(target: "catalyst.pki", address = %listener.local_addr()?, speaks = speaks.words(), "{message}");
+    Ok(tokio::spawn(connections::serve(listener, speaks, router, stop.clone())))
 }
 
 /// Listens for SIGTERM and SIGINT from now on.
@@ -207,13 +239,9 @@ async fn key_stores(settings: &Settings, metrics: &Metrics) -> Result<Arc<KeySto
 
 /// What the table of settings can't know.
 fn check(settings: &Settings) -> Result<(), Failure> {
-    for address in [Some(settings.listen), settings.public_listen].into_iter().flatten() {
-        if !address.ip().is_loopback() {
-            return Err(format!(
-                "cannot listen on {address}: this version serves plain HTTP on loopback addresses only; put a TLS proxy on this machine in front of it"
-            )
-            .into());
-        }
+    if settings.tls.insecure_http {
+        tracing::warn!(target: "catalyst.pki",
+            "CATALYST_PKI_INSECURE_HTTP is on — what other machines send and get over plain HTTP, tokens included, can be read on the way");
     }
     let too_short = |secret: &SecretString| secret.expose_secret().len() < SHORTEST_PRESET;
     if !settings.dev && settings.system_token.as_ref().is_some_and(too_short) {
