@@ -7,22 +7,23 @@ mod config;
 mod exit;
 mod key;
 mod output;
+mod policy;
 mod session;
 mod token;
 
 use crate::{
-    access::RecoveredToken,
     settings::{BackendSettings, Environment, Inputs, MadePassphrase, Settings, SettingsError, Table},
     telemetry,
 };
 use arguments::{Command, Output};
 use exit::{FAILED, WRONG_USAGE};
 use output::print;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     error::Error,
     ffi::OsString,
     io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -35,8 +36,8 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 /// Runs the service until it is told to stop.
 pub type Serve = fn(Settings) -> Result<(), Failure>;
 
-/// Makes a new system token while no service runs.
-pub type RecoverToken = fn(Settings) -> Result<RecoveredToken, Failure>;
+/// Makes a new system token while no service runs; answers it and the file that it lies in.
+pub type RecoverToken = fn(Settings) -> Result<(SecretString, PathBuf), Failure>;
 
 /// What needs the whole service; the rest of the command line is a client.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +70,7 @@ pub fn run(
             Ok(passphrase) => print(&format!("{}\n", passphrase.expose_secret())),
             Err(error) => fail(&error),
         },
+        Command::Policy(task) => policy::run(&table, task),
         Command::Version(output) => print(&version(&table, output)),
         Command::RecoverToken { inputs, print, output } => {
             recover_token(&table, &inputs, print, output, commands.recover_token)
@@ -95,7 +97,7 @@ fn recover_token(
         Ok(settings) => recover(settings),
         Err(error) => return refuse(&error),
     };
-    let RecoveredToken { token, path } = match made {
+    let (token, path) = match made {
         Ok(made) => made,
         Err(error) => return fail(&*error),
     };

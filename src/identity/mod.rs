@@ -22,7 +22,7 @@ pub use instance_id::{DnsName, InstanceId, InstanceIdError};
 pub use serial::{Serial, SerialError};
 pub use service_type::{ServiceType, UnknownServiceType};
 pub use spiffe_id::{SpiffeId, SpiffeIdError};
-pub use timestamp::{Clock, SystemClock, Timestamp};
+pub use timestamp::{Clock, SystemClock, Timestamp, TimestampError};
 pub use trust_domain::{TrustDomain, TrustDomainError};
 pub use ttl::{Ttl, TtlError};
 pub use workload::{Workload, WorkloadError};

@@ -1,26 +1,186 @@
 //! Cedar decides who may do what. The schema is the program's own; the policies too, unless a directory replaces them.
 
+mod decide;
+mod error;
+mod load;
+mod size;
+mod source;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use decide::Decision;
+pub use error::{Flaw, PolicyError};
+
 use super::{
     principal::Facts,
     vocabulary::{Action, Resource},
 };
+use arc_swap::ArcSwap;
+use load::Loaded;
+use source::Source;
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
-/// The policies in force.
-#[derive(Debug, Default)]
-pub struct Policies {}
+/// The log tells at most this often about one policy that can't be evaluated.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
+/// So much of an error goes into the log; it may quote what the caller sent.
+const REPORTED_CHARS: usize = 300;
 
-/// What policy says.
+/// The policies in force. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Policies {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    dir: Option<PathBuf>,
+    held: ArcSwap<Loaded>,
+    trouble: Mutex<Option<PolicyError>>,
+    /// One refresh at a time.
+    refreshing: Mutex<()>,
+    /// By policy, when the log last told that it can't be evaluated.
+    reported: Mutex<HashMap<String, Instant>>,
+}
+
+/// What a look at the directory found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// It is allowed.
-    Allow,
-    /// It is not; the policies that forbade it or could not be evaluated, none where nothing permits it.
-    Deny(Vec<String>),
+pub enum Refresh {
+    /// What holds is what lies there.
+    Unchanged,
+    /// Other policies hold from now on.
+    Replaced {
+        /// Of the new ones, see [`Policies::hash`].
+        hash: String,
+    },
+    /// What lies there can't hold: the last good policies go on.
+    Broken {
+        /// Why.
+        error: PolicyError,
+        /// Not the same as at the last look.
+        first_seen: bool,
+    },
 }
 
 impl Policies {
-    /// Decides. What can't be evaluated is denied and logged.
-    pub fn decide(&self, facts: &Facts, _action: Action, _resource: &Resource) -> Decision {
-        if facts.is_global_admin() { Decision::Allow } else { Decision::Deny(Vec::new()) }
+    /// The program's own.
+    ///
+    /// # Errors
+    /// None that a test would not have found.
+    pub fn built_in() -> Result<Self, PolicyError> {
+        Self::load(None)
     }
+
+    /// Those of a directory; without one, the program's own. Blocks while it reads.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with file, line and column.
+    pub fn load(dir: Option<&Path>) -> Result<Self, PolicyError> {
+        let source = dir.map_or_else(|| Ok(Source::built_in()), Source::read)?;
+        let shared = Shared {
+            dir: dir.map(Path::to_owned),
+            held: ArcSwap::from_pointee(Loaded::new(&source)?),
+            trouble: Mutex::default(),
+            refreshing: Mutex::default(),
+            reported: Mutex::default(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Decides. What can't be evaluated is denied and logged, at most once a minute for each policy.
+    pub fn decide(&self, facts: &Facts, action: Action, resource: &Resource) -> Decision {
+        let outcome = decide::decide(&self.shared.held.load(), facts, action, resource);
+        for (policy, error) in outcome.errors {
+            if self.is_report_due(&policy, Instant::now()) {
+                let error: String = error.chars().take(REPORTED_CHARS).collect();
+                tracing::error!(
+                    target: "catalyst.auth",
+                    policy = %policy,
+                    error = %error,
+                    action = %action,
+                    "Policy cannot be evaluated — the request was denied; correct the policy"
+                );
+            }
+        }
+        outcome.decision
+    }
+
+    /// SHA-256, hex, over the names and contents of the files in force.
+    pub fn hash(&self) -> String {
+        self.shared.held.load().hash.clone()
+    }
+
+    /// How many policies each file has.
+    pub fn counts(&self) -> BTreeMap<String, usize> {
+        self.shared.held.load().counts.clone()
+    }
+
+    /// What Cedar finds odd about policies that are valid, such as one that can never apply.
+    pub fn warnings(&self) -> Vec<String> {
+        self.shared.held.load().warnings.clone()
+    }
+
+    /// Looks at the directory again and takes what lies there if it is valid; else the last good policies go on. Blocks
+    /// while it reads.
+    pub fn refresh(&self) -> Refresh {
+        let Some(dir) = &self.shared.dir else { return Refresh::Unchanged };
+        let _one_at_a_time = locked(&self.shared.refreshing);
+        let found = Source::read(dir).and_then(|source| {
+            let unchanged = source.hash() == self.shared.held.load().hash;
+            if unchanged { Ok(None) } else { Loaded::new(&source).map(Some) }
+        });
+        let mut trouble = locked(&self.shared.trouble);
+        match found {
+            Ok(fresh) => {
+                *trouble = None;
+                fresh.map_or(Refresh::Unchanged, |fresh| self.replace(fresh))
+            }
+            Err(error) => {
+                let first_seen = trouble.as_ref() != Some(&error);
+                *trouble = Some(error.clone());
+                Refresh::Broken { error, first_seen }
+            }
+        }
+    }
+
+    /// Why the policies in force are not those that lie in the directory, for the status.
+    pub fn trouble(&self) -> Option<String> {
+        let trouble = locked(&self.shared.trouble);
+        let hash = self.hash();
+        trouble.as_ref().map(|error| {
+            format!("the policies of {hash} go on, since those that lie there can't hold: {error}")
+        })
+    }
+
+    fn replace(&self, fresh: Loaded) -> Refresh {
+        let hash = fresh.hash.clone();
+        self.shared.held.store(Arc::new(fresh));
+        locked(&self.shared.reported).clear();
+        Refresh::Replaced { hash }
+    }
+
+    fn is_report_due(&self, policy: &str, now: Instant) -> bool {
+        let mut reported = locked(&self.shared.reported);
+        let due =
+            reported.get(policy).is_none_or(|last| now.saturating_duration_since(*last) >= REPORT_EVERY);
+        if due {
+            reported.insert(policy.to_owned(), now);
+        }
+        due
+    }
+}
+
+/// The schema and the policies of the program: names and texts, to start from.
+pub fn built_in_files() -> impl Iterator<Item = (&'static str, &'static str)> {
+    std::iter::once(source::SCHEMA).chain(source::BUILT_IN.iter().copied())
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

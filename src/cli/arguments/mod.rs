@@ -3,6 +3,7 @@
 mod auth;
 mod client;
 mod pki;
+mod policy;
 
 pub(super) use auth::{TokenFilter, TokenInput};
 pub(super) use client::Access;
@@ -10,7 +11,8 @@ pub(super) use pki::AuditFilter;
 
 use crate::{
     api,
-    settings::{Environment, Fallback, Inputs, Setting, Table},
+    cli::policy::Task,
+    settings::{Environment, Fallback, Inputs, Kind, Setting, Table},
 };
 use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser, error::ErrorKind};
 use client::Line;
@@ -23,6 +25,7 @@ pub(super) enum Command {
     Config(Output, Inputs),
     Version(Output),
     NewPassphrase,
+    Policy(Task),
     /// Makes a new system token while no service runs; `print`: shows it, too.
     RecoverToken {
         inputs: Inputs,
@@ -87,6 +90,7 @@ pub(super) fn parse(
         Some(("serve", serve)) => Command::Serve(inputs(table, serve, environment)),
         Some(("config", config)) => Command::Config(output, inputs(table, config, environment)),
         Some(("passphrase", _)) => Command::NewPassphrase,
+        Some(("policy", policy)) => Command::Policy(policy::task(table, policy, environment, output)),
         Some(("token", token)) => recover(table, token, environment, output),
         // clap lets nothing else pass.
         _ => Command::Version(output),
@@ -148,7 +152,13 @@ fn command(table: &Table) -> clap::Command {
         .disable_help_subcommand(true)
         .args(client::options())
         .subcommands([auth::command(), pki::command(), token])
-        .subcommands([serve, config, passphrase, version.arg(output_arg(&["text", "json"]))])
+        .subcommands([
+            serve,
+            config,
+            policy::command(table),
+            passphrase,
+            version.arg(output_arg(&["text", "json"])),
+        ])
 }
 
 fn with_settings(command: clap::Command, table: &Table) -> clap::Command {
@@ -166,7 +176,13 @@ fn setting_arg(row: &'static Setting) -> Option<Arg> {
         Fallback::Unset(_) | Fallback::Derived { .. } => String::new(),
     };
     let help = format!("{} [{variable}{default}]", row.help);
-    row.flag.map(|flag| Arg::new(flag).long(flag).value_name(row.kind.placeholder()).help(help))
+    let flag = row.flag?;
+    let arg = Arg::new(flag).long(flag).value_name(row.kind.placeholder()).help(help);
+    Some(match row.kind {
+        // `--flag` alone says yes; `--flag=false` overrules a variable.
+        Kind::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        _ => arg,
+    })
 }
 
 fn output_arg(forms: &'static [&'static str]) -> Arg {
@@ -222,6 +238,32 @@ mod tests {
         };
         assert!(inputs.dev);
         assert_eq!(inputs.flags["listen"], "127.0.0.1:0");
+    }
+
+    #[test]
+    fn a_switch_may_be_given_alone_or_with_its_value() {
+        for (line, value) in [
+            ("catalyst serve --insecure-http --dev", "true"),
+            ("catalyst serve --insecure-http=false --dev", "false"),
+        ] {
+            let Ok(Command::Serve(inputs)) = parsed(line) else { panic!("serve is wanted: {line}") };
+            assert_eq!((inputs.flags["insecure-http"].as_str(), inputs.dev), (value, true));
+        }
+    }
+
+    #[test]
+    fn policies_are_checked_where_one_says_or_the_settings_do() {
+        let Ok(Command::Policy(Task::Check(dir, Output::Json, inputs))) =
+            parsed("catalyst policy check somewhere --policy-dir elsewhere --output json")
+        else {
+            panic!("a check is wanted")
+        };
+        assert_eq!((dir, inputs.flags["policy-dir"].as_str()), (Some("somewhere".into()), "elsewhere"));
+        let export = parsed("catalyst policy export there");
+        assert!(matches!(export, Ok(Command::Policy(Task::Export(dir))) if dir.as_os_str() == "there"));
+        for line in ["catalyst policy", "catalyst policy export", "catalyst policy check a b"] {
+            assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
+        }
     }
 
     #[test]
