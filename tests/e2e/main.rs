@@ -3,6 +3,7 @@
 // A helper that panics fails its test, which is what it is for.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod auth_cli;
 mod bad_csr;
 mod bad_requests;
 mod bootstrap;
