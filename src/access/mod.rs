@@ -9,6 +9,7 @@ mod manage;
 mod mint;
 mod policy;
 mod principal;
+mod recover;
 mod remembered;
 mod renewal;
 mod rotation;
@@ -24,6 +25,7 @@ pub use manage::Selector;
 pub use mint::{BootstrapRequest, MintRequest, Minted};
 pub use policy::{Decision, Flaw, Policies, PolicyError, Refresh, built_in_files};
 pub use principal::{Caller, Credential, Facts, PeerCertificate, Presented};
+pub use recover::RecoveredToken;
 pub use rotation::Rotated;
 pub use system_token::SYSTEM_TOKEN_FILE;
 pub use vocabulary::{Action, PrincipalKind, Resource, ResourceKind, UnknownWord};
@@ -80,12 +82,7 @@ pub struct Access {
 
 impl Access {
     /// Takes no token yet.
-    pub fn new(
-        config: Config,
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        policies: Policies,
-    ) -> Self {
+    pub fn new(config: Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>, policies: Policies) -> Self {
         Self {
             config,
             store,

@@ -16,8 +16,8 @@ mod workload;
 
 pub use actor::Actor;
 pub use ca_role::{CaRole, UnknownCaRole};
-pub(crate) use fingerprint::hex;
 pub use fingerprint::{Fingerprint, FingerprintError, KeyId, SpkiHash};
+pub(crate) use fingerprint::{hex, unhex};
 pub use instance_id::{DnsName, InstanceId, InstanceIdError};
 pub use serial::{Serial, SerialError};
 pub use service_type::{ServiceType, UnknownServiceType};

@@ -27,7 +27,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-type Failure = Box<dyn Error + Send + Sync>;
+pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
 /// How long to wait before what failed at the start is tried again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ pub fn serve(settings: Settings) -> Result<(), Failure> {
 }
 
 /// Credentials and policies, from settings.
-async fn access(
+pub(super) async fn access(
     settings: &Settings,
     own: &Workload,
     store: Arc<dyn Store>,
@@ -221,12 +221,12 @@ fn told_to_end() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, Failure> {
+pub(super) async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, Failure> {
     let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path)).await??;
     Ok(Arc::new(store))
 }
 
-async fn key_stores(settings: &Settings, metrics: &Metrics) -> Result<Arc<KeyStores>, Failure> {
+pub(super) async fn key_stores(settings: &Settings, metrics: &Metrics) -> Result<Arc<KeyStores>, Failure> {
     let mut stores: Vec<(String, Arc<dyn SigningBackend>)> = Vec::new();
     if let Some(passphrase) = settings.local_passphrase.clone() {
         let directory = settings.local_keys.clone();
@@ -253,7 +253,7 @@ fn check(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-fn config(settings: &Settings) -> Result<Config, Failure> {
+pub(super) fn config(settings: &Settings) -> Result<Config, Failure> {
     let mut config = Config::new(settings.trust_domain.parse()?);
     config.svid_ttl = Ttl::try_from(i64::try_from(settings.svid_ttl.as_secs())?)?;
     config.issue_limit = settings.issue_limit.map(|limit| u32::try_from(limit.get()).unwrap_or(u32::MAX));
@@ -272,7 +272,7 @@ fn config(settings: &Settings) -> Result<Config, Failure> {
 }
 
 /// `auth/<CATALYST_NODE_ID>`, else the host's name in lower case where that is an instance id, else `auth-1`.
-fn own_identity(settings: &Settings, domain: &TrustDomain) -> Result<Workload, Failure> {
+pub(super) fn own_identity(settings: &Settings, domain: &TrustDomain) -> Result<Workload, Failure> {
     let instance: InstanceId = match &settings.node_id {
         Some(id) => id.parse().map_err(|error| format!("CATALYST_NODE_ID: {error}"))?,
         None => {

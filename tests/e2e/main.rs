@@ -30,6 +30,7 @@ mod process;
 mod public_endpoints;
 mod race;
 mod readme;
+mod recover;
 mod renewal;
 mod rotation;
 mod secrets;
