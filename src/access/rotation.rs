@@ -47,23 +47,16 @@ impl Access {
                 Err(error) => return Err(error),
             }
         }
-        Ok((self.recover_system_token(data_dir, Actor::Service).await?, true))
+        Ok((self.new_system_token_in(data_dir).await?, true))
     }
 
     /// Makes a new system token whatever there is, and writes it down.
-    ///
-    /// # Errors
-    /// The key store's, the store's or the file's.
-    pub async fn recover_system_token(
-        &self,
-        data_dir: &Path,
-        by: Actor,
-    ) -> Result<SecretString, AccessError> {
+    pub(super) async fn new_system_token_in(&self, data_dir: &Path) -> Result<SecretString, AccessError> {
         let ring = self.ring()?;
         let (token, record) = self.new_system_token(ring.signer()?).await?;
         // A token that could not be written down would be valid for a year with nobody holding it.
         let staged = system_token::stage(data_dir, &token)?;
-        self.store.record_token(&record, &self.stamp(by)).await?;
+        self.store.record_token(&record, &self.stamp(Actor::Service)).await?;
         staged.publish()?;
         Ok(token)
     }

@@ -12,18 +12,18 @@ mod session;
 mod token;
 
 use crate::{
+    access::RecoveredToken,
     settings::{BackendSettings, Environment, Inputs, MadePassphrase, Settings, SettingsError, Table},
     telemetry,
 };
 use arguments::{Command, Output};
 use exit::{FAILED, WRONG_USAGE};
 use output::print;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use std::{
     error::Error,
     ffi::OsString,
     io::{self, Write as _},
-    path::PathBuf,
     process::ExitCode,
 };
 
@@ -36,8 +36,8 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 /// Runs the service until it is told to stop.
 pub type Serve = fn(Settings) -> Result<(), Failure>;
 
-/// Makes a new system token while no service runs; answers it and the file that it lies in.
-pub type RecoverToken = fn(Settings) -> Result<(SecretString, PathBuf), Failure>;
+/// Makes a new system token while no service runs.
+pub type RecoverToken = fn(Settings) -> Result<RecoveredToken, Failure>;
 
 /// What needs the whole service; the rest of the command line is a client.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +97,7 @@ fn recover_token(
         Ok(settings) => recover(settings),
         Err(error) => return refuse(&error),
     };
-    let (token, path) = match made {
+    let RecoveredToken { token, path } = match made {
         Ok(made) => made,
         Err(error) => return fail(&*error),
     };

@@ -47,7 +47,7 @@ pub fn serve(settings: Settings) -> Result<(), Failure> {
 }
 
 /// Credentials and policies, from settings.
-async fn access(
+pub(super) async fn access(
     settings: &Settings,
     own: &Workload,
     store: Arc<dyn Store>,

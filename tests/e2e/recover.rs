@@ -68,7 +68,8 @@ fn a_new_system_token_is_made_beside_the_stopped_service_alone() {
         "{stderr}"
     );
 
-    let (code, stdout, _) = recover(directory.path(), &["--print", "--output", "json"]);
+    let (code, stdout, _) =
+        recover(directory.path(), &["--print", "--output", "json", "--policy-dir", "/absent"]);
     assert_eq!(code, 0);
     let third = token(directory.path());
     assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap()["token"], third);

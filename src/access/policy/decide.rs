@@ -59,7 +59,8 @@ pub(super) fn decide(policies: &Loaded, facts: &Facts, action: Action, resource:
             return Outcome { decision: Decision::Deny(Vec::new()), errors };
         }
     };
-    let response = Authorizer::new().is_authorized(&request, &policies.set, &entities);
+    let relevant = policies.slices.of(&policies.words, facts.kind, action);
+    let response = Authorizer::new().is_authorized(&request, relevant, &entities);
     let errors: Vec<(&PolicyId, String)> = response
         .diagnostics()
         .errors()

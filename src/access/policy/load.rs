@@ -3,6 +3,7 @@
 use super::{
     error::{Flaw, PolicyError, line_and_column},
     size,
+    slices::Slices,
     source::{SCHEMA, Source},
     words::Words,
 };
@@ -16,7 +17,7 @@ use std::{
 /// Policies that may hold.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    pub(super) set: PolicySet,
+    pub(super) slices: Slices,
     pub(super) words: Words,
     pub(super) hash: String,
     /// How many policies each file has.
@@ -86,7 +87,14 @@ impl Loaded {
         }
         let warnings = validate(schema, &set, source, &places)?;
         let names = places.iter().map(|(id, place)| (id.clone(), place.name(id))).collect();
-        Ok(Self { set, words: Words::new()?, hash: source.hash(), counts, warnings, names })
+        Ok(Self {
+            slices: Slices::new(set),
+            words: Words::new()?,
+            hash: source.hash(),
+            counts,
+            warnings,
+            names,
+        })
     }
 
     /// How a policy is named in logs and answers.

@@ -4,6 +4,7 @@ mod decide;
 mod error;
 mod load;
 mod size;
+mod slices;
 mod source;
 mod words;
 

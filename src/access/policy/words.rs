@@ -41,6 +41,10 @@ impl Words {
         self.actions[action as usize].clone()
     }
 
+    pub(super) fn principal_type(&self, kind: PrincipalKind) -> &EntityTypeName {
+        &self.principals[kind as usize]
+    }
+
     pub(super) fn principal(&self, facts: &Facts) -> Result<Entity, Box<EntityAttrEvaluationError>> {
         let mut attributes = Attributes::with_capacity(7);
         match facts.kind {
@@ -65,7 +69,7 @@ impl Words {
                 }
             }
         }
-        entity(uid(&self.principals[facts.kind as usize], &facts.cedar_id), attributes)
+        entity(uid(self.principal_type(facts.kind), &facts.cedar_id), attributes)
     }
 
     pub(super) fn resource(

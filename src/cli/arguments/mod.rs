@@ -11,7 +11,6 @@ pub(super) use pki::AuditFilter;
 
 use crate::{
     api,
-    cli::policy::Task,
     settings::{Environment, Fallback, Inputs, Kind, Setting, Table},
 };
 use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser, error::ErrorKind};
@@ -25,7 +24,7 @@ pub(super) enum Command {
     Config(Output, Inputs),
     Version(Output),
     NewPassphrase,
-    Policy(Task),
+    Policy(super::policy::Task),
     /// Makes a new system token while no service runs; `print`: shows it, too.
     RecoverToken {
         inputs: Inputs,
@@ -241,32 +240,6 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_may_be_given_alone_or_with_its_value() {
-        for (line, value) in [
-            ("catalyst serve --insecure-http --dev", "true"),
-            ("catalyst serve --insecure-http=false --dev", "false"),
-        ] {
-            let Ok(Command::Serve(inputs)) = parsed(line) else { panic!("serve is wanted: {line}") };
-            assert_eq!((inputs.flags["insecure-http"].as_str(), inputs.dev), (value, true));
-        }
-    }
-
-    #[test]
-    fn policies_are_checked_where_one_says_or_the_settings_do() {
-        let Ok(Command::Policy(Task::Check(dir, Output::Json, inputs))) =
-            parsed("catalyst policy check somewhere --policy-dir elsewhere --output json")
-        else {
-            panic!("a check is wanted")
-        };
-        assert_eq!((dir, inputs.flags["policy-dir"].as_str()), (Some("somewhere".into()), "elsewhere"));
-        let export = parsed("catalyst policy export there");
-        assert!(matches!(export, Ok(Command::Policy(Task::Export(dir))) if dir.as_os_str() == "there"));
-        for line in ["catalyst policy", "catalyst policy export", "catalyst policy check a b"] {
-            assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
-        }
-    }
-
-    #[test]
     fn the_version_has_a_command_and_a_flag() {
         assert!(matches!(parsed("catalyst version --output json"), Ok(Command::Version(Output::Json))));
         assert!(parsed("catalyst --version").unwrap_err().to_string().starts_with("catalyst "));
@@ -385,6 +358,34 @@ mod tests {
             panic!("recover is wanted")
         };
         assert_eq!((inputs.flags["certs-db"].as_str(), print), ("/d/certs.db", true));
+    }
+
+    #[test]
+    fn a_switch_may_be_given_alone_or_with_its_value() {
+        for (line, value) in [
+            ("catalyst serve --insecure-http --dev", "true"),
+            ("catalyst serve --insecure-http=false --dev", "false"),
+        ] {
+            let Ok(Command::Serve(inputs)) = parsed(line) else { panic!("serve is wanted: {line}") };
+            assert_eq!((inputs.flags["insecure-http"].as_str(), inputs.dev), (value, true));
+        }
+    }
+
+    #[test]
+    fn policies_are_checked_where_one_says_or_the_settings_do() {
+        let Ok(Command::Policy(crate::cli::policy::Task::Check(dir, Output::Json, inputs))) =
+            parsed("catalyst policy check somewhere --policy-dir elsewhere --output json")
+        else {
+            panic!("a check is wanted")
+        };
+        assert_eq!((dir, inputs.flags["policy-dir"].as_str()), (Some("somewhere".into()), "elsewhere"));
+        let export = parsed("catalyst policy export there");
+        assert!(
+            matches!(export, Ok(Command::Policy(crate::cli::policy::Task::Export(dir))) if dir.as_os_str() == "there")
+        );
+        for line in ["catalyst policy", "catalyst policy export", "catalyst policy check a b"] {
+            assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
+        }
     }
 
     #[test]

@@ -159,3 +159,28 @@ async fn the_hybrid_group_is_taken_and_nothing_is_resumed() {
         assert_eq!(session.tls13_tickets_received(), 0);
     }
 }
+
+#[test]
+fn https_is_spoken_beyond_loopback_and_on_it_where_that_is_asked_for() {
+    for (address, auto) in [
+        ("127.0.0.1:4020", false),
+        ("[::1]:4020", false),
+        ("[::ffff:127.0.0.1]:4020", false),
+        ("0.0.0.0:4020", true),
+        ("[::]:4020", true),
+        ("192.0.2.1:4020", true),
+    ] {
+        let address = address.parse().unwrap();
+        assert_eq!(speaks_https(TlsMode::Auto, address), auto, "{address}");
+        assert!(speaks_https(TlsMode::Always, address));
+    }
+}
+
+#[test]
+fn a_name_given_twice_is_in_the_certificate_once() {
+    let names = ["a.example", "a.example"].map(|name| HostName::Dns(name.into()));
+    let address = HostName::Ip("192.0.2.1".parse().unwrap());
+    let names = [&names[..], &[address.clone(), address]].concat();
+    let own = own_names(&names).unwrap();
+    assert_eq!((own.dns_names.len(), own.ip_addresses.len()), (1, 1));
+}
