@@ -12,6 +12,8 @@ pub mod api;
 pub mod authority;
 #[cfg(feature = "server")]
 pub mod cli;
+#[cfg(feature = "server")]
+pub mod client;
 mod ephemeral;
 pub mod identity;
 #[cfg(feature = "server")]

@@ -5,5 +5,6 @@ use catalyst_pki::{cli, server, settings::Environment};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run(std::env::args_os(), Environment::of_process(), server::serve)
+    let commands = cli::Commands { serve: server::serve, recover_token: server::recover_token };
+    cli::run(std::env::args_os(), Environment::of_process(), commands)
 }

@@ -1,190 +1,190 @@
-//! Who may do what: today the system token, signed by the token key, or preset by the operator.
+//! Who may do what: credentials are checked, tokens minted and revoked, and every action is put to Cedar.
 
+mod audit;
+mod authenticate;
+mod bootstrap;
+mod claims;
 mod error;
+mod manage;
+mod mint;
 mod policy;
 mod principal;
+mod recover;
+mod remembered;
+mod renewal;
+mod rotation;
 mod system_token;
-mod tokens;
+mod token_key;
 mod vocabulary;
 
+pub use audit::{SEALED_DIRECTORY, Seal, SignedHead, head_octets};
+pub use authenticate::bearer;
+pub use claims::{Bootstrap, Claims, Confirmation, Entity};
 pub use error::AccessError;
+pub use manage::Selector;
+pub use mint::{BootstrapRequest, MintRequest, Minted};
 pub use policy::{Decision, Flaw, Policies, PolicyError, Refresh, built_in_files};
-pub use principal::{Credential, Facts, PeerCertificate, Presented};
-pub use vocabulary::{Action, PrincipalKind, Resource, ResourceKind, UnknownWord};
+pub use principal::{Caller, Credential, Facts, PeerCertificate, Presented};
+pub use recover::RecoveredToken;
+pub use rotation::Rotated;
 pub use system_token::SYSTEM_TOKEN_FILE;
-pub use tokens::{Claims, Entity};
+pub use vocabulary::{Action, PrincipalKind, Resource, ResourceKind, UnknownWord};
 
 use crate::{
-    identity::{Actor, Clock, SpiffeId, Timestamp},
-    store::{Stamp, Store},
+    identity::{Clock, Workload},
+    store::Store,
 };
-use aws_lc_rs::{constant_time, digest};
+use arc_swap::ArcSwapOption;
+use audit::Denials;
+use bootstrap::PresetBootstrap;
 use catalyst_signing::GuardedKey;
-use secrecy::{ExposeSecret, SecretString};
+use remembered::Remembered;
 use std::{
-    collections::HashMap,
-    path::Path,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
-use tokens::TokenKey;
+use token_key::{KeyRing, Signer};
+use tokio::sync::Mutex;
 
-/// So many verified tokens are remembered.
-const REMEMBERED: usize = 10_000;
-
-/// Who is calling, after the credential was checked.
+/// What access rests on.
 #[derive(Clone, Debug)]
-pub struct Caller {
-    /// For the audit log.
-    pub actor: Actor,
-    /// May do everything.
-    pub is_admin: bool,
+pub struct Config {
+    /// The service itself: `iss` of its tokens, and the node that its tokens and administration belong to.
+    pub own: Workload,
+    /// The deployment's DNS domains.
+    pub domains: Vec<String>,
+    /// `--dev`: an unbound bootstrap credential for an identity that holds a certificate only warns.
+    pub dev: bool,
+    /// Lifetime of bootstrap credentials.
+    pub bootstrap_ttl: Duration,
 }
 
-/// The credential of an `Authorization: Bearer` header's value (RFC 6750, 2.1).
-pub fn bearer(header: &[u8]) -> Option<&str> {
-    let (scheme, credential) = std::str::from_utf8(header).ok()?.split_once(' ')?;
-    let credential = credential.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !credential.is_empty()).then_some(credential)
-}
-
-/// Checks credentials. The preset secret needs no key; tokens can be checked once the token key is open.
+/// Checks credentials, mints and revokes them, and asks policy.
 #[derive(Debug)]
 pub struct Access {
+    config: Config,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    preset: Option<[u8; 32]>,
-    key: OnceLock<TokenKey>,
-    /// By SHA-256 of the whole compact token: who it is and until when.
-    verified: Mutex<HashMap<[u8; 32], (Caller, Timestamp)>>,
+    policies: Policies,
+    preset_system: Option<[u8; 32]>,
+    preset_bootstrap: Option<PresetBootstrap>,
+    ring: ArcSwapOption<KeyRing>,
+    /// Rises after each change of `ring`.
+    ring_changes: AtomicU64,
+    remembered: Remembered,
+    /// One rotation at a time.
+    rotating: Mutex<()>,
+    denials: Denials,
 }
 
 impl Access {
-    /// Takes no credential yet.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, preset: None, key: OnceLock::new(), verified: Mutex::default() }
-    }
-
-    /// Takes the open token key. `issuer` is the service's own SPIFFE id.
-    ///
-    /// # Errors
-    /// A token key that is not P-384.
-    pub fn open(&self, key: GuardedKey, issuer: SpiffeId) -> Result<(), AccessError> {
-        let key = TokenKey::new(key, issuer)?;
-        // The first one stays: there is one token key to a process.
-        let _ = self.key.set(key);
-        Ok(())
-    }
-
-    /// Takes the operator's preset secret as the system token; the store keeps its hash.
-    ///
-    /// # Errors
-    /// The store's; a preset secret that was revoked.
-    pub async fn preset_system_token(&mut self, secret: &SecretString) -> Result<(), AccessError> {
-        let hash = sha256(secret.expose_secret().as_bytes());
-        let stamp = Stamp { at: self.clock.now(), by: Actor::Service };
-        let known = self.store.preset_secret("system", &hash, &stamp).await?;
-        if known.revoked_at.is_some() {
-            return Err(AccessError::PresetRevoked);
+    /// Takes no token yet.
+    pub fn new(config: Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>, policies: Policies) -> Self {
+        Self {
+            config,
+            store,
+            clock,
+            policies,
+            preset_system: None,
+            preset_bootstrap: None,
+            ring: ArcSwapOption::empty(),
+            ring_changes: AtomicU64::new(0),
+            remembered: Remembered::default(),
+            rotating: Mutex::new(()),
+            denials: Denials::default(),
         }
-        self.preset = Some(hash);
+    }
+
+    /// Reads the public halves of the token keys: tokens can be checked from now on, also while the key store is away.
+    ///
+    /// # Errors
+    /// The store's; a token key of another kind.
+    pub async fn read_keys(&self) -> Result<(), AccessError> {
+        let signer = self.ring.load().as_ref().and_then(|ring| ring.signer().ok().cloned());
+        self.set_ring(KeyRing::load(self.store.as_ref(), signer).await?);
         Ok(())
     }
 
-    /// The system token in `<data directory>/system-token`, made anew where there is none that is good for long.
-    /// Answers the token and whether it was made just now.
+    /// Takes the open token key: tokens can be made from now on.
     ///
     /// # Errors
-    /// The key store's, the store's or the file's.
-    pub async fn system_token(&self, data_dir: &Path) -> Result<(SecretString, bool), AccessError> {
-        if let Some(token) = system_token::read(data_dir)? {
-            match self.verify(token.expose_secret()).await {
-                Ok((_, expires)) => {
-                    system_token::warn_of_expiry(expires, self.clock.now());
-                    return Ok((token, false));
-                }
-                Err(error @ AccessError::Invalid(_)) => {
-                    tracing::warn!(target: "catalyst.auth", error = %error, "System token replaced")
-                }
-                Err(error) => return Err(error),
+    /// A token key that is not P-384; the store's.
+    pub async fn open(&self, key: GuardedKey) -> Result<(), AccessError> {
+        let signer = Arc::new(Signer::new(key)?);
+        self.set_ring(KeyRing::load(self.store.as_ref(), Some(signer)).await?);
+        Ok(())
+    }
+
+    /// The live public token keys as a JWKS.
+    ///
+    /// # Errors
+    /// [`AccessError::KeyNotOpen`] before there is one.
+    pub fn jwks(&self) -> Result<serde_json::Value, AccessError> {
+        self.ring()?.jwks(self.clock.now())
+    }
+
+    /// Puts an action to Cedar.
+    ///
+    /// # Errors
+    /// [`AccessError::Denied`], logged.
+    pub fn authorize(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<(), AccessError> {
+        let denied = |reasons: Vec<String>| {
+            // The first of a minute; the audit log gets the count.
+            if self.denials.count(caller, action) {
+                tracing::warn!(target: "catalyst.auth", principal = %caller.actor, node_id = resource.node_id,
+                    domain_id = resource.domain_id, reasons = reasons.join("; "),
+                    "Permission denied for action: {action}");
             }
-        }
-        let now = self.clock.now();
-        let (token, record) = self.key()?.new_system_token(now).await?;
-        // A token that could not be written down would be valid for a year with nobody holding it.
-        let staged = system_token::stage(data_dir, &token)?;
-        self.store.record_token(&record, &Stamp { at: now, by: Actor::Service }).await?;
-        staged.publish()?;
-        Ok((token, true))
-    }
-
-    /// Checks a bearer credential.
-    ///
-    /// # Errors
-    /// [`AccessError::Invalid`] with the reason; the store's.
-    pub async fn authenticate(&self, bearer: &str) -> Result<Caller, AccessError> {
-        let hash = sha256(bearer.as_bytes());
-        if self.preset.is_some_and(|preset| constant_time::verify_slices_are_equal(&preset, &hash).is_ok()) {
-            return Ok(Caller { actor: Actor::System, is_admin: true });
-        }
-        if let Some(caller) = self.remembered(&hash) {
-            return Ok(caller);
-        }
-        let (caller, expires) = self.verify(bearer).await?;
-        self.remember(hash, caller.clone(), expires);
-        Ok(caller)
-    }
-
-    /// The public half of the token key as a JWKS.
-    ///
-    /// # Errors
-    /// [`AccessError::KeyNotOpen`]
-    pub fn jwks(&self) -> Result<String, AccessError> {
-        Ok(self.key()?.jwks())
-    }
-
-    fn key(&self) -> Result<&TokenKey, AccessError> {
-        self.key.get().ok_or(AccessError::KeyNotOpen)
-    }
-
-    async fn verify(&self, bearer: &str) -> Result<(Caller, Timestamp), AccessError> {
-        let claims = self.key()?.verify(bearer, self.clock.now())?;
-        // A token that we signed and do not know was made on a store that is gone.
-        let record = self
-            .store
-            .token(&claims.jti)
-            .await?
-            .ok_or(AccessError::Invalid("the token is not recorded here"))?;
-        if record.revoked_at.is_some() {
-            return Err(AccessError::Invalid("the token is revoked"));
-        }
-        let caller = Caller {
-            actor: Actor::Token { subject: claims.sub, jti: claims.jti },
-            is_admin: claims.principal == tokens::ADMIN
-                && claims.entity.trusted_nodes.is_empty()
-                && claims.entity.trusted_domains.is_empty(),
+            Err(AccessError::Denied { action, kind: caller.facts.kind, reasons })
         };
-        Ok((caller, Timestamp::from_seconds(claims.exp)))
-    }
-
-    fn remembered(&self, hash: &[u8; 32]) -> Option<Caller> {
-        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        verified
-            .get(hash)
-            .filter(|(_, expires)| self.clock.now() < *expires)
-            .map(|(caller, _)| caller.clone())
-    }
-
-    fn remember(&self, hash: [u8; 32], caller: Caller, expires: Timestamp) {
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        if verified.len() >= REMEMBERED {
-            verified.clear();
+        match self.policies.decide(&caller.facts, action, resource) {
+            Decision::Deny(reasons) => denied(reasons),
+            // Whatever an operator's policies say: nobody else makes a second CA service.
+            Decision::Allow
+                if resource.service_type == Some("auth")
+                    && matches!(action, Action::CertSign | Action::CertGenerate)
+                    && !caller.facts.is_global_admin() =>
+            {
+                denied(vec!["auth identities are for a global ADMIN".to_owned()])
+            }
+            Decision::Allow => Ok(()),
         }
-        verified.insert(hash, (caller, expires));
     }
-}
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
-    hash
+    /// The certificates of an identity, as policy sees them.
+    pub fn certificates_of(&self, workload: &Workload) -> Resource {
+        Resource::certificates_of(workload, &self.config.domains)
+    }
+
+    /// A node, as policy sees it.
+    pub fn node(&self, node_id: &str) -> Resource {
+        Resource::of_node(node_id, &self.config.domains)
+    }
+
+    /// What belongs to this service: its tokens and its administration.
+    pub fn own(&self) -> Resource {
+        self.node(self.config.own.instance_id().as_str())
+    }
+
+    /// The policies in force.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    fn ring(&self) -> Result<Arc<KeyRing>, AccessError> {
+        self.ring.load_full().ok_or(AccessError::KeyNotOpen)
+    }
+
+    fn set_ring(&self, ring: KeyRing) {
+        self.ring.store(Some(Arc::new(ring)));
+        self.ring_changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Rises with everything that may end a credential before its time; read before a check begins.
+    fn epoch(&self) -> u64 {
+        self.store.revocations() + self.ring_changes.load(Ordering::SeqCst)
+    }
 }

@@ -179,7 +179,9 @@ impl Action {
     pub fn resource_kind(self) -> ResourceKind {
         match self {
             Self::Login | Self::Manage | Self::CheckPermissions => ResourceKind::AdminPanel,
-            Self::IbgpConnect | Self::IbgpDisconnect | Self::IbgpUpdate | Self::IbgpList => ResourceKind::Ibgp,
+            Self::IbgpConnect | Self::IbgpDisconnect | Self::IbgpUpdate | Self::IbgpList => {
+                ResourceKind::Ibgp
+            }
             Self::PeerCreate | Self::PeerUpdate | Self::PeerDelete | Self::PeerList => ResourceKind::Peer,
             Self::RouteCreate | Self::RouteDelete | Self::RouteList => ResourceKind::Route,
             Self::TokenCreate | Self::TokenRevoke | Self::TokenList => ResourceKind::Token,
@@ -225,8 +227,11 @@ impl Resource {
     pub fn certificates_of(workload: &Workload, domains: &[String]) -> Self {
         let node_id = workload.instance_id().as_str();
         let service_type = workload.service_type();
-        let identity =
-            Self { spiffe_id: Some(workload.spiffe_id().clone()), service_type: Some(service_type.as_str()), ..Self::default() };
+        let identity = Self {
+            spiffe_id: Some(workload.spiffe_id().clone()),
+            service_type: Some(service_type.as_str()),
+            ..Self::default()
+        };
         if service_type == ServiceType::Auth {
             return identity;
         }

@@ -7,6 +7,7 @@ use super::{
     finishing::Finishing,
     issuer::Issuer,
     names,
+    own::OwnNames,
     x509::{self, Signer, SvidContent, VerifiedCsr},
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     },
 };
 use catalyst_signing::Purpose;
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -91,7 +92,8 @@ impl Authority {
     /// See [`AuthorityError`]; a refused request has used up nothing.
     pub async fn issue(self: &Arc<Self>, request: IssueRequest, by: Actor) -> Result<Svid> {
         let started = Instant::now();
-        let issued = self.issue_once_more(request, by, started + self.config.signing_deadline).await;
+        let deadline = started + self.config.signing_deadline;
+        let issued = self.issue_once_more(request, None, by, deadline).await;
         match &issued {
             Ok(_) => self.observer.csr_signed(started.elapsed()),
             Err(error) => log_refusal(error),
@@ -101,26 +103,29 @@ impl Authority {
 
     /// What was true before signing may have changed when the record is made: an alias is another's now, or another
     /// CA issues. Then once more, with what is true now.
-    async fn issue_once_more(
+    pub(super) async fn issue_once_more(
         self: &Arc<Self>,
         request: IssueRequest,
+        own: Option<&OwnNames>,
         by: Actor,
         deadline: Instant,
     ) -> Result<Svid> {
-        match self.attempt(&request, &by, deadline).await {
+        match self.attempt(&request, own, &by, deadline).await {
             Err(AuthorityError::NameTaken { name, .. }) if !asked_for(&request, &name) => {
-                self.attempt(&request, &by, deadline).await
+                self.attempt(&request, own, &by, deadline).await
             }
             Err(AuthorityError::NoIssuer(role)) if self.state.load().active(role).is_ok() => {
-                self.attempt(&request, &by, deadline).await
+                self.attempt(&request, own, &by, deadline).await
             }
             answer => answer,
         }
     }
 
+    /// `own` is given for the service's own certificate, which has names of its own and no limit.
     async fn attempt(
         self: &Arc<Self>,
         request: &IssueRequest,
+        own: Option<&OwnNames>,
         by: &Actor,
         deadline: Instant,
     ) -> Result<Svid> {
@@ -128,22 +133,35 @@ impl Authority {
         let stamp = Stamp { at: self.clock.now(), by: by.clone() };
         let role = request.workload.service_type().issuing_role();
         let issuer = self.active_issuer(role, stamp.at, deadline).await?;
-        let wanted = names::wanted(request, &self.config.dns_patterns)?;
+        let mut wanted = names::wanted(request, &self.config.dns_patterns)?;
+        if let Some(own) = own {
+            wanted = wanted.with_own(own);
+        }
         let spki = SpkiHash::of_spki(request.csr.spki());
-        let limit =
-            self.config.issue_limit.map(|count| IssuanceLimit { count, since: self.limit_since(stamp.at) });
-        let preflight =
-            self.store.preflight(request.workload.spiffe_id(), spki, wanted.owned(), limit, request.ticket.as_ref(), stamp.at).await?;
+        let limit = self.config.issue_limit.filter(|_| own.is_none());
+        let limit = limit.map(|count| IssuanceLimit { count, since: self.limit_since(stamp.at) });
+        let preflight = self
+            .store
+            .preflight(
+                request.workload.spiffe_id(),
+                spki,
+                wanted.owned(),
+                limit,
+                request.ticket.as_ref(),
+                stamp.at,
+            )
+            .await?;
         self.refuse_early(&preflight, stamp.at)?;
         if let Some(before) = &preflight.issued_before {
-            return self.hand_out_again(&issuer, before, stamp.at);
+            return self.hand_out_again(before, stamp.at);
         }
         if preflight.holds_certificate {
             tracing::warn!(target: "catalyst.pki", spiffe_id = %request.workload.spiffe_id(),
                 "Bootstrap credential used for an identity that holds a certificate — refused outside --dev");
         }
         let names = wanted.settle(request.workload.instance_id(), &preflight.owners)?;
-        let prepared = self.prepare(&issuer, request, &names, spki, limit, stamp.at)?;
+        let addresses = own.map_or(&[][..], |own| &own.ip_addresses);
+        let prepared = self.prepare(&issuer, request, (&names, addresses), spki, limit, stamp.at)?;
         let authority = self.clone();
         let finish = async move { authority.finish(issuer, prepared, stamp, deadline).await };
         Finishing::new(&self.tasks, finish.in_current_span()).await
@@ -195,7 +213,7 @@ impl Authority {
         &self,
         issuer: &Arc<Issuer>,
         request: &IssueRequest,
-        names: &names::Settled,
+        (names, ip_addresses): (&names::Settled, &[IpAddr]),
         spki: SpkiHash,
         limit: Option<IssuanceLimit>,
         at: Timestamp,
@@ -208,6 +226,7 @@ impl Authority {
             spiffe_id: request.workload.spiffe_id(),
             common_name: Some(instance.as_str()).filter(|name| name.len() <= 64),
             dns_names: &names.all,
+            ip_addresses,
             spki: request.csr.spki(),
             not_before: at.plus_seconds(-BACKDATE_SECONDS).whole_seconds().max(certificate.not_before()),
             not_after: at.plus_seconds(ttl.seconds()).whole_seconds().min(certificate.not_after()),
@@ -249,7 +268,7 @@ impl Authority {
             }
             RecordOutcome::KeyRefused(refusal) => Err(AuthorityError::Key(refusal)),
             RecordOutcome::TicketRefused(refusal) => Err(AuthorityError::Ticket(refusal)),
-            RecordOutcome::IssuedBefore(before) => self.hand_out_again(&issuer, &before, stamp.at),
+            RecordOutcome::IssuedBefore(before) => self.hand_out_again(&before, stamp.at),
             RecordOutcome::IssuerGone => Err(AuthorityError::NoIssuer(issuer.role())),
             RecordOutcome::LimitReached { oldest } => Err(self.limit_reached(oldest, stamp.at)),
             RecordOutcome::ClockBehind { newest } => {
@@ -258,13 +277,14 @@ impl Authority {
         }
     }
 
-    /// The certificate that a bootstrap credential has brought for the same key before: its answer was lost.
-    fn hand_out_again(&self, issuer: &Issuer, row: &CertificateRow, at: Timestamp) -> Result<Svid> {
+    /// The certificate that a bootstrap credential has brought for the same key before: its answer was lost. Its
+    /// chain is that of the CA that signed it, which need not be the one that signs now.
+    fn hand_out_again(&self, row: &CertificateRow, at: Timestamp) -> Result<Svid> {
         tracing::info!(target: "catalyst.pki", fingerprint = %row.fingerprint, serial = %row.serial,
             "Certificate handed out again for the same bootstrap credential and key");
         Ok(Svid {
             certificate_pem: row.certificate_pem.clone(),
-            chain: self.state.load().chain_of(issuer.certificate())?,
+            chain: self.state.load().chain_of_serial(row.issuer_serial)?,
             expires_at: row.not_after,
             renew_after: renew_after(at, row.not_after)?,
             fingerprint: row.fingerprint,

@@ -19,6 +19,7 @@ mod keys;
 mod locks;
 mod names;
 mod observer;
+mod own;
 mod rotation;
 mod state;
 mod status;
@@ -35,6 +36,7 @@ pub use intermediates::IntermediateRequest;
 pub use issuance::{IssueRequest, Svid};
 pub use issuer::KeyCondition;
 pub use observer::{NoObserver, Observer};
+pub use own::{OwnNames, Standing};
 pub use status::{Health, Status};
 pub use upkeep::Gauges;
 
@@ -49,7 +51,7 @@ use keys::Keys;
 use locks::LockPerCa;
 use state::State;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long the end waits for a key store: longer than any signature may take.
@@ -64,6 +66,7 @@ pub struct Authority {
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     state: ArcSwap<State>,
+    changed: watch::Sender<()>,
     crls: ArcSwap<Vec<Arc<CrlRow>>>,
     /// One change of the hierarchy at a time.
     change: Mutex<()>,
@@ -107,6 +110,7 @@ impl Authority {
             clock,
             observer,
             state: ArcSwap::default(),
+            changed: watch::Sender::default(),
             crls: ArcSwap::default(),
             change: Mutex::new(()),
             crl_signing: LockPerCa::default(),
@@ -192,6 +196,7 @@ impl Authority {
         let state =
             State::new(hierarchy, &self.config.trust_domain, &self.keys, &before, opened, self.clock.now())?;
         self.state.store(Arc::new(state));
+        self.changed.send_replace(());
         self.reload_crls().await
     }
 }

@@ -1,10 +1,12 @@
 //! Which DNS names an SVID gets: its instance id always, its type's alias, and what an operator allows.
 
-use super::{Result, config::DnsPattern, error::AuthorityError, issuance::IssueRequest};
+use super::{Result, config::DnsPattern, error::AuthorityError, issuance::IssueRequest, own::OwnNames};
 use crate::identity::{DnsName, InstanceId, ServiceType};
 
 /// The one name that instances share on purpose.
 const SHARED: &str = "auth";
+/// Every machine's name for itself: in a certificate if an operator says so, and nobody's.
+const LOCALHOST: &str = "localhost";
 
 /// What a certificate should carry, before the owners are known.
 pub(super) struct Wanted {
@@ -13,6 +15,8 @@ pub(super) struct Wanted {
     owned: Vec<DnsName>,
     /// Of `owned`, the alias that may be left out.
     optional: Option<DnsName>,
+    /// Of `owned`, what an operator added to the service's own certificate; left out where it is another's.
+    offered: Vec<DnsName>,
 }
 
 /// What a certificate will carry.
@@ -28,8 +32,12 @@ pub(super) fn wanted(request: &IssueRequest, patterns: &[DnsPattern]) -> Result<
     let workload = &request.workload;
     let (service_type, instance) = (workload.service_type(), workload.instance_id());
     let alias = alias(service_type, instance);
-    let mut wanted =
-        Wanted { shared: Vec::new(), owned: vec![instance.as_dns_name().clone()], optional: None };
+    let mut wanted = Wanted {
+        shared: Vec::new(),
+        owned: vec![instance.as_dns_name().clone()],
+        optional: None,
+        offered: Vec::new(),
+    };
     match alias.clone() {
         Some(alias) if alias.as_str() == SHARED => wanted.shared.push(alias),
         Some(alias) => {
@@ -73,6 +81,22 @@ impl Wanted {
         &self.owned
     }
 
+    /// Adds what an operator wants in the service's own certificate.
+    pub(super) fn with_own(mut self, names: &OwnNames) -> Self {
+        for name in &names.dns_names {
+            if self.owned.contains(name) || self.shared.contains(name) {
+                continue;
+            }
+            if name.as_str() == LOCALHOST {
+                self.shared.push(name.clone());
+            } else {
+                self.offered.push(name.clone());
+                self.owned.push(name.clone());
+            }
+        }
+        self
+    }
+
     /// Settles the names against their owners: an alias of somebody else's is left out, any other name is refused.
     pub(super) fn settle(self, instance: &InstanceId, owners: &[(DnsName, InstanceId)]) -> Result<Settled> {
         let mut owned = Vec::with_capacity(self.owned.len());
@@ -86,6 +110,12 @@ impl Wanted {
                     owner = %owner,
                     instance_id = %instance,
                     "DNS alias left out — it belongs to another instance"
+                ),
+                Some((_, owner)) if self.offered.contains(&name) => tracing::warn!(
+                    target: "catalyst.pki",
+                    name = %name,
+                    owner = %owner,
+                    "Name of CATALYST_PKI_TLS_NAMES left out — it belongs to another instance"
                 ),
                 Some((_, owner)) => {
                     return Err(AuthorityError::NameTaken { name, owner: owner.to_string() });

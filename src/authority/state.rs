@@ -10,7 +10,7 @@ use super::{
     x509,
 };
 use crate::{
-    identity::{CaRole, KeyId, Timestamp, TrustDomain},
+    identity::{CaRole, KeyId, Serial, Timestamp, TrustDomain},
     store::{CaRow, Hierarchy},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -97,7 +97,16 @@ impl State {
 
     /// Issuing CA, then root; PEM.
     pub(super) fn chain_of(&self, issuer: &x509::CaCertificate) -> Result<Vec<String>> {
-        let own = self.ca(issuer.key_id()).and_then(|row| self.certificate_of(row));
+        self.chain(self.ca(issuer.key_id()))
+    }
+
+    /// The same for a CA by its certificate's serial number.
+    pub(super) fn chain_of_serial(&self, issuer: Serial) -> Result<Vec<String>> {
+        self.chain(self.hierarchy.cas.iter().find(|row| row.certificate.serial == issuer))
+    }
+
+    fn chain(&self, row: Option<&CaRow>) -> Result<Vec<String>> {
+        let own = row.and_then(|row| self.certificate_of(row));
         let (pem, above) = own.ok_or(AuthorityError::NotInitialized)?;
         Ok(std::iter::once(pem).chain(above).collect())
     }

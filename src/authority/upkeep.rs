@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Expired certificates stay this long.
 const KEEP_EXPIRED_SECONDS: i64 = 7 * 86_400;
-/// So many rows go in one transaction, so that purging never holds the writer.
-const PURGE_BATCH: u32 = 500;
+/// So many rows go in one transaction, so that purging holds the writer for a few milliseconds at most.
+const PURGE_BATCH: u32 = 100;
 /// How often CRLs, CA expiry and gauges are looked at.
 const TICK: Duration = Duration::from_secs(30);
 /// After a CRL could not be signed, it is tried again this soon.

@@ -1,14 +1,24 @@
-//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
+//! The command line. What its exit codes mean stands in `exit`.
 
 mod arguments;
+mod audit;
+mod audit_verify;
 mod config;
+mod exit;
+mod key;
+mod output;
 mod policy;
+mod session;
+mod token;
 
 use crate::{
+    access::RecoveredToken,
     settings::{BackendSettings, Environment, Inputs, MadePassphrase, Settings, SettingsError, Table},
     telemetry,
 };
 use arguments::{Command, Output};
+use exit::{FAILED, WRONG_USAGE};
+use output::print;
 use secrecy::ExposeSecret as _;
 use std::{
     error::Error,
@@ -20,21 +30,37 @@ use std::{
 /// The key stores of this build, with the settings that each adds.
 pub const BACKENDS: &[BackendSettings] = &[BackendSettings { name: "local", settings: &[] }];
 
-/// Runs the service until it is told to stop. The error is a sentence for the operator.
-pub type Serve = fn(Settings) -> Result<(), Box<dyn Error + Send + Sync>>;
+/// Why a command that works on the data directory failed: a sentence for the operator.
+pub type Failure = Box<dyn Error + Send + Sync>;
 
-const FAILED: u8 = 1;
-const WRONG_USAGE: u8 = 2;
+/// Runs the service until it is told to stop.
+pub type Serve = fn(Settings) -> Result<(), Failure>;
 
-/// Runs one command line. `serve` is called with settings that were checked and with logs set up.
-pub fn run(args: impl IntoIterator<Item = OsString>, environment: Environment, serve: Serve) -> ExitCode {
+/// Makes a new system token while no service runs.
+pub type RecoverToken = fn(Settings) -> Result<RecoveredToken, Failure>;
+
+/// What needs the whole service; the rest of the command line is a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Commands {
+    /// `catalyst serve`
+    pub serve: Serve,
+    /// `catalyst token recover`
+    pub recover_token: RecoverToken,
+}
+
+/// Runs one command line. `commands` are called with settings that were checked, and `serve` with logs set up.
+pub fn run(
+    args: impl IntoIterator<Item = OsString>,
+    environment: Environment,
+    commands: Commands,
+) -> ExitCode {
     let table = Table::new(BACKENDS);
     let command = match arguments::parse(&table, args, environment) {
         Ok(command) => command,
         Err(shown) => return show(&shown),
     };
     match command {
-        Command::Serve(inputs) => run_service(&table, &inputs, serve),
+        Command::Serve(inputs) => run_service(&table, &inputs, commands.serve),
         Command::Config(Output::Markdown, _) => print(&crate::settings::markdown(&table)),
         Command::Config(output, inputs) => match Settings::read(&table, &inputs) {
             Ok(settings) => print(&config::render(&table, &settings, output)),
@@ -46,6 +72,43 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: Environment, s
         },
         Command::Policy(task) => policy::run(&table, task),
         Command::Version(output) => print(&version(&table, output)),
+        Command::RecoverToken { inputs, print, output } => {
+            recover_token(&table, &inputs, print, output, commands.recover_token)
+        }
+        Command::Ask(access, request, output) => session::run(*access, request, output),
+    }
+}
+
+fn recover_token(
+    table: &Table,
+    inputs: &Inputs,
+    show: bool,
+    output: Output,
+    recover: RecoverToken,
+) -> ExitCode {
+    let settings = Settings::read(table, inputs).and_then(|mut settings| {
+        // One that is missing is an error below: there is nothing to recover without the store's keys.
+        if settings.certs_db.exists() {
+            settings.secure_passphrase()?;
+        }
+        Ok(settings)
+    });
+    let made = match settings {
+        Ok(settings) => recover(settings),
+        Err(error) => return refuse(&error),
+    };
+    let RecoveredToken { token, path } = match made {
+        Ok(made) => made,
+        Err(error) => return fail(&*error),
+    };
+    let path = path.display().to_string();
+    let token = show.then(|| token.expose_secret());
+    output::hint(
+        "earlier system tokens stay good until they end: find them with 'catalyst auth token list', and revoke those that others may hold",
+    );
+    match output {
+        Output::Json => print(&format!("{}\n", serde_json::json!({"path": path, "token": token}))),
+        Output::Text | Output::Markdown => print(&format!("{}\n", token.unwrap_or(&path))),
     }
 }
 
@@ -87,14 +150,6 @@ fn version(table: &Table, output: Output) -> String {
         Output::Text | Output::Markdown => {
             format!("catalyst {version}\nkey stores: {}\n", backends.join(", "))
         }
-    }
-}
-
-/// Prints a result. A reader that has gone, as `head` does, is no failure.
-fn print(result: &str) -> ExitCode {
-    match io::stdout().write_all(result.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error),
-        _ => ExitCode::SUCCESS,
     }
 }
 

@@ -1,7 +1,11 @@
 //! Points in time, and the clock they are read from.
 
-use std::fmt;
-use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use std::{fmt, str::FromStr};
+use time::{
+    OffsetDateTime,
+    format_description::{BorrowedFormatItem, well_known::Rfc3339},
+    macros::format_description,
+};
 
 /// Milliseconds since 1970-01-01T00:00:00Z; what the database and the wire call "ms". Shown as ISO 8601 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,6 +65,20 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// The text is no time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a time: ISO 8601 with an offset is wanted, as 2026-02-13T16:00:00Z")]
+pub struct TimestampError;
+
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+    /// RFC 3339, to the millisecond.
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| TimestampError)?;
+        i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).map(Self).map_err(|_| TimestampError)
+    }
+}
+
 /// Where the CA reads the time; tests pass their own.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Now.
@@ -85,6 +103,9 @@ mod tests {
     #[test]
     fn a_timestamp_reads_as_iso_8601_in_utc() {
         assert_eq!(Timestamp::from_millis(1_707_818_401_456).to_string(), "2024-02-13T10:00:01.456Z");
+        assert_eq!("2024-02-13T10:00:01.456Z".parse(), Ok(Timestamp::from_millis(1_707_818_401_456)));
+        assert_eq!("2024-02-13T11:00:01+01:00".parse(), Ok(Timestamp::from_seconds(1_707_818_401)));
+        assert!("2024-02-13".parse::<Timestamp>().is_err());
         assert_eq!(Timestamp::from_millis(-1).whole_seconds(), Timestamp::from_seconds(-1));
     }
 }

@@ -1,13 +1,13 @@
 //! What every request handler can reach.
 
-use super::problem::Problem;
+use super::{failures::Failures, peer::Peer, problem::Problem};
 use crate::{
-    access::{self, Access, Caller},
+    access::{Access, AccessError, Caller, Presented},
     authority::Authority,
     telemetry::Metrics,
 };
-use axum::http::{HeaderMap, header::AUTHORIZATION};
-use std::sync::Arc;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 /// What every request handler can reach.
 #[derive(Clone)]
@@ -17,11 +17,23 @@ struct Inner {
     authority: Arc<Authority>,
     metrics: Metrics,
     access: Access,
+    failures: Failures,
+    places: Places,
+}
+
+/// Where things lie, and who may come from where.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places {
+    pub(super) data_dir: PathBuf,
+    /// The system token is made here and lies in the data directory; otherwise the operator has preset it.
+    pub(super) makes_system_token: bool,
+    /// Web origins whose pages may call.
+    pub(super) allowed_origins: Vec<String>,
 }
 
 impl App {
-    pub(super) fn new(authority: Arc<Authority>, access: Access, metrics: Metrics) -> Self {
-        Self(Arc::new(Inner { authority, metrics, access }))
+    pub(super) fn new(authority: Arc<Authority>, access: Access, metrics: Metrics, places: Places) -> Self {
+        Self(Arc::new(Inner { authority, metrics, access, failures: Failures::default(), places }))
     }
 
     pub(super) fn authority(&self) -> &Arc<Authority> {
@@ -36,14 +48,38 @@ impl App {
         &self.0.access
     }
 
-    /// Checks the one `Authorization: Bearer` header (RFC 6750, 2.1).
-    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    pub(super) fn places(&self) -> &Places {
+        &self.0.places
+    }
+
+    /// Checks the one `Authorization` header (RFC 9110, 11.6.2), or the certificate of the connection.
+    pub(super) async fn authenticate(&self, headers: &HeaderMap, peer: &Peer) -> Result<Caller, Problem> {
         let mut given = headers.get_all(AUTHORIZATION).iter();
-        let header = given.next().ok_or_else(Problem::no_credential)?;
-        if given.next().is_some() {
-            return Err(Problem::bad_credential());
+        let authorization = given.next().map(HeaderValue::as_bytes);
+        let presented = Presented { authorization, certificate: peer.certificate() };
+        let checked = match given.next() {
+            Some(_) => Err(AccessError::Malformed("two Authorization headers")),
+            None => self.access().authenticate(presented).await,
+        };
+        checked.map_err(|error| self.failed(error, peer))
+    }
+
+    /// Failures of nobody we know are metrics and a few log lines: the audit log is not theirs to fill.
+    fn failed(&self, error: AccessError, peer: &Peer) -> Problem {
+        let reason = error.to_string();
+        let problem = Problem::from(error);
+        if problem.status() != StatusCode::UNAUTHORIZED {
+            return problem;
         }
-        let credential = access::bearer(header.as_bytes()).ok_or_else(Problem::bad_credential)?;
-        Ok(self.access().authenticate(credential).await?)
+        self.metrics().authentication_failed(problem.code());
+        let verdict = self.0.failures.count(peer.address.ip(), Instant::now());
+        if verdict.log {
+            tracing::warn!(target: "catalyst.auth", address = %peer.address.ip(), reason,
+                unlogged_before = verdict.unlogged, "Authentication failed");
+        }
+        match verdict.wait {
+            Some(wait) => Problem::too_many_failures(wait),
+            None => problem,
+        }
     }
 }

@@ -1,45 +1,64 @@
-//! Listening sockets: HTTP/1.1 and HTTP/2 in clear, with deadlines, a cap, and an orderly end.
+//! Listening sockets: HTTP/1.1 and HTTP/2 in clear or over TLS, with deadlines, a cap, and an orderly end.
 
-use super::patience::Patient;
+use super::{
+    opening::{Opened, Speaks},
+    patience::Patient,
+    peer::{Channel, Peer},
+    places::Places,
+};
+use crate::{access::PeerCertificate, identity::Fingerprint};
 use axum::Router;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
     service::TowerToHyperService,
 };
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
 };
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 /// How long a client may take to send a request's head, the wait on an idle connection included.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a client may take nothing of an answer that waits to be sent.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
-/// How many connections one listener holds; more wait in the kernel's queue.
+/// How many connections one listener holds, handshakes included; more wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 4096;
 /// How long connections may finish what they are at when the service ends.
 const GRACE: Duration = Duration::from_secs(20);
 /// After accept fails (no file descriptors left), it is tried again this soon.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// What every connection of a listener is served with.
+struct Listener {
+    speaks: Speaks,
+    router: Router,
+    server: auto::Builder<TokioExecutor>,
+    stop: CancellationToken,
+}
+
 /// Serves until the token is cancelled, then lets connections finish.
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+pub(super) async fn serve(listener: TcpListener, speaks: Speaks, router: Router, stop: CancellationToken) {
+    let places = Places::new(MOST_CONNECTIONS);
     let graceful = GracefulShutdown::new();
-    let server = server();
+    let served = Arc::new(Listener { speaks, router, server: server(), stop: stop.clone() });
     loop {
-        let permit = tokio::select! {
+        let vacancy = tokio::select! {
             () = stop.cancelled() => break,
-            permit = room.clone().acquire_owned() => permit,
+            vacancy = places.vacancy() => vacancy,
         };
-        let Ok(permit) = permit else { break };
-        let stream = tokio::select! {
+        let Some(vacancy) = vacancy else { break };
+        let (stream, peer) = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(target: "catalyst.pki", error = %error, "Connection not accepted");
                     tokio::time::sleep(ACCEPT_RETRY).await;
@@ -47,19 +66,65 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
                 }
             },
         };
-        let Some(io) = prepared(stream) else { continue };
-        let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(server.serve_connection(io, service).into_owned());
+        let Some(place) = places.take(vacancy, peer.ip()) else { continue };
+        let (served, watcher) = (served.clone(), graceful.watcher());
+        // Off the loop at once: a client that is slow to open its connection delays nobody else's.
         tokio::spawn(async move {
-            // A peer that goes away is no event for us.
-            let _ended = connection.await;
-            drop(permit);
+            served.connection(stream, peer, watcher).await;
+            drop(place);
         });
     }
     drop(listener);
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!(target: "catalyst.pki", "Connections cut off at shutdown");
     }
+}
+
+impl Listener {
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
+        // Answers are small: waiting to fill a packet would only delay them (RFC 1122, 4.2.3.4).
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let opened = tokio::select! {
+            // Nothing was asked yet.
+            () = self.stop.cancelled() => return,
+            opened = self.speaks.open(stream, peer) => opened,
+        };
+        match opened {
+            None => {}
+            Some(Opened::Plain(stream)) => {
+                self.requests(stream, Peer { address: peer, channel: Channel::Plain }, watcher).await;
+            }
+            Some(Opened::Tls(stream)) => {
+                let channel = Channel::Tls { certificate: certificate(&stream) };
+                self.requests(stream, Peer { address: peer, channel }, watcher).await;
+            }
+        }
+    }
+
+    /// Serves what is asked on an open connection; every request knows where it comes from.
+    async fn requests<S>(&self, stream: S, peer: Peer, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let router = TowerToHyperService::new(self.router.clone());
+        let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(peer.clone());
+            router.call(request)
+        });
+        let io = TokioIo::new(Patient::new(stream, HEAD_DEADLINE, WRITE_DEADLINE));
+        // A peer that goes away is no event for us.
+        let _ended = watcher.watch(self.server.serve_connection(io, service)).await;
+    }
+}
+
+/// The certificate whose key the peer has proven to hold in the handshake.
+fn certificate(stream: &TlsStream<TcpStream>) -> Option<Arc<PeerCertificate>> {
+    let (_, session) = stream.get_ref();
+    let leaf = session.peer_certificates()?.first()?;
+    let fingerprint = Fingerprint::of_certificate(leaf);
+    Some(Arc::new(PeerCertificate { der: leaf.to_vec(), fingerprint }))
 }
 
 fn server() -> auto::Builder<TokioExecutor> {
@@ -75,8 +140,5 @@ fn server() -> auto::Builder<TokioExecutor> {
     server
 }
 
-/// Answers are small: waiting to fill a packet would only delay them (RFC 1122, 4.2.3.4).
-fn prepared(stream: TcpStream) -> Option<TokioIo<Patient<TcpStream>>> {
-    stream.set_nodelay(true).ok()?;
-    Some(TokioIo::new(Patient::new(stream, HEAD_DEADLINE, WRITE_DEADLINE)))
-}
+#[cfg(test)]
+mod tests;

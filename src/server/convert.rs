@@ -2,15 +2,17 @@
 
 use super::problem::Problem;
 use crate::{
+    access::{BootstrapRequest, Claims, Entity, MintRequest, PrincipalKind, Selector},
     api,
     authority::{Health, Status, Svid},
     identity::{
         CaRole, Fingerprint, ServiceType, SpiffeId, SpkiHash, TrustDomain, Ttl, Workload, WorkloadError,
     },
-    store::{CaRow, CertificateRow, RevocationReason},
+    store::{AuditRecord, CaRow, CertificateRow, RevocationReason, TokenRecord},
 };
 use axum::http::StatusCode;
 use catalyst_signing::SignatureAlgorithm;
+use std::time::Duration;
 
 fn refused(code: &'static str, sentence: impl ToString) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, sentence.to_string())
@@ -126,5 +128,141 @@ pub(super) fn certificate_detail(row: CertificateRow) -> api::CertificateDetail 
         not_before: row.not_before.to_string(),
         created_at: row.created_at.to_string(),
         item: certificate(row),
+    }
+}
+
+pub(super) fn fingerprint(text: Option<&str>) -> Result<Option<Fingerprint>, Problem> {
+    text.map(str::parse).transpose().map_err(|error| refused("fingerprint_malformed", error))
+}
+
+pub(super) fn unknown_action(word: &str) -> Problem {
+    let word: String = word.chars().take(100).collect();
+    refused("action_unknown", format!("'{word}' is no action: see docs/access.md for all of them"))
+}
+
+pub(super) fn mint_request(domain: &TrustDomain, request: api::MintRequest) -> Result<MintRequest, Problem> {
+    let principal = PrincipalKind::parse(&request.principal).map_err(|_| {
+        refused(
+            "principal_unknown",
+            "the principal is one of ADMIN, NODE, NODE_CUSTODIAN, DATA_CUSTODIAN, USER, also with CATALYST:: before it",
+        )
+    })?;
+    let workload = request.spiffe_id.as_deref().map(|id| workload_of(domain, id)).transpose()?;
+    let entity = request.entity;
+    Ok(MintRequest {
+        subject: request.subject,
+        principal,
+        entity: Entity {
+            id: entity.id,
+            name: entity.name,
+            entity_type: entity.entity_type,
+            node_id: entity.node_id,
+            trusted_nodes: entity.trusted_nodes.unwrap_or_default(),
+            trusted_domains: entity.trusted_domains.unwrap_or_default(),
+        },
+        sans: request.sans.unwrap_or_default(),
+        expires_in: request.expires_in.as_deref().map(lifetime).transpose()?,
+        certificate: fingerprint(request.certificate_fingerprint.as_deref())?,
+        bootstrap: BootstrapRequest {
+            workload,
+            any_identity: request.any_identity.unwrap_or(false),
+            uses: request.uses,
+        },
+    })
+}
+
+/// `90s`, `15m`, `1h`, `7d`, `2w`, also with the unit written out, as deployed clients do.
+fn lifetime(text: &str) -> Result<Duration, Problem> {
+    let wrong = || refused("lifetime_malformed", "expiresIn is a number and a unit: 90s, 15m, 1h, 7d or 2w");
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "s" | "sec" | "secs" | "second" | "seconds" => 1,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60,
+        "h" | "hr" | "hrs" | "hour" | "hours" => 3_600,
+        "d" | "day" | "days" => 86_400,
+        "w" | "week" | "weeks" => 7 * 86_400,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+pub(super) fn selector(request: api::RevokeTokensRequest) -> Result<Selector, Problem> {
+    let certificate = fingerprint(request.certificate_fingerprint.as_deref())?;
+    match (request.jti, request.san, certificate) {
+        (Some(jti), None, None) => Ok(Selector::Jti(jti)),
+        (None, Some(san), None) => Ok(Selector::San(san)),
+        (None, None, Some(certificate)) => Ok(Selector::Certificate(certificate)),
+        _ => Err(refused(
+            "selector_missing",
+            "say which tokens: exactly one of jti, san and certificateFingerprint",
+        )),
+    }
+}
+
+pub(super) fn token(record: TokenRecord) -> api::TokenItem {
+    let entity: serde_json::Value = serde_json::from_str(&record.entity).unwrap_or_default();
+    let part = |name: &str| entity.get(name).and_then(|part| part.as_str()).unwrap_or_default().to_owned();
+    let fingerprint = record.certificate_fingerprint.map(|fingerprint| fingerprint.to_string());
+    let grant = record.bootstrap.as_ref();
+    api::TokenItem {
+        jti: record.jti,
+        sub: record.subject,
+        principal: record.principal,
+        iat: record.issued_at.seconds(),
+        exp: record.expires_at.seconds(),
+        expiry: record.expires_at.seconds(),
+        cfn: fingerprint.clone(),
+        certificate_fingerprint: fingerprint,
+        sans: record.sans,
+        entity_id: part("id"),
+        entity_name: part("name"),
+        entity_type: part("type"),
+        revoked: record.revoked_at.is_some(),
+        spiffe_id: grant.and_then(|grant| grant.spiffe_id.as_ref()).map(ToString::to_string),
+        uses: grant.map(|grant| grant.uses),
+    }
+}
+
+pub(super) fn payload(claims: &Claims) -> Result<serde_json::Value, Problem> {
+    serde_json::to_value(claims).map_err(|_| Problem::internal())
+}
+
+pub(super) fn audit(record: AuditRecord) -> api::AuditItem {
+    api::AuditItem {
+        seq: record.seq,
+        at: record.at.millis(),
+        actor: record.actor,
+        action: record.action,
+        subject: record.subject,
+        detail: record.detail,
+        prev_hash: crate::identity::hex(&record.prev_hash),
+        hash: crate::identity::hex(&record.hash),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_have_a_unit() {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("15m", 900),
+            ("1h", 3_600),
+            ("7d", 604_800),
+            ("2 weeks", 1_209_600),
+            ("1 Hour", 3_600),
+        ] {
+            assert_eq!(lifetime(text).unwrap(), Duration::from_secs(seconds), "{text}");
+        }
+        for text in
+            ["", "1", "h", "1x", "-1h", "1.5h", "1h1h", "99999999999999999999h", "9999999999999999999w", "१h"]
+        {
+            assert_eq!(lifetime(text).unwrap_err().code(), "lifetime_malformed", "{text}");
+        }
     }
 }

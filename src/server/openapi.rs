@@ -1,6 +1,6 @@
 //! The OpenAPI document, made from the handlers.
 
-use super::routes::{cas, certificates, identities, issue, public};
+use super::routes::{audit, cas, certificates, identities, issue, public, tokens};
 use std::sync::OnceLock;
 use utoipa::{
     Modify, OpenApi,
@@ -16,7 +16,8 @@ use utoipa::{
         public::spiffe_bundle, public::openapi, issue::sign_csr, issue::keypair, cas::initialize, cas::intermediary,
         cas::status, cas::list, cas::activate, cas::retire, cas::revoke, certificates::list, certificates::show,
         certificates::revoke, certificates::purge, identities::deny, identities::allow, identities::denied,
-        identities::release
+        identities::release, audit::list, audit::verify, tokens::mint, tokens::list, tokens::revoked, tokens::revoke,
+        tokens::verify, tokens::authorize, tokens::keys, tokens::rotate
     )
 )]
 struct Document;

@@ -59,12 +59,54 @@ impl Problem {
         )
     }
 
+    /// A peer that failed too often; its next good credential is taken all the same.
+    pub(super) fn too_many_failures(wait: Duration) -> Self {
+        let sentence =
+            "too many credentials from this address were not taken: try again later, with a good one";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", sentence).with_delay(Some(wait))
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub(super) fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
     pub(super) fn bad_credential() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "credential_invalid", "Invalid token")
     }
 
-    pub(super) fn admin_required() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "permission_denied", "Permission denied: ADMIN principal required")
+    /// A handler that asked no policy: ours to mend.
+    pub(super) fn undecided() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "internal error: no policy was asked")
+    }
+
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "internal error")
+    }
+
+    /// Plain HTTP from another machine, for something secret.
+    pub(super) fn overheard() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "insecure_channel",
+            "this is not answered over plain HTTP from another machine: use https://, or call from the service's own machine",
+        )
+    }
+
+    /// A page of another origin.
+    pub(super) fn foreign_origin() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "origin_refused",
+            "pages of this origin may not call: allow it with CATALYST_PKI_ALLOWED_ORIGINS",
+        )
     }
 
     pub(super) fn not_found(sentence: impl Into<String>) -> Self {
@@ -142,11 +184,23 @@ impl From<StoreError> for Problem {
 
 impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
+        let bad_credential = |code| Self::new(StatusCode::UNAUTHORIZED, code, "Invalid token");
         match error {
-            AccessError::Invalid(reason) => {
-                tracing::debug!(target: "catalyst.auth", reason, "Credential refused");
-                Self::bad_credential()
+            AccessError::Missing => Self::no_credential(),
+            AccessError::Malformed(_) | AccessError::Invalid(_) => bad_credential("credential_invalid"),
+            AccessError::Expired => bad_credential("credential_expired"),
+            AccessError::Revoked => bad_credential("credential_revoked"),
+            AccessError::IdentityDenied(_) => {
+                Self::new(StatusCode::FORBIDDEN, "identity_denied", error.to_string())
             }
+            AccessError::Ticket(refusal) => AuthorityError::Ticket(refusal).into(),
+            AccessError::Denied { .. } => {
+                Self::new(StatusCode::FORBIDDEN, "permission_denied", error.to_string())
+            }
+            AccessError::Beyond(_) => {
+                Self::new(StatusCode::FORBIDDEN, "grant_exceeds_own", error.to_string())
+            }
+            AccessError::Request(sentence) => AuthorityError::Invalid(sentence).into(),
             AccessError::KeyNotOpen => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "token_key_unavailable", error.to_string())
             }

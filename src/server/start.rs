@@ -1,8 +1,15 @@
 //! From settings to a service that answers, and to its end.
 
-use super::{app::App, connections, observers::Figures, routes};
+use super::{
+    app::{App, Places},
+    connections, keeping,
+    observers::Figures,
+    opening::Speaks,
+    routes,
+    tls::{self, ServerTls},
+};
 use crate::{
-    access::Access,
+    access::{self, Access, Policies},
     authority::{Authority, AuthorityError, Config, InitRequest, KeyBackends},
     identity::{Actor, InstanceId, ServiceType, SystemClock, TrustDomain, Ttl, Workload},
     settings::Settings,
@@ -11,6 +18,7 @@ use crate::{
 };
 use catalyst_local::LocalBackend;
 use catalyst_signing::{Guard, KeyStores, SigningBackend};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::{ExposeSecret, SecretString};
 use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -19,7 +27,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-type Failure = Box<dyn Error + Send + Sync>;
+pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
 /// How long to wait before what failed at the start is tried again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -30,6 +38,7 @@ const SHORTEST_PRESET: usize = 32;
 /// # Errors
 /// A sentence for the operator: a setting, the store, the key directory or an address that can't be used.
 pub fn serve(settings: Settings) -> Result<(), Failure> {
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let end = runtime.block_on(run(settings));
     // What is left is a call to a key store that does not come back. Dropping the runtime would wait for it.
@@ -37,10 +46,45 @@ pub fn serve(settings: Settings) -> Result<(), Failure> {
     end
 }
 
+/// Credentials and policies, from settings.
+pub(super) async fn access(
+    settings: &Settings,
+    own: &Workload,
+    store: Arc<dyn Store>,
+    authority: &Authority,
+) -> Result<Access, Failure> {
+    let config = access::Config {
+        own: own.clone(),
+        domains: settings.domains.clone(),
+        dev: settings.dev,
+        bootstrap_ttl: settings.bootstrap_ttl,
+    };
+    let dir = settings.policy_dir.clone();
+    let policies = tokio::task::spawn_blocking(move || Policies::load(dir.as_deref())).await??;
+    let mut access = Access::new(config, store, authority.clock().clone(), policies);
+    if let Some(secret) = &settings.system_token {
+        access.preset_system_token(secret).await?;
+    }
+    if let Some(secret) = &settings.bootstrap_token {
+        access.preset_bootstrap_token(secret).await?;
+    }
+    access.read_keys().await?;
+    Ok(access)
+}
+
+/// A listener holds more connections than the 1,024 descriptors that a process begins with on most systems; that low
+/// limit is for programs that use select(2). Where it can't be raised, connections wait to be accepted.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Up to its maximum a process may always go; if not, nothing is lost.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
 async fn run(settings: Settings) -> Result<(), Failure> {
     check(&settings)?;
     let config = config(&settings)?;
     let own = own_identity(&settings, &config.trust_domain)?;
+    let tls = ServerTls::prepare(&settings)?;
     let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
     let store = open_store(settings.certs_db.clone()).await?;
     let key_stores = key_stores(&settings, &metrics).await?;
@@ -52,11 +96,13 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         Arc::new(Figures(metrics.clone())),
     )
     .await?;
-    let mut access = Access::new(store, authority.clock().clone());
-    if let Some(secret) = &settings.system_token {
-        access.preset_system_token(secret).await?;
-    }
-    let app = App::new(authority.clone(), access, metrics.clone());
+    let access = access(&settings, &own, store, &authority).await?;
+    let places = Places {
+        data_dir: settings.data_dir.clone(),
+        makes_system_token: settings.system_token.is_none(),
+        allowed_origins: settings.allowed_origins.clone(),
+    };
+    let app = App::new(authority.clone(), access, metrics.clone(), places);
     let stop = CancellationToken::new();
     // Before anybody can know that the service is up, so that no signal after that ends it the hard way.
     let end = told_to_end()?;
@@ -65,12 +111,17 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         Some(address) => Some(bind("CATALYST_PKI_PUBLIC_LISTEN", address).await?),
         None => None,
     };
-    let mut servers = vec![listen(service, routes::all(app.clone()), &stop, "Listening")?];
-    if let Some(public) = public {
+    let speaks = speaks(&settings, tls.as_ref(), settings.listen, true)?;
+    let mut servers = vec![listen(service, speaks, routes::all(app.clone()), &stop, "Listening")?];
+    if let Some((public, address)) = public.zip(settings.public_listen) {
+        // Nobody is asked there who they are.
+        let speaks = self::speaks(&settings, tls.as_ref(), address, false)?;
         let router = routes::public_only(app.clone());
-        servers.push(listen(public, router, &stop, "Listening for public reads")?);
+        servers.push(listen(public, speaks, router, &stop, "Listening for public reads")?);
     }
-    let background = tokio::spawn(bring_up(app, settings, own));
+    let keeper = tokio::spawn(keeping::keep(app.clone(), stop.clone()));
+    let certificate = tls.map(|tls| tokio::spawn(tls.keep(authority.clone(), own.clone())));
+    let background = tokio::spawn(bring_up(app, settings));
     end.await;
     tracing::info!(target: "catalyst.pki", "Stopping");
     stop.cancel();
@@ -78,6 +129,9 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         server.await?;
     }
     background.abort();
+    certificate.inspect(|task| task.abort());
+    // The last head of the audit log is signed once nothing more is asked of us.
+    keeper.await?;
     authority.shut_down().await?;
     tokio::task::spawn_blocking(move || metrics.shutdown()).await?;
     tracing::info!(target: "catalyst.pki", "Stopped");
@@ -85,11 +139,11 @@ async fn run(settings: Settings) -> Result<(), Failure> {
 }
 
 /// What needs keys: upkeep, the token key, the hierarchy of `--dev`. Requests are answered meanwhile.
-async fn bring_up(app: App, settings: Settings, own: Workload) {
+async fn bring_up(app: App, settings: Settings) {
     let authority = app.authority();
     // First, for CRLs have to be signed also while the token key is away.
     authority.start();
-    while let Err(error) = open_token_key(&app, &own).await {
+    while let Err(error) = open_token_key(&app).await {
         tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — credentials cannot be checked");
         tokio::time::sleep(RETRY).await;
     }
@@ -107,9 +161,9 @@ async fn bring_up(app: App, settings: Settings, own: Workload) {
     }
 }
 
-async fn open_token_key(app: &App, own: &Workload) -> Result<(), Failure> {
+async fn open_token_key(app: &App) -> Result<(), Failure> {
     let key = app.authority().token_key().await?;
-    Ok(app.access().open(key, own.spiffe_id().clone())?)
+    Ok(app.access().open(key).await?)
 }
 
 /// A preset secret takes the generated token's place.
@@ -132,14 +186,28 @@ async fn bind(variable: &str, address: SocketAddr) -> Result<TcpListener, Failur
     })
 }
 
+/// What a listener speaks; `ask` says whether it takes certificates of clients.
+fn speaks(
+    settings: &Settings,
+    tls: Option<&ServerTls>,
+    address: SocketAddr,
+    ask: bool,
+) -> Result<Speaks, Failure> {
+    Ok(match tls.filter(|_| tls::speaks_https(settings.tls.mode, address)) {
+        None => Speaks::Http,
+        Some(tls) => Speaks::Https { tls: tls.acceptor(ask)?, insecure_http: settings.tls.insecure_http },
+    })
+}
+
 fn listen(
     listener: TcpListener,
+    speaks: Speaks,
     router: axum::Router,
     stop: &CancellationToken,
     message: &'static str,
 ) -> Result<tokio::task::JoinHandle<()>, Failure> {
-    tracing::info!(target: "catalyst.pki", address = %listener.local_addr()?, "{message}");
-    Ok(tokio::spawn(connections::serve(listener, router, stop.clone())))
+    tracing::info!(target: "catalyst.pki", address = %listener.local_addr()?, speaks = speaks.words(), "{message}");
+    Ok(tokio::spawn(connections::serve(listener, speaks, router, stop.clone())))
 }
 
 /// Listens for SIGTERM and SIGINT from now on.
@@ -153,12 +221,12 @@ fn told_to_end() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, Failure> {
+pub(super) async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, Failure> {
     let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path)).await??;
     Ok(Arc::new(store))
 }
 
-async fn key_stores(settings: &Settings, metrics: &Metrics) -> Result<Arc<KeyStores>, Failure> {
+pub(super) async fn key_stores(settings: &Settings, metrics: &Metrics) -> Result<Arc<KeyStores>, Failure> {
     let mut stores: Vec<(String, Arc<dyn SigningBackend>)> = Vec::new();
     if let Some(passphrase) = settings.local_passphrase.clone() {
         let directory = settings.local_keys.clone();
@@ -171,13 +239,9 @@ async fn key_stores(settings: &Settings, metrics: &Metrics) -> Result<Arc<KeySto
 
 /// What the table of settings can't know.
 fn check(settings: &Settings) -> Result<(), Failure> {
-    for address in [Some(settings.listen), settings.public_listen].into_iter().flatten() {
-        if !address.ip().is_loopback() {
-            return Err(format!(
-                "cannot listen on {address}: this version serves plain HTTP on loopback addresses only; put a TLS proxy on this machine in front of it"
-            )
-            .into());
-        }
+    if settings.tls.insecure_http {
+        tracing::warn!(target: "catalyst.pki",
+            "CATALYST_PKI_INSECURE_HTTP is on — what other machines send and get over plain HTTP, tokens included, can be read on the way");
     }
     let too_short = |secret: &SecretString| secret.expose_secret().len() < SHORTEST_PRESET;
     if !settings.dev && settings.system_token.as_ref().is_some_and(too_short) {
@@ -189,7 +253,7 @@ fn check(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-fn config(settings: &Settings) -> Result<Config, Failure> {
+pub(super) fn config(settings: &Settings) -> Result<Config, Failure> {
     let mut config = Config::new(settings.trust_domain.parse()?);
     config.svid_ttl = Ttl::try_from(i64::try_from(settings.svid_ttl.as_secs())?)?;
     config.issue_limit = settings.issue_limit.map(|limit| u32::try_from(limit.get()).unwrap_or(u32::MAX));
@@ -208,7 +272,7 @@ fn config(settings: &Settings) -> Result<Config, Failure> {
 }
 
 /// `auth/<CATALYST_NODE_ID>`, else the host's name in lower case where that is an instance id, else `auth-1`.
-fn own_identity(settings: &Settings, domain: &TrustDomain) -> Result<Workload, Failure> {
+pub(super) fn own_identity(settings: &Settings, domain: &TrustDomain) -> Result<Workload, Failure> {
     let instance: InstanceId = match &settings.node_id {
         Some(id) => id.parse().map_err(|error| format!("CATALYST_NODE_ID: {error}"))?,
         None => {

@@ -58,7 +58,11 @@ impl Environment {
         Self(ours.collect())
     }
 
-    fn get(&self, name: &str) -> Result<Option<&SecretString>, SettingsError> {
+    /// The value of one, `None` where it is not set.
+    ///
+    /// # Errors
+    /// [`SettingsError::NotText`]
+    pub fn get(&self, name: &str) -> Result<Option<&SecretString>, SettingsError> {
         match self.0.get(name) {
             None => Ok(None),
             Some(Some(value)) => Ok(Some(value)),

@@ -8,6 +8,7 @@ mod passphrase;
 mod report;
 mod setting;
 mod table;
+mod tls;
 mod values;
 
 #[cfg(test)]
@@ -19,7 +20,8 @@ pub use passphrase::{DEV_PASSPHRASE, MadePassphrase, new_passphrase};
 pub use report::{json, markdown, text};
 pub use setting::{BackendSettings, Fallback, Kind, Setting};
 pub use table::{PREFIX, Table};
-pub use values::DnsNameRule;
+pub use tls::{TlsFiles, TlsMode, TlsSettings};
+pub use values::{DnsNameRule, HostName};
 
 use crate::telemetry::{LogFormat, LogLevel};
 use secrecy::SecretString;
@@ -56,6 +58,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Address of the second, read-only listener.
     pub public_listen: Option<SocketAddr>,
+    /// How connections are protected.
+    pub tls: TlsSettings,
     /// Certificates per SPIFFE id and half of its certificates' lifetime; `None` is no limit.
     pub issue_limit: Option<NonZeroU64>,
     /// More DNS names by service type.
@@ -66,6 +70,12 @@ pub struct Settings {
     pub log_level: LogLevel,
     /// The operator's own system token.
     pub system_token: Option<SecretString>,
+    /// The preshared bootstrap credential.
+    pub bootstrap_token: Option<SecretString>,
+    /// Lifetime of bootstrap credentials.
+    pub bootstrap_ttl: Duration,
+    /// Web origins whose pages may call.
+    pub allowed_origins: Vec<String>,
     /// Instance id of this service, if given.
     pub node_id: Option<String>,
     /// DNS domains of this deployment.
@@ -122,11 +132,15 @@ impl Settings {
             local_passphrase: values.secret("CATALYST_PKI_LOCAL_PASSPHRASE").cloned(),
             listen: parsed(&values, "CATALYST_PKI_LISTEN")?,
             public_listen: optional(&values, "CATALYST_PKI_PUBLIC_LISTEN")?,
+            tls: TlsSettings::read(&values)?,
             issue_limit: NonZeroU64::new(parsed(&values, "CATALYST_PKI_ISSUE_LIMIT")?),
             dns_names: list(&values, "CATALYST_PKI_DNS_NAMES", values::dns_names)?,
             log_format: parsed(&values, "CATALYST_PKI_LOG_FORMAT")?,
             log_level: parsed(&values, "CATALYST_PKI_LOG_LEVEL")?,
             system_token: values.secret("CATALYST_SYSTEM_TOKEN").cloned(),
+            bootstrap_token: values.secret("CATALYST_BOOTSTRAP_TOKEN").cloned(),
+            bootstrap_ttl: Duration::from_millis(parsed(&values, "CATALYST_BOOTSTRAP_TTL")?),
+            allowed_origins: list(&values, "CATALYST_PKI_ALLOWED_ORIGINS", values::list)?,
             node_id: values.text("CATALYST_NODE_ID").map(str::to_owned),
             domains: list(&values, "CATALYST_DOMAINS", values::list)?,
             policy_dir: values.text("CATALYST_POLICY_DIR").map(PathBuf::from),

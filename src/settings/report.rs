@@ -117,6 +117,7 @@ fn accepts(kind: &Kind, table: &Table) -> String {
         Kind::Backend => words(table.backends()),
         Kind::List => "words separated by commas, a list in the file".into(),
         Kind::DnsNames => "`<type>=<pattern>` separated by commas, a list in the file".into(),
+        Kind::HostNames => "DNS names and IP addresses separated by commas, a list in the file".into(),
         Kind::TrustDomain => "`a-z`, `0-9`, `.`, `_`, `-`".into(),
         Kind::Secret { min_chars, .. } => format!("secret of {min_chars} characters or more"),
     }

@@ -78,6 +78,8 @@ pub enum Kind {
     List,
     /// DNS name patterns by service type, separated by commas; a list in the settings file.
     DnsNames,
+    /// DNS names and IP addresses, separated by commas; a list in the settings file.
+    HostNames,
     /// The name of a SPIFFE trust domain.
     TrustDomain,
     /// Shown nowhere.
@@ -125,6 +127,7 @@ impl Kind {
             }
             Self::List => values::list(value).map(drop),
             Self::DnsNames => values::dns_names(value).map(drop),
+            Self::HostNames => values::host_names(value).map(drop),
             Self::TrustDomain => values::trust_domain(value),
         }
     }
@@ -140,7 +143,7 @@ impl Kind {
             Self::Bool => "BOOL",
             Self::TrustDomain => "NAME",
             Self::DnsNames => "TYPE=PATTERN,...",
-            Self::List => "A,B,...",
+            Self::HostNames | Self::List => "A,B,...",
             Self::Text | Self::OneOf(_) | Self::Backend => "VALUE",
         }
     }

@@ -1,6 +1,6 @@
 //! From text to values. Every error is the accepted form, as the end of a sentence.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// More names for the SVIDs of one service type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +10,15 @@ pub struct DnsNameRule {
     /// A DNS name in which `{instance}` and `{short}` stand for the instance id and its first label, and the
     /// leftmost label may be `*`.
     pub pattern: String,
+}
+
+/// A name or an address by which clients reach the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostName {
+    /// A lower-case DNS name, whose last label is not all digits.
+    Dns(String),
+    /// An IP address; an IPv4 address in its own form, never mapped into IPv6.
+    Ip(IpAddr),
 }
 
 pub(super) fn address(value: &str) -> Result<SocketAddr, String> {
@@ -66,6 +75,23 @@ fn dns_name_rule(rule: &str) -> Option<DnsNameRule> {
         .then(|| DnsNameRule { service_type: service_type.into(), pattern: pattern.into() })
 }
 
+pub(super) fn host_names(value: &str) -> Result<Vec<HostName>, String> {
+    list(value).ok().and_then(|names| names.iter().map(|name| host_name(name)).collect()).ok_or_else(|| {
+        "lower-case DNS names without wildcard and IP addresses are wanted, separated by commas, as \
+         pki.example.org,192.0.2.10"
+            .to_owned()
+    })
+}
+
+fn host_name(name: &str) -> Option<HostName> {
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Some(HostName::Ip(address.to_canonical()));
+    }
+    let last = name.rsplit('.').next()?;
+    let readable_as_address = last.bytes().all(|octet| octet.is_ascii_digit());
+    (is_dns_name(name) && !readable_as_address).then(|| HostName::Dns(name.to_owned()))
+}
+
 fn is_dns_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -108,6 +134,20 @@ mod tests {
         ];
         for pattern in bad {
             assert!(dns_names(pattern).is_err(), "{pattern:?}");
+        }
+    }
+
+    #[test]
+    fn host_names_are_dns_names_and_addresses() {
+        let names =
+            host_names("pki.example.org, 192.0.2.10,2001:db8::1,::ffff:192.0.2.11,localhost").unwrap();
+        assert_eq!(names[0], HostName::Dns("pki.example.org".into()));
+        assert_eq!(names[3], HostName::Ip("192.0.2.11".parse().unwrap()));
+        assert_eq!(names.len(), 5);
+        for bad in
+            ["", "a,", "*.example.org", "A.org", "192.0.2", "192.0.2.256", "https://a", "[::1]", "a:443"]
+        {
+            assert!(host_names(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -31,8 +31,8 @@ pub use revocation::{
 };
 pub use sqlite::SqliteStore;
 pub use token::{
-    BootstrapGrant, BootstrapUse, PresetSecret, RenewalUse, Ticket, TicketRefusal, TokenQuery, TokenRecord, TokenRow,
-    TokenSelector,
+    BootstrapGrant, BootstrapUse, PresetSecret, RenewalUse, Ticket, TicketRefusal, TokenQuery, TokenRecord,
+    TokenRow, TokenSelector,
 };
 
 use crate::identity::{
@@ -88,6 +88,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Makes a token key the one that signs. The earlier one is retired and verifies until `grace_until`, `stamp.at`
     /// for no grace; earlier ones still never longer than they did. The fresh system token, made with the new key, is
     /// recorded in the same step. Answers how many unrevoked tokens of earlier keys outlive that moment by their `exp`.
+    /// Idempotent: for the key that is active already nothing changes, and the answer is 0.
     async fn activate_token_key(
         &self,
         generation: u32,
@@ -134,11 +135,17 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         at: Timestamp,
     ) -> Result<Preflight>;
 
-    /// Records a signed certificate, or refuses it: deny list, issuer's state, key rules, name owners, limit,
-    /// clock, row and audit record in one step. Only its answer makes an [`IssuedCertificate`].
+    /// Records a signed certificate, or refuses it: clock, deny list, ticket, issuer's state, key rules, name owners,
+    /// limit, row and audit record in one step, and in this order. Only its answer makes an [`IssuedCertificate`].
+    ///
+    /// A bootstrap credential is [`TicketRefusal::Spent`] when its token or preset secret is revoked, or when it has
+    /// brought as many certificates as it may; purging them gives none back. A certificate proves a renewal, or is
+    /// handed out again, while it is active and its CA is not revoked. What is refused uses nothing up.
+    /// [`StoreError::Conflict`] for a credential that begins with `preset:` and goes on with no SHA-256.
     async fn record_issued(&self, certificate: SignedCertificate, stamp: &Stamp) -> Result<RecordOutcome>;
 
-    /// Certificates, newest first, at most `query.limit`; CA certificates included.
+    /// Certificates, newest first, at most `query.limit`; CA certificates included. Expired ones of all identities
+    /// come in the order of their ends, the latest first.
     async fn certificates(&self, query: &CertificateQuery, at: Timestamp) -> Result<Vec<CertificateRow>>;
 
     /// One certificate by serial number.
@@ -167,7 +174,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     // ---- denial and revocation ------------------------------------------------------------------------------
 
     /// Puts an identity on the deny list and its unexpired certificates on hold, or revokes them for good
-    /// (`compromised`). Denying again is no error; `compromised` then turns holds into revocations.
+    /// (`compromised`). Denying again is no error; `compromised` then turns holds into revocations. Revokes the tokens
+    /// that are bound to any of its certificates, expired ones included; no later allowing brings them back.
     async fn deny_identity(
         &self,
         spiffe_id: &SpiffeId,
@@ -182,7 +190,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The deny list, newest first.
     async fn denied_identities(&self) -> Result<Vec<Denial>>;
 
-    /// Revokes one end-entity certificate for good. `None`: no such serial number. Answers its issuer.
+    /// Revokes one end-entity certificate for good, and the tokens that are bound to it. `None`: no such serial
+    /// number. Answers its issuer.
     async fn revoke_certificate(
         &self,
         serial: Serial,
@@ -202,7 +211,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     // ---- tokens ---------------------------------------------------------------------------------------------
 
-    /// Records a token that was made (never the token itself).
+    /// Records a token that was made (never the token itself); a name that stands twice among its SANs is kept once.
+    /// [`StoreError::Conflict`] when its `jti` is recorded already.
     async fn record_token(&self, token: &TokenRecord, stamp: &Stamp) -> Result<()>;
 
     /// The record of a token.
@@ -211,7 +221,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Tokens, newest first, at most `query.limit`.
     async fn tokens(&self, query: &TokenQuery) -> Result<Vec<TokenRow>>;
 
-    /// Revokes tokens; answers those that were neither revoked nor expired.
+    /// Revokes tokens; answers those that were neither revoked nor expired, as they are now. A selector that fits none
+    /// is no error. Each leaves an audit record.
     async fn revoke_tokens(&self, which: &TokenSelector, stamp: &Stamp) -> Result<Vec<TokenRecord>>;
 
     /// The `jti` of every revoked token that has not expired, ascending.
@@ -223,13 +234,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Revokes a preset secret for good; answers whether it was known and good until now.
     async fn revoke_preset_secret(&self, kind: &str, sha256: &[u8; 32], stamp: &Stamp) -> Result<bool>;
 
-    /// Rises with every commit that ends something a credential rests on: a token or preset secret was revoked, a
-    /// certificate revoked or held, a CA revoked. What was checked at an earlier count must be checked again.
+    /// Rises with every commit that ends something a credential rests on, before the commit's caller is answered: a
+    /// token or preset secret was revoked, an identity denied, a certificate or CA revoked, another token key activated.
+    /// It may rise once too often, never too rarely. What is kept of a check goes with the count that was read before
+    /// the check; at another count it must be checked again. Begins at 0 with each opening.
     fn revocations(&self) -> u64;
 
     // ---- audit ----------------------------------------------------------------------------------------------
 
-    /// Audit records in ascending order.
+    /// Audit records in ascending order. Filters are applied along the log, without an index: with one that fits few
+    /// records, everything from `after` on is read.
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>>;
 
     /// Writes records that stand for themselves, all in one step: policy denials, changes of policy.
@@ -239,7 +253,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn audit_base(&self) -> Result<AuditHead>;
 
     /// Drops the records up to and including `sealed`, which now lie in a sealed file that `name` names; what is left
-    /// continues from there. [`StoreError::Conflict`] when `sealed` is not a record of this chain.
+    /// continues from there, and an `audit.sealed` record says so. At most 5,000 records at once, so that the step stays
+    /// short. Idempotent for the same head and name. [`StoreError::Conflict`] when `sealed` is not a record of this
+    /// chain, or further off.
     async fn drop_sealed_audit(&self, sealed: AuditHead, name: &str, stamp: &Stamp) -> Result<()>;
 
     /// The newest record's number and hash.

@@ -13,7 +13,7 @@ pub struct TokenRecord {
     pub principal: String,
     /// Its `entity` claim, JSON.
     pub entity: String,
-    /// Names by which it can be revoked besides its `jti`.
+    /// Names by which it can be revoked besides its `jti`, each once.
     pub sans: Vec<String>,
     /// The certificate that it is bound to (`cnf.x5t#S256`, RFC 8705, 3.1).
     pub certificate_fingerprint: Option<Fingerprint>,
@@ -91,7 +91,7 @@ pub enum Ticket {
 /// A use of a bootstrap credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootstrapUse {
-    /// The credential's `jti`, or `preset:` and the hash of the preset one.
+    /// The credential's `jti`, or `preset:` and the SHA-256 of the preset one in base64url without padding.
     pub credential: String,
     /// How many certificates it may bring in all; `None` for any number.
     pub uses: Option<u32>,
@@ -104,7 +104,8 @@ pub struct BootstrapUse {
 pub struct RenewalUse {
     /// The proving certificate; must still be active when the new one is recorded.
     pub certificate: Fingerprint,
-    /// SHA-256 of the proof's `jti`, and when the proof ends; `None` for a proof by mutual TLS.
+    /// SHA-256 of the proof's `jti`, and when the proof ends; `None` for a proof by mutual TLS. Remembered until at
+    /// least ten minutes after that end.
     pub proof: Option<([u8; 32], Timestamp)>,
 }
 

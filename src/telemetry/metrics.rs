@@ -81,6 +81,7 @@ struct Instruments {
     issued: Counter<u64>,
     purged: Counter<u64>,
     throttled: Counter<u64>,
+    auth_failures: Counter<u64>,
     csr_sign: Histogram<f64>,
     signing: Histogram<f64>,
 }
@@ -181,6 +182,11 @@ impl Metrics {
         self.instruments.purged.add(count, &[]);
     }
 
+    /// A credential was not taken; `reason` is the answer's code.
+    pub fn authentication_failed(&self, reason: &'static str) {
+        self.instruments.auth_failures.add(1, &[KeyValue::new("reason", reason)]);
+    }
+
     /// Processing one CSR took this long, whatever came of it.
     pub fn csr_signed(&self, took: Duration) {
         self.instruments.csr_sign.record(took.as_secs_f64(), &[]);
@@ -271,12 +277,16 @@ impl Instruments {
                 "catalyst.pki.signing_throttled_total",
                 "Key store calls held back by a quota",
             ),
+            auth_failures: counter("catalyst.auth.failure_total", "Credentials that were not taken"),
             csr_sign: seconds("catalyst.pki.csr_sign_duration_seconds", "Time to process a CSR"),
             signing: seconds("catalyst.pki.signing_duration_seconds", "Time of one key store call"),
         };
         // A counter that exists and has counted nothing is 0, so that rates and alerts work from the first event.
         instruments.purged.add(0, &[]);
         instruments.throttled.add(0, &[]);
+        for reason in ["credential_missing", "credential_invalid"] {
+            instruments.auth_failures.add(0, &[KeyValue::new("reason", reason)]);
+        }
         instruments
     }
 }

@@ -73,3 +73,26 @@ fn help_names_every_flag_with_its_variable() {
         assert!(stdout.contains(part), "{part}");
     }
 }
+
+/// Before any service is asked, and where none can be.
+#[test]
+fn exit_codes_tell_wrong_usage_from_a_service_that_is_away() {
+    let token = [("CATALYST_AUTH_TOKEN", "a-token")];
+    let exits = |args: &[&str], wanted: i32, hint: &str| {
+        let (code, stdout, stderr) = in_scratch(args, &token);
+        assert_eq!((code, stdout.as_str()), (wanted, ""), "{args:?}: {stderr}");
+        assert!(stderr.starts_with("error: ") || stderr.starts_with("warning: "), "{stderr}");
+        assert!(stderr.contains(hint), "{args:?}: {stderr}");
+        assert!(!stderr.contains("a-token"), "{stderr}");
+    };
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let away = format!("ws://{closed}/rpc");
+    exits(&["auth", "token", "list", "--auth-url", &away], 4, "hint: is the service running there?");
+    exits(&["--auth-url", &away, "pki", "audit", "verify"], 4, "hint: ");
+    exits(&["auth", "key", "list", "--auth-url", &away, "--token", "a-token"], 4, "visible to every user");
+    exits(&["auth", "key", "list", "--auth-url", "ws://192.0.2.1/rpc"], 2, "--insecure-http");
+    exits(&["auth", "key", "list", "--auth-url", "ftp://a"], 2, "wss://auth.example.org:4020/rpc");
+    exits(&["auth", "token", "revoke"], 2, "--jti");
+    exits(&["auth", "token", "list", "--token-file", "absent"], 2, "hint: name a file");
+    exits(&["pki", "audit", "verify", "--head", "absent"], 2, "absent");
+}

@@ -27,7 +27,11 @@ fn a_token_key_that_cannot_be_used_keeps_the_cas_working() {
     eventually("upkeep", || {
         service.log_lines().into_iter().find(|line| line.message == "Expired certificates purged")
     });
-    refused(&service.http().with_token(&pki.token).get("/pki/status").unwrap(), 503, "token_key_unavailable");
+    let client = service.http().with_token(&pki.token);
+    ok(&client.get("/pki/status").unwrap());
+    let entity = json!({"id": "n", "name": "n", "type": "service"});
+    let mint = json!({"subject": "n", "principal": "NODE", "entity": entity});
+    refused(&client.post("/auth/tokens", &mint).unwrap(), 503, "token_key_unavailable");
     assert_eq!(ok(&service.http().get("/ready").unwrap())["ready"], json!(true));
 }
 

@@ -137,7 +137,7 @@ fn a_wrong_passphrase_leaves_the_public_endpoints_up_and_says_so() {
     assert_eq!(client.get("/pki/ca/bundle").unwrap().status, 200);
     assert_eq!(client.get("/health").unwrap().status, 200);
     let refused = Holder::new("gateway", "g.example.org").ask(&client).unwrap();
-    assert_eq!((refused.status, refused.code()), (503, "token_key_unavailable"));
+    assert_eq!((refused.status, refused.code()), (500, "key_refused_pin"), "{}", refused.code());
     assert!(!service.log().contains("incorrect horse"));
     service.stop().unwrap();
 
@@ -147,14 +147,20 @@ fn a_wrong_passphrase_leaves_the_public_endpoints_up_and_says_so() {
 }
 
 #[test]
-fn without_the_token_key_nobody_is_let_in_and_the_cas_are_looked_after() {
+fn without_the_token_key_tokens_are_checked_but_not_made_and_the_cas_are_looked_after() {
     let deployment = stopped(Deployment::dev());
     let token = deployment.token().unwrap();
     fs::remove_file(deployment.key_file("token-1")).unwrap();
     let mut service = deployment.start();
     service.wait_for("Expired certificates purged").unwrap();
     until("the log names the file", || service.log().contains("token-1.pem is missing").then_some(()));
-    assert_eq!(service.http().with_token(&token).get("/pki/status").unwrap().status, 503);
+    let client = service.http().with_token(&token);
+    assert_eq!(client.get("/pki/status").unwrap().status, 200);
+    let entity = serde_json::json!({"id": "n", "name": "n", "type": "service"});
+    let mint = serde_json::json!({"subject": "n", "principal": "NODE", "entity": entity});
+    let refused = client.post("/auth/tokens", &mint).unwrap();
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!(refused.json().unwrap()["code"], "token_key_unavailable");
     until("both CAs can sign", || (trouble(&service) == "ok").then_some(()));
     // A lost key is not replaced by another one behind the operator's back.
     assert!(!deployment.key_file("token-1").exists());

@@ -22,7 +22,11 @@ impl Certificate {
     pub(crate) fn from_pem(pem: &str) -> Self {
         let (label, der) = der::pem::decode_vec(pem.as_bytes()).unwrap();
         assert_eq!(label, "CERTIFICATE");
-        Self { inner: x509_cert::Certificate::from_der(&der).unwrap(), der }
+        Self::from_der(&der)
+    }
+
+    pub(crate) fn from_der(der: &[u8]) -> Self {
+        Self { inner: x509_cert::Certificate::from_der(der).unwrap(), der: der.to_vec() }
     }
 
     /// Every certificate of a bundle.

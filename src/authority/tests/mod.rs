@@ -1,7 +1,9 @@
 //! The CA core with a key store that fails on command.
 
+mod again;
 mod flaky;
 mod hostile;
+mod own;
 
 use super::{x509::VerifiedCsr, *};
 use crate::{
@@ -20,8 +22,12 @@ use std::time::Duration;
 use x509_cert::request::{CertReq, CertReqInfo};
 
 async fn authority(store: &Arc<dyn Store>, keys: &Flaky) -> Arc<Authority> {
+    limited_authority(store, keys, None).await
+}
+
+async fn limited_authority(store: &Arc<dyn Store>, keys: &Flaky, issue_limit: Option<u32>) -> Arc<Authority> {
     let mut config = Config::new("example.org".parse().unwrap());
-    config.issue_limit = None;
+    config.issue_limit = issue_limit;
     config.signing_deadline = Duration::from_millis(300);
     let backend: Arc<dyn SigningBackend> = Arc::new(keys.clone());
     let key_stores =

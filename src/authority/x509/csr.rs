@@ -1,9 +1,12 @@
 //! Certification requests (RFC 2986): proof of possession, the key, and the names asked for. Nothing else of a CSR
 //! is ever used.
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P256_SHA512_ASN1, ECDSA_P384_SHA256_ASN1,
-    ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA512_ASN1, UnparsedPublicKey, VerificationAlgorithm,
+use aws_lc_rs::{
+    digest,
+    signature::{
+        ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P256_SHA512_ASN1, ECDSA_P384_SHA256_ASN1,
+        ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA512_ASN1, UnparsedPublicKey, VerificationAlgorithm,
+    },
 };
 use const_oid::{
     AssociatedOid, ObjectIdentifier,
@@ -36,6 +39,7 @@ const UNCOMPRESSED: u8 = 4;
 /// A CSR whose signature verifies under its own key, which is P-256 or P-384.
 #[derive(Clone, Debug)]
 pub struct VerifiedCsr {
+    sha256: [u8; 32],
     spki: Vec<u8>,
     uris: Vec<String>,
     dns_names: Vec<String>,
@@ -61,6 +65,12 @@ pub enum CsrError {
     /// A kind of name that SVIDs do not have.
     #[error("the request asks for {0}: an SVID has one URI and DNS names, nothing else")]
     NameKind(&'static str),
+}
+
+fn sha256(der: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, der).as_ref());
+    hash
 }
 
 /// The outer frame; its first part stays as the bytes that were signed.
@@ -101,14 +111,19 @@ impl VerifiedCsr {
         UnparsedPublicKey::new(verifier, &spki)
             .verify(&signed, signature)
             .map_err(|_| CsrError::ProofOfPossession)?;
-        let mut csr = Self { spki, uris: Vec::new(), dns_names: Vec::new() };
+        let mut csr = Self { sha256: sha256(der), spki, uris: Vec::new(), dns_names: Vec::new() };
         csr.read_names(&info)?;
         Ok(csr)
     }
 
     /// Of a key that was made here, so that there is nothing to prove; it asks for no names.
     pub(in crate::authority) fn of_own_key(spki: Vec<u8>) -> Self {
-        Self { spki, uris: Vec::new(), dns_names: Vec::new() }
+        Self { sha256: [0; 32], spki, uris: Vec::new(), dns_names: Vec::new() }
+    }
+
+    /// SHA-256 of its DER; zeroes where there is none.
+    pub fn sha256(&self) -> [u8; 32] {
+        self.sha256
     }
 
     /// SubjectPublicKeyInfo of the key that was proven, DER.

@@ -9,6 +9,7 @@ use der::{
     Encode,
     asn1::{Ia5String, OctetString},
 };
+use std::net::IpAddr;
 use x509_cert::ext::{
     Extension,
     pkix::{
@@ -46,11 +47,23 @@ pub(super) fn extended_key_usage() -> der::Result<Extension> {
     extension(false, &ExtendedKeyUsage(vec![ID_KP_SERVER_AUTH, ID_KP_CLIENT_AUTH]))
 }
 
-/// SVIDs: exactly one URI, then the DNS names; critical only where the subject is empty (RFC 5280, 4.2.1.6).
-pub(super) fn subject_alt_name(critical: bool, id: &SpiffeId, names: &[DnsName]) -> der::Result<Extension> {
+/// SVIDs: exactly one URI, then the DNS names, then the IP addresses (4 or 16 octets); critical only where the subject
+/// is empty (RFC 5280, 4.2.1.6).
+pub(super) fn subject_alt_name(
+    critical: bool,
+    id: &SpiffeId,
+    names: &[DnsName],
+    addresses: &[IpAddr],
+) -> der::Result<Extension> {
     let mut alt_names = vec![GeneralName::UniformResourceIdentifier(Ia5String::new(id.as_str())?)];
     for name in names {
         alt_names.push(GeneralName::DnsName(Ia5String::new(name.as_str())?));
+    }
+    for address in addresses {
+        alt_names.push(GeneralName::IpAddress(match address {
+            IpAddr::V4(v4) => OctetString::new(v4.octets())?,
+            IpAddr::V6(v6) => OctetString::new(v6.octets())?,
+        }));
     }
     extension(critical, &SubjectAltName(alt_names))
 }

@@ -14,6 +14,7 @@ use const_oid::{
 };
 use der::{Decode, Encode};
 use spki::SubjectPublicKeyInfoRef;
+use std::net::IpAddr;
 use x509_cert::{
     TbsCertificate, Version,
     certificate::TbsCertificateInner,
@@ -237,7 +238,7 @@ fn names(tbs: &TbsCertificate, content: &SvidContent<'_>) -> Lint {
         "subjectAltName is critical exactly where the subject is empty",
     )?;
     let mut uris = 0;
-    let mut dns_names = Vec::new();
+    let (mut dns_names, mut ip_addresses) = (Vec::new(), Vec::new());
     for name in &names.0 {
         match name {
             GeneralName::UniformResourceIdentifier(uri) => {
@@ -245,11 +246,20 @@ fn names(tbs: &TbsCertificate, content: &SvidContent<'_>) -> Lint {
                 must(uri.as_str() == content.spiffe_id.as_str(), "another SPIFFE id")?;
             }
             GeneralName::DnsName(name) => dns_names.push(name.as_str()),
-            _ => return Err(LintError("a name that is neither URI nor DNS".into())),
+            GeneralName::IpAddress(octets) => ip_addresses.push(ip_address(octets.as_bytes())?),
+            _ => return Err(LintError("a name that is neither URI, DNS nor IP address".into())),
         }
     }
     must(uris == 1, "not exactly one URI")?;
-    must(content.dns_names.iter().map(|name| name.as_str()).eq(dns_names), "other DNS names")
+    must(content.dns_names.iter().map(|name| name.as_str()).eq(dns_names), "other DNS names")?;
+    must(content.ip_addresses == ip_addresses, "other IP addresses")
+}
+
+fn ip_address(octets: &[u8]) -> Result<IpAddr, LintError> {
+    let address = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    address
+        .or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from))
+        .map_err(|_| LintError("an IP address of neither 4 nor 16 octets".into()))
 }
 
 fn key_ids(tbs: &TbsCertificate, spki: &[u8], issuer: KeyId) -> Lint {

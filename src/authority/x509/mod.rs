@@ -11,6 +11,8 @@ mod jwk;
 mod lint;
 mod pem;
 mod tbs;
+#[cfg(feature = "server")]
+mod validity;
 
 pub(crate) use ca_certificate::CaCertificate;
 pub(crate) use crl::{CrlContent, crl_tbs};
@@ -21,6 +23,8 @@ pub use lint::LintError;
 pub(crate) use lint::{ca_tbs as lint_ca, crl_tbs as lint_crl, svid_tbs as lint_svid};
 pub(crate) use pem::{certificate_pem, crl_pem, private_key_pem};
 pub(crate) use tbs::{CaContent, Signer, SvidContent, ca_tbs, meant, svid_tbs};
+#[cfg(feature = "server")]
+pub(crate) use validity::validity_of;
 
 /// The DER library refused; with inputs that are parsed at the edge it means a defect here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

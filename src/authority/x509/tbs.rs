@@ -12,7 +12,7 @@ use spki::{
     AlgorithmIdentifierOwned, DynSignatureAlgorithmIdentifier, EncodePublicKey, SubjectPublicKeyInfoOwned,
     SubjectPublicKeyInfoRef,
 };
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 use x509_cert::{
     TbsCertificate,
     attr::AttributeTypeAndValue,
@@ -50,6 +50,8 @@ pub(crate) struct SvidContent<'a> {
     /// `None`: the subject stays empty.
     pub(crate) common_name: Option<&'a str>,
     pub(crate) dns_names: &'a [DnsName],
+    /// None but for the service's own.
+    pub(crate) ip_addresses: &'a [IpAddr],
     pub(crate) spki: &'a [u8],
     pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
@@ -83,7 +85,12 @@ pub(crate) fn svid_tbs(signer: Signer<'_>, content: &SvidContent<'_>) -> Result<
             ext::basic_constraints_leaf()?,
             ext::key_usage_leaf()?,
             ext::extended_key_usage()?,
-            ext::subject_alt_name(content.common_name.is_none(), content.spiffe_id, content.dns_names)?,
+            ext::subject_alt_name(
+                content.common_name.is_none(),
+                content.spiffe_id,
+                content.dns_names,
+                content.ip_addresses,
+            )?,
             ext::subject_key_identifier(&key_id_of(content.spki)?)?,
             ext::authority_key_identifier(&signer_id(signer)?)?,
         ],

@@ -2,12 +2,13 @@
 
 use super::super::{
     app::App,
+    asker::Asker,
     convert,
     extract::{Body, OptionalBody, Segment},
     problem::Problem,
 };
 use crate::{
-    access::Caller,
+    access::Action,
     api,
     authority::{AuthorityError, InitRequest, IntermediateRequest, Status},
     identity::{CaRole, Fingerprint, KeyId},
@@ -21,9 +22,10 @@ use axum::{Extension, Json, extract::State};
         (status = 422, body = api::ErrorBody), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn initialize(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    Extension(asker): Extension<Asker>,
     OptionalBody(request): OptionalBody<api::InitializeRequest>,
 ) -> Result<Json<api::Initialized>, Problem> {
+    asker.may_all(Action::CaManage)?;
     let asked = request.common_name.is_some() || request.algorithm.is_some() || request.ttl_days.is_some();
     let init = InitRequest {
         algorithm: convert::algorithm(request.algorithm.as_deref())?,
@@ -31,7 +33,7 @@ pub(crate) async fn initialize(
         ttl_days: request.ttl_days,
         root_only: !request.with_intermediates.unwrap_or(!asked),
     };
-    app.authority().initialize(init, caller.actor).await?;
+    app.authority().initialize(init, asker.actor()).await?;
     let status = app.authority().status().await?;
     let fingerprint = |role| fingerprint(&status, role);
     Ok(Json(api::Initialized {
@@ -52,9 +54,10 @@ fn fingerprint(status: &Status, role: CaRole) -> Option<String> {
         (status = 422, body = api::ErrorBody), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn intermediary(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    Extension(asker): Extension<Asker>,
     Body(request): Body<api::IntermediaryRequest>,
 ) -> Result<Json<api::CaCertificate>, Problem> {
+    asker.may_all(Action::CaManage)?;
     let role = request.role.as_deref().map(str::parse).transpose();
     let request = IntermediateRequest {
         role: role
@@ -65,21 +68,29 @@ pub(crate) async fn intermediary(
         backend: request.backend,
         key_reference: request.key_uri,
     };
-    let row = app.authority().create_intermediate(request, caller.actor).await?;
+    let row = app.authority().create_intermediate(request, asker.actor()).await?;
     described(&app, &row)
 }
 
 /// How the CA is.
 #[utoipa::path(get, path = "/pki/status", tag = "CAs", security(("bearer" = [])),
     responses((status = 200, body = api::Status), (status = 401, body = api::ErrorBody)))]
-pub(crate) async fn status(State(app): State<App>) -> Result<Json<api::Status>, Problem> {
+pub(crate) async fn status(
+    State(app): State<App>,
+    Extension(asker): Extension<Asker>,
+) -> Result<Json<api::Status>, Problem> {
+    asker.may_all(Action::CaRead)?;
     Ok(Json(convert::status(&app.authority().status().await?)))
 }
 
 /// All CAs that were ever made.
 #[utoipa::path(get, path = "/pki/ca", tag = "CAs", security(("bearer" = [])),
     responses((status = 200, body = Vec<api::Ca>), (status = 401, body = api::ErrorBody)))]
-pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<api::Ca>>, Problem> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    Extension(asker): Extension<Asker>,
+) -> Result<Json<Vec<api::Ca>>, Problem> {
+    asker.may_all(Action::CaRead)?;
     Ok(Json(app.authority().status().await?.cas.iter().map(convert::ca).collect()))
 }
 
@@ -89,11 +100,12 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<api::Ca>>, P
     responses((status = 200, body = api::CaCertificate), (status = 404, body = api::ErrorBody), (status = 409, body = api::ErrorBody)))]
 pub(crate) async fn activate(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    Extension(asker): Extension<Asker>,
     Segment(ski): Segment,
     OptionalBody(request): OptionalBody<api::ActivateRequest>,
 ) -> Result<Json<api::CaCertificate>, Problem> {
-    let row = app.authority().activate(key_id(&ski)?, request.now, caller.actor).await?;
+    asker.may_all(Action::CaManage)?;
+    let row = app.authority().activate(key_id(&ski)?, request.now, asker.actor()).await?;
     described(&app, &row)
 }
 
@@ -103,10 +115,11 @@ pub(crate) async fn activate(
     responses((status = 200, body = api::CaCertificate), (status = 404, body = api::ErrorBody), (status = 409, body = api::ErrorBody)))]
 pub(crate) async fn retire(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    Extension(asker): Extension<Asker>,
     Segment(ski): Segment,
 ) -> Result<Json<api::CaCertificate>, Problem> {
-    let row = app.authority().retire(key_id(&ski)?, caller.actor).await?;
+    asker.may_all(Action::CaManage)?;
+    let row = app.authority().retire(key_id(&ski)?, asker.actor()).await?;
     described(&app, &row)
 }
 
@@ -116,12 +129,13 @@ pub(crate) async fn retire(
     responses((status = 200, body = api::CaCertificate), (status = 404, body = api::ErrorBody), (status = 409, body = api::ErrorBody)))]
 pub(crate) async fn revoke(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    Extension(asker): Extension<Asker>,
     Segment(ski): Segment,
     OptionalBody(request): OptionalBody<api::RevokeRequest>,
 ) -> Result<Json<api::CaCertificate>, Problem> {
+    asker.may_all(Action::CaManage)?;
     let reason = convert::revocation_reason(request.reason.as_deref())?;
-    let row = app.authority().revoke_ca(key_id(&ski)?, reason, caller.actor).await?;
+    let row = app.authority().revoke_ca(key_id(&ski)?, reason, asker.actor()).await?;
     described(&app, &row)
 }
 

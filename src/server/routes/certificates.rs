@@ -2,14 +2,16 @@
 
 use super::super::{
     app::App,
+    asker::Asker,
     convert,
     extract::{OptionalBody, Parameters, Segment},
     problem::Problem,
 };
 use crate::{
-    access::Caller,
+    access::{Action, Resource},
     api,
-    store::{CertificateQuery, CertificateStatus},
+    identity::{SpiffeId, Workload},
+    store::{CertificateQuery, CertificateRow, CertificateStatus},
 };
 use axum::{Extension, Json, extract::State};
 use serde::Deserialize;
@@ -37,8 +39,16 @@ pub(crate) struct ListQuery {
     responses((status = 200, body = api::CertificatePage), (status = 400, body = api::ErrorBody), (status = 401, body = api::ErrorBody)))]
 pub(crate) async fn list(
     State(app): State<App>,
+    Extension(asker): Extension<Asker>,
     Parameters(query): Parameters<ListQuery>,
 ) -> Result<Json<api::CertificatePage>, Problem> {
+    let spiffe_id: Option<SpiffeId> = query
+        .spiffe_id
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|error: crate::identity::SpiffeIdError| Problem::malformed(error.to_string()))?;
+    asker.may(Action::CertList, &certificates_of(&app, spiffe_id.clone()))?;
     let limit = query.limit.unwrap_or(MOST);
     if !(1..=MOST).contains(&limit) {
         return Err(Problem::malformed("limit is 1 to 10000"));
@@ -47,15 +57,12 @@ pub(crate) async fn list(
         CertificateStatus::parse(&word)
             .ok_or_else(|| Problem::malformed("status is active, held, revoked or expired"))
     });
-    let spiffe_id = query.spiffe_id.map(|id| id.parse());
     let wanted = CertificateQuery {
         // One more than asked for tells whether there is a next page.
         limit: limit + 1,
         before: query.cursor,
         status: status.transpose()?,
-        spiffe_id: spiffe_id
-            .transpose()
-            .map_err(|error: crate::identity::SpiffeIdError| Problem::malformed(error.to_string()))?,
+        spiffe_id,
     };
     let authority = app.authority();
     let mut rows = authority.store().certificates(&wanted, authority.clock().now()).await?;
@@ -74,6 +81,7 @@ pub(crate) async fn list(
     responses((status = 200, body = api::CertificateDetail), (status = 404, body = api::ErrorBody)))]
 pub(crate) async fn show(
     State(app): State<App>,
+    Extension(asker): Extension<Asker>,
     Segment(id): Segment,
 ) -> Result<Json<api::CertificateDetail>, Problem> {
     let authority = app.authority();
@@ -83,9 +91,21 @@ pub(crate) async fn show(
         (_, Ok(fingerprint)) => authority.store().certificate_by_fingerprint(fingerprint, at).await?,
         _ => None,
     };
+    asker.may(Action::CertList, &recorded(&app, row.as_ref()))?;
     let row =
         row.ok_or_else(|| Problem::not_found("no certificate has this serial number or fingerprint"))?;
     Ok(Json(convert::certificate_detail(row)))
+}
+
+/// What a recorded certificate is to policy. A CA's, or none at all, belongs to the whole deployment, so that nobody
+/// learns more from asking for what is not there.
+fn recorded(app: &App, row: Option<&CertificateRow>) -> Resource {
+    certificates_of(app, row.and_then(|row| row.spiffe_id.clone()))
+}
+
+fn certificates_of(app: &App, spiffe_id: Option<SpiffeId>) -> Resource {
+    let workload = spiffe_id.and_then(|id| Workload::of(app.authority().trust_domain(), id).ok());
+    workload.map(|workload| app.access().certificates_of(&workload)).unwrap_or_default()
 }
 
 /// Revokes a certificate for good.
@@ -94,14 +114,20 @@ pub(crate) async fn show(
     responses((status = 200, body = api::Done), (status = 404, body = api::ErrorBody)))]
 pub(crate) async fn revoke(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    Extension(asker): Extension<Asker>,
     Segment(id): Segment,
     OptionalBody(request): OptionalBody<api::RevokeRequest>,
 ) -> Result<Json<api::Done>, Problem> {
     let missing = || Problem::not_found("no end-entity certificate has this serial number");
-    let serial = id.parse().map_err(|_| missing())?;
+    let Ok(serial) = id.parse() else {
+        asker.may_all(Action::CertRevoke)?;
+        return Err(missing());
+    };
+    let authority = app.authority();
+    let row = authority.store().certificate(serial, authority.clock().now()).await?;
+    asker.may(Action::CertRevoke, &recorded(&app, row.as_ref()))?;
     let reason = convert::revocation_reason(request.reason.as_deref())?;
-    let crl_pending = app.authority().revoke(serial, reason, caller.actor).await?.ok_or_else(missing)?;
+    let crl_pending = app.authority().revoke(serial, reason, asker.actor()).await?.ok_or_else(missing)?;
     Ok(Json(api::Done { success: true, crl_pending }))
 }
 
@@ -110,7 +136,8 @@ pub(crate) async fn revoke(
     responses((status = 200, body = api::Purged)))]
 pub(crate) async fn purge(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    Extension(asker): Extension<Asker>,
 ) -> Result<Json<api::Purged>, Problem> {
-    Ok(Json(api::Purged { purged_count: app.authority().purge_expired(caller.actor).await? }))
+    asker.may_all(Action::CertPurge)?;
+    Ok(Json(api::Purged { purged_count: app.authority().purge_expired(asker.actor()).await? }))
 }

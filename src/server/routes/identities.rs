@@ -1,7 +1,12 @@
 //! The deny list, and who owns which name.
 
-use super::super::{app::App, convert, extract::Body, problem::Problem};
-use crate::{access::Caller, api, authority::AuthorityError, store::Stamp};
+use super::super::{app::App, asker::Asker, convert, extract::Body, problem::Problem};
+use crate::{
+    access::{Action, Resource},
+    api,
+    authority::AuthorityError,
+    store::Stamp,
+};
 use axum::{Extension, Json, extract::State};
 
 /// Denies an identity: nothing more is issued to it, and its certificates go on the CRL.
@@ -9,16 +14,17 @@ use axum::{Extension, Json, extract::State};
     responses((status = 200, body = api::DenyAnswer), (status = 400, body = api::ErrorBody), (status = 422, body = api::ErrorBody)))]
 pub(crate) async fn deny(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    Extension(asker): Extension<Asker>,
     Body(request): Body<api::DenyRequest>,
 ) -> Result<Json<api::DenyAnswer>, Problem> {
     let authority = app.authority();
     let workload = convert::workload_of(authority.trust_domain(), &request.spiffe_id)?;
+    asker.may(Action::IdentityDeny, &app.access().certificates_of(&workload))?;
     let reason = request.reason.trim();
     if reason.is_empty() || reason.chars().count() > 500 {
         return Err(Problem::malformed("say why in 1 to 500 characters"));
     }
-    let denied = authority.deny(&workload, reason, request.compromised, caller.actor).await?;
+    let denied = authority.deny(&workload, reason, request.compromised, asker.actor()).await?;
     let expiring_certs = denied.expiring.iter().map(|certificate| api::ExpiringCert {
         serial: certificate.serial.to_string(),
         expires_at: certificate.expires_at.to_string(),
@@ -35,12 +41,13 @@ pub(crate) async fn deny(
     responses((status = 200, body = api::Done), (status = 404, body = api::ErrorBody), (status = 422, body = api::ErrorBody)))]
 pub(crate) async fn allow(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    Extension(asker): Extension<Asker>,
     Body(request): Body<api::AllowRequest>,
 ) -> Result<Json<api::Done>, Problem> {
     let authority = app.authority();
     let workload = convert::workload_of(authority.trust_domain(), &request.spiffe_id)?;
-    match authority.allow(&workload, caller.actor).await? {
+    asker.may(Action::IdentityAllow, &app.access().certificates_of(&workload))?;
+    match authority.allow(&workload, asker.actor()).await? {
         (true, crl_pending) => Ok(Json(api::Done { success: true, crl_pending })),
         (false, _) => Err(Problem::not_found(format!("{} is not denied", workload.spiffe_id()))),
     }
@@ -49,7 +56,11 @@ pub(crate) async fn allow(
 /// The deny list, newest first.
 #[utoipa::path(get, path = "/pki/identities/denied", tag = "identities", security(("bearer" = [])),
     responses((status = 200, body = Vec<api::DeniedIdentity>)))]
-pub(crate) async fn denied(State(app): State<App>) -> Result<Json<Vec<api::DeniedIdentity>>, Problem> {
+pub(crate) async fn denied(
+    State(app): State<App>,
+    Extension(asker): Extension<Asker>,
+) -> Result<Json<Vec<api::DeniedIdentity>>, Problem> {
+    asker.may_all(Action::IdentityList)?;
     let denied = app.authority().denied().await?;
     let denied = denied.into_iter().map(|denial| api::DeniedIdentity {
         spiffe_id: denial.spiffe_id.to_string(),
@@ -64,13 +75,21 @@ pub(crate) async fn denied(State(app): State<App>) -> Result<Json<Vec<api::Denie
     responses((status = 200, body = api::Done), (status = 404, body = api::ErrorBody)))]
 pub(crate) async fn release(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    Extension(asker): Extension<Asker>,
     Body(request): Body<api::ReleaseRequest>,
 ) -> Result<Json<api::Done>, Problem> {
     let authority = app.authority();
     let no_owner = || AuthorityError::NotFound(format!("the DNS name '{}' has no owner", request.dns_name));
-    let name = request.dns_name.parse().map_err(|_| no_owner())?;
-    let stamp = Stamp { at: authority.clock().now(), by: caller.actor };
+    let name = request.dns_name.parse().ok();
+    let owner = match &name {
+        Some(name) => authority.store().name_owner(name).await?,
+        None => None,
+    };
+    // A name without an owner belongs to the whole deployment: nobody learns from asking whether it has one.
+    let resource = owner.map_or_else(Resource::whole, |owner| app.access().node(owner.as_str()));
+    asker.may(Action::IdentityRelease, &resource)?;
+    let name = name.ok_or_else(no_owner)?;
+    let stamp = Stamp { at: authority.clock().now(), by: asker.actor() };
     if !authority.store().release_name(&name, &stamp).await? {
         return Err(no_owner().into());
     }

@@ -1,7 +1,13 @@
 //! Certificates for services.
 
-use super::super::{app::App, convert, extract::Body, problem::Problem};
-use crate::{access::Caller, api, authority::IssueRequest};
+use super::super::{app::App, asker::Asker, convert, extract::Body, problem::Problem};
+use crate::{
+    access::{AccessError, Action, Credential, PrincipalKind},
+    api,
+    authority::{IssueRequest, x509::VerifiedCsr},
+    identity::Workload,
+    store::Ticket,
+};
 use axum::{Extension, Json, extract::State};
 
 /// Signs a certification request.
@@ -15,19 +21,46 @@ use axum::{Extension, Json, extract::State};
     ))]
 pub(crate) async fn sign_csr(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    Extension(asker): Extension<Asker>,
     Body(request): Body<api::SignCsrRequest>,
 ) -> Result<Json<api::SignedCertificate>, Problem> {
     let authority = app.authority();
     let workload = convert::workload(authority.trust_domain(), &request.service_type, &request.instance_id)?;
+    asker.may(Action::CertSign, &app.access().certificates_of(&workload))?;
+    let csr = authority.verify_csr(&request.csr_pem)?;
     let issue = IssueRequest {
         ttl: convert::ttl(request.ttl_seconds)?,
-        csr: authority.verify_csr(&request.csr_pem)?,
+        ticket: ticket(&asker, &csr, &workload)?,
+        csr,
         workload,
-        uri_may_be_missing: caller.is_admin,
-        ticket: None,
+        uri_may_be_missing: asker.caller().facts.kind == PrincipalKind::Admin,
     };
-    Ok(Json(convert::signed(authority.issue(issue, caller.actor).await?)))
+    Ok(Json(convert::signed(authority.issue(issue, asker.actor()).await?)))
+}
+
+/// What the issuance uses up. Whatever policy allows, a bootstrap credential for one identity serves no other, a
+/// certificate renews itself alone, and a renewal proof is for the one CSR that it names.
+fn ticket(asker: &Asker, csr: &VerifiedCsr, workload: &Workload) -> Result<Option<Ticket>, Problem> {
+    let caller = asker.caller();
+    let named = caller.facts.spiffe_id.as_ref();
+    let other = || AccessError::Denied {
+        action: Action::CertSign,
+        kind: caller.facts.kind,
+        reasons: vec!["the credential is for another identity".to_owned()],
+    };
+    match &caller.credential {
+        Credential::Token { .. } => Ok(None),
+        Credential::Bootstrap(bootstrap) if named.is_none_or(|named| named == workload.spiffe_id()) => {
+            Ok(Some(Ticket::Bootstrap(bootstrap.clone())))
+        }
+        Credential::Svid { renewal, csr: proven } if named == Some(workload.spiffe_id()) => {
+            if proven.is_some_and(|proven| proven != csr.sha256()) {
+                return Err(AccessError::Invalid("the renewal proof is for another CSR").into());
+            }
+            Ok(Some(Ticket::Renewal(renewal.clone())))
+        }
+        _ => Err(other().into()),
+    }
 }
 
 /// Makes a key and a certificate for it; the key is answered once and kept nowhere.
@@ -38,12 +71,13 @@ pub(crate) async fn sign_csr(
     ))]
 pub(crate) async fn keypair(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    Extension(asker): Extension<Asker>,
     Body(request): Body<api::KeypairRequest>,
 ) -> Result<Json<api::Keypair>, Problem> {
     let authority = app.authority();
     let workload = convert::workload(authority.trust_domain(), &request.service_type, &request.instance_id)?;
+    asker.may(Action::CertGenerate, &app.access().certificates_of(&workload))?;
     let ttl = convert::ttl(request.ttl_seconds)?;
-    let (key, svid) = authority.issue_with_new_key(workload, ttl, caller.actor).await?;
+    let (key, svid) = authority.issue_with_new_key(workload, ttl, asker.actor()).await?;
     Ok(Json(api::Keypair { private_key_pem: key.to_string(), certificate: convert::signed(svid) }))
 }

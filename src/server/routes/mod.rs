@@ -1,17 +1,19 @@
 //! Paths and what stands behind them.
 
+pub(super) mod audit;
 pub(super) mod cas;
 pub(super) mod certificates;
 pub(super) mod identities;
 pub(super) mod issue;
 pub(super) mod public;
+pub(super) mod tokens;
 
-use super::{app::App, problem::Problem};
+use super::{app::App, asker::Asker, peer::Peer, problem::Problem};
 use crate::telemetry::TraceContext;
 use axum::{
     Router,
-    extract::Request,
-    http::{StatusCode, header},
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -43,6 +45,15 @@ pub(super) fn all(app: App) -> Router {
         .route("/pki/identities/deny", post(identities::deny))
         .route("/pki/identities/allow", post(identities::allow))
         .route("/pki/identities/release", post(identities::release))
+        .route("/pki/audit", get(audit::list))
+        .route("/pki/audit/verify", get(audit::verify))
+        .route("/auth/tokens", get(tokens::list).post(tokens::mint))
+        .route("/auth/tokens/revoked", get(tokens::revoked))
+        .route("/auth/tokens/revoke", post(tokens::revoke))
+        .route("/auth/tokens/verify", post(tokens::verify))
+        .route("/auth/authorize", post(tokens::authorize))
+        .route("/auth/keys", get(tokens::keys))
+        .route("/auth/keys/rotate", post(tokens::rotate))
         .route_layer(middleware::from_fn_with_state(app.clone(), authenticate));
     finish(read_only().merge(authenticated), app)
 }
@@ -81,25 +92,65 @@ fn finish(router: Router<App>, app: App) -> Router {
         .with_state(app)
 }
 
-/// Checks the credential before the body is read.
-async fn authenticate(
-    axum::extract::State(app): axum::extract::State<App>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match app.authenticate(request.headers()).await {
-        Ok(caller) if caller.is_admin => {
-            request.extensions_mut().insert(caller);
-            let mut response = next.run(request).await;
-            response
-                .headers_mut()
-                .entry(header::CACHE_CONTROL)
-                .or_insert(header::HeaderValue::from_static("no-store"));
-            response
-        }
-        Ok(_) => Problem::admin_required().into_response(),
-        Err(problem) => problem.into_response(),
+/// What answers or takes a secret: refused where it could be read on the way, whatever the operator allows else.
+const SECRET: &[(Method, &str)] = &[
+    (Method::POST, "/pki/initialize"),
+    (Method::POST, "/pki/keypair"),
+    (Method::POST, "/auth/tokens"),
+    (Method::POST, "/auth/keys/rotate"),
+];
+
+/// Checks the credential before the body is read, and afterwards that no answer left without Cedar's consent.
+async fn authenticate(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let asker = match admit(&app, &parts).await {
+        Ok(asker) => asker,
+        Err(problem) => return problem.into_response(),
+    };
+    parts.extensions.insert(asker.clone());
+    let path = parts.uri.path().to_owned();
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    if response.status().is_success() && !asker.was_decided() {
+        tracing::error!(target: "catalyst.auth", path, "Answer held back — no policy was asked");
+        return Problem::undecided().into_response();
     }
+    let no_store = header::HeaderValue::from_static("no-store");
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
+    response
+}
+
+async fn admit(app: &App, request: &Parts) -> Result<Asker, Problem> {
+    refuse_foreign_page(app, &request.headers)?;
+    let peer = request.extensions.get::<Peer>().ok_or_else(Problem::undecided)?;
+    let path = request.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    if peer.is_overheard()
+        && SECRET.iter().any(|(method, secret)| request.method == *method && path == *secret)
+    {
+        return Err(Problem::overheard());
+    }
+    if is_renewal_proof(&request.headers) && path != "/pki/csr/sign" {
+        return Err(Problem::bad_credential());
+    }
+    let caller = app.authenticate(&request.headers, peer).await?;
+    Ok(Asker::new(app.clone(), caller))
+}
+
+/// A renewal proof is for a CSR and for nothing else, whatever policy allows its certificate.
+fn is_renewal_proof(headers: &HeaderMap) -> bool {
+    let given = headers.get_all(header::AUTHORIZATION).iter();
+    given
+        .filter_map(|value| value.as_bytes().get(..15))
+        .any(|scheme| scheme.eq_ignore_ascii_case(b"catalyst-renew "))
+}
+
+/// A browser names the page that calls; it might hold a certificate, and presents it for whoever asks.
+fn refuse_foreign_page(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+    let allowed = &app.places().allowed_origins;
+    let foreign = |origin: &HeaderValue| !allowed.iter().any(|known| known.as_bytes() == origin.as_bytes());
+    if headers.get_all(header::ORIGIN).iter().any(foreign) {
+        return Err(Problem::foreign_origin());
+    }
+    Ok(())
 }
 
 /// Nobody's word is taken for a certificate that was presented elsewhere.

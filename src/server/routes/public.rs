@@ -147,7 +147,7 @@ pub(crate) async fn crl(
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "public", responses((status = 200), (status = 503, body = api::ErrorBody)))]
 pub(crate) async fn jwks(State(app): State<App>) -> Result<Response, Problem> {
     let jwks = app.access().jwks()?;
-    Ok(([(header::CONTENT_TYPE, "application/jwk-set+json")], jwks).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/jwk-set+json")], jwks.to_string()).into_response())
 }
 
 /// The SPIFFE trust bundle (JWKS): the roots alone.

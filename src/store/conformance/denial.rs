@@ -2,8 +2,8 @@
 
 use super::fixture::*;
 use crate::store::{
-    AllowOutcome, CertificateStatus, CrlEntry, Denial, ExpiringCertificate, KeyRefusal, RecordOutcome,
-    RevocationReason, Store, StoreError,
+    AllowOutcome, AuditQuery, CertificateStatus, CrlEntry, Denial, ExpiringCertificate, IssuedCertificate,
+    KeyRefusal, RecordOutcome, RevocationReason, Store, StoreError, TokenRecord,
 };
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub(super) async fn run(make: &impl AsyncFn() -> Arc<dyn Store>) {
     an_unknown_identity_can_be_denied(make().await.as_ref()).await;
     the_deny_list_is_newest_first(make().await.as_ref()).await;
     one_certificate_is_revoked_alone(make().await.as_ref()).await;
+    a_denial_ends_the_tokens_bound_to_the_identity(make().await.as_ref()).await;
+    a_revocation_ends_the_tokens_bound_to_the_certificate(make().await.as_ref()).await;
 }
 
 async fn entries(world: &World<'_>, when: i64) -> Vec<CrlEntry> {
@@ -168,4 +170,51 @@ async fn one_certificate_is_revoked_alone(store: &dyn Store) {
     // One that has ended already needs no line, but its key is no longer welcome.
     store.revoke_certificate(other, reason, &stamp(HOUR)).await.unwrap();
     assert_eq!(entries(&world, HOUR).await.len(), 1);
+}
+
+/// Records a token that is bound to the certificate.
+async fn bound(store: &dyn Store, jti: &str, to: &IssuedCertificate, expires_at: i64) {
+    let certificate_fingerprint = Some(to.fingerprint());
+    let token = TokenRecord { certificate_fingerprint, expires_at: at(expires_at), ..token(jti) };
+    store.record_token(&token, &stamp(1)).await.unwrap();
+}
+
+async fn a_denial_ends_the_tokens_bound_to_the_identity(store: &dyn Store) {
+    let world = World::new(store).await;
+    let now = HOUR + 50;
+    let expired = world.issue("n1", 0).await;
+    let living = world.issue("n1", 100).await;
+    let others = world.issue("n2", 100).await;
+    bound(store, "of-expired", &expired, DAY).await;
+    bound(store, "of-living", &living, DAY).await;
+    bound(store, "over", &living, HOUR).await;
+    bound(store, "of-other", &others, DAY).await;
+    store.record_token(&token("unbound"), &stamp(1)).await.unwrap();
+    store.deny_identity(&spiffe("n1"), "out", false, &stamp(now)).await.unwrap();
+    assert_eq!(store.revoked_tokens(at(now)).await.unwrap(), ["of-expired", "of-living"]);
+    let denied = AuditQuery { limit: 10, action: Some("identity.denied".to_owned()), ..Default::default() };
+    let denied = store.audit(&denied).await.unwrap();
+    let detail: serde_json::Value = serde_json::from_str(&denied[0].detail).unwrap();
+    assert_eq!(detail["tokens"], 2);
+    // Lifting the denial brings no token back; denying again ends what was made since.
+    store.allow_identity(&spiffe("n1"), &stamp(now)).await.unwrap();
+    assert_eq!(store.revoked_tokens(at(now)).await.unwrap().len(), 2);
+    bound(store, "later", &living, DAY).await;
+    store.deny_identity(&spiffe("n1"), "out", false, &stamp(now)).await.unwrap();
+    store.deny_identity(&spiffe("n1"), "out", true, &stamp(now)).await.unwrap();
+    assert_eq!(store.revoked_tokens(at(now)).await.unwrap(), ["later", "of-expired", "of-living"]);
+}
+
+async fn a_revocation_ends_the_tokens_bound_to_the_certificate(store: &dyn Store) {
+    let world = World::new(store).await;
+    let gone = world.issue("n1", 0).await;
+    let stays = world.issue("n1", 0).await;
+    bound(store, "gone", &gone, DAY).await;
+    bound(store, "stays", &stays, DAY).await;
+    let serial = gone.record().serial;
+    store.revoke_certificate(serial, RevocationReason::Superseded, &stamp(1)).await.unwrap();
+    assert_eq!(store.revoked_tokens(at(1)).await.unwrap(), ["gone"]);
+    bound(store, "late", &gone, DAY).await;
+    store.revoke_certificate(serial, RevocationReason::Superseded, &stamp(2)).await.unwrap();
+    assert_eq!(store.revoked_tokens(at(2)).await.unwrap(), ["gone", "late"]);
 }

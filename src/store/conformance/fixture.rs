@@ -4,7 +4,7 @@ use crate::{
     identity::{Actor, CaRole, DnsName, InstanceId, KeyId, Serial, SpiffeId, SpkiHash, Timestamp},
     store::{
         CaIntention, CaPlan, InitPlan, IssuanceRecord, IssuedCertificate, KeyIntention, KeyRole, MadeKey,
-        RecordOutcome, SignedCa, SignedCertificate, Stamp, Store,
+        RecordOutcome, SignedCa, SignedCertificate, Stamp, Store, TokenRecord,
     },
 };
 
@@ -42,6 +42,22 @@ pub(crate) fn instance(name: &str) -> InstanceId {
 /// A public key that has this name.
 pub(crate) fn key(name: &str) -> SpkiHash {
     SpkiHash::of_spki(name.as_bytes())
+}
+
+/// A token of `n1` that lives a day from the start.
+pub(crate) fn token(jti: &str) -> TokenRecord {
+    TokenRecord {
+        jti: jti.to_owned(),
+        subject: "n1".to_owned(),
+        principal: "CATALYST::NODE".to_owned(),
+        entity: r#"{"id":"n1"}"#.to_owned(),
+        sans: Vec::new(),
+        certificate_fingerprint: None,
+        bootstrap: None,
+        issued_at: at(0),
+        expires_at: at(DAY),
+        revoked_at: None,
+    }
 }
 
 pub(crate) fn plan(roles: &[CaRole]) -> InitPlan {

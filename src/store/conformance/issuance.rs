@@ -216,7 +216,8 @@ async fn preflight_says_what_record_would(store: &dyn Store) {
     assert_eq!((clean.limit_reached, clean.newest), (None, Some(at(10))));
 
     store.deny_identity(&spiffe("n1"), "out", false, &stamp(30)).await.unwrap();
-    let own = store.preflight(&spiffe("n1"), issued.record().spki, &names, limit, None, at(40)).await.unwrap();
+    let own =
+        store.preflight(&spiffe("n1"), issued.record().spki, &names, limit, None, at(40)).await.unwrap();
     assert_eq!(own.denied.map(|denial| denial.reason).as_deref(), Some("out"));
     assert_eq!(own.owners, [(dns("n1"), instance("n1"))]);
     assert_eq!((own.key, own.limit_reached), (None, Some(at(10))));

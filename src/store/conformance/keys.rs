@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::{
     identity::CaRole,
-    store::{CaIntention, KeyRole, KeyRowState, MadeKey, Store, StoreError},
+    store::{CaIntention, KeyRole, KeyRowState, MadeKey, Store, StoreError, TokenRecord, TokenSelector},
 };
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ pub(super) async fn run(make: &impl AsyncFn() -> Arc<dyn Store>) {
     two_keys_never_share_a_public_key(make().await.as_ref()).await;
     the_bytes_meant_first_are_signed(make().await.as_ref()).await;
     one_token_key_signs(make().await.as_ref()).await;
+    an_earlier_token_key_verifies_for_its_grace(make().await.as_ref()).await;
+    a_fresh_system_token_comes_with_its_key_or_not_at_all(make().await.as_ref()).await;
 }
 
 const SERVICES: KeyRole = KeyRole::Ca(CaRole::Services);
@@ -96,4 +98,55 @@ async fn one_token_key_signs(store: &dyn Store) {
     assert_eq!(states, [KeyRowState::Retired, KeyRowState::Active]);
     let back = store.activate_token_key(1, stamp(2).at, None, &stamp(2)).await;
     assert!(matches!(back, Err(StoreError::Conflict(_))), "{back:?}");
+}
+
+/// A token key that is ready to be activated.
+async fn token_key(store: &dyn Store, generation: u32, when: i64) {
+    store.intend_key(&intention(KeyRole::Token, generation), &stamp(when)).await.unwrap();
+    let key = made(KeyRole::Token, generation);
+    store.record_key_made(KeyRole::Token, generation, &key, &stamp(when)).await.unwrap();
+}
+
+async fn verify_until(store: &dyn Store) -> Vec<Option<i64>> {
+    let keys = store.hierarchy().await.unwrap().keys;
+    keys.iter().map(|key| key.verifies_until.map(|until| until.seconds_since(START))).collect()
+}
+
+async fn an_earlier_token_key_verifies_for_its_grace(store: &dyn Store) {
+    token_key(store, 1, 0).await;
+    assert_eq!(store.activate_token_key(1, at(0), None, &stamp(0)).await.unwrap(), 0);
+    assert_eq!(verify_until(store).await, [None]);
+    // A day each, an hour, and one that is revoked.
+    for jti in ["long", "longer", "revoked"] {
+        store.record_token(&token(jti), &stamp(1)).await.unwrap();
+    }
+    store.record_token(&TokenRecord { expires_at: at(HOUR), ..token("short") }, &stamp(1)).await.unwrap();
+    store.revoke_tokens(&TokenSelector::Jti("revoked".to_owned()), &stamp(2)).await.unwrap();
+    token_key(store, 2, 10).await;
+    let fresh = token("fresh");
+    let outlive = store.activate_token_key(2, at(2 * HOUR), Some(&fresh), &stamp(10)).await.unwrap();
+    assert_eq!(outlive, 2, "what was recorded in the same step is of the new key");
+    assert_eq!(store.token("fresh").await.unwrap(), Some(fresh));
+    assert_eq!(verify_until(store).await, [Some(2 * HOUR), None]);
+    // Once more: nothing changes, whatever is said.
+    let again = store.activate_token_key(2, at(9 * HOUR), Some(&token("again")), &stamp(11)).await.unwrap();
+    assert_eq!((again, store.token("again").await.unwrap()), (0, None));
+    assert_eq!(verify_until(store).await, [Some(2 * HOUR), None]);
+    // A longer grace does not lengthen the first one's.
+    token_key(store, 3, 20).await;
+    assert_eq!(store.activate_token_key(3, at(3 * HOUR), None, &stamp(20)).await.unwrap(), 3);
+    assert_eq!(verify_until(store).await, [Some(2 * HOUR), Some(3 * HOUR), None]);
+    // No grace ends them all at once; a moment that is past is no more than now.
+    token_key(store, 4, 30).await;
+    assert_eq!(store.activate_token_key(4, at(30), None, &stamp(30)).await.unwrap(), 4);
+    assert_eq!(verify_until(store).await, [Some(30), Some(30), Some(30), None]);
+}
+
+async fn a_fresh_system_token_comes_with_its_key_or_not_at_all(store: &dyn Store) {
+    store.record_token(&token("taken"), &stamp(0)).await.unwrap();
+    token_key(store, 1, 0).await;
+    let refused = store.activate_token_key(1, at(1), Some(&token("taken")), &stamp(1)).await;
+    assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    assert_eq!(store.hierarchy().await.unwrap().keys[0].state, KeyRowState::Made);
+    store.activate_token_key(1, at(2), Some(&token("free")), &stamp(2)).await.unwrap();
 }

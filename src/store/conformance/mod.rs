@@ -4,11 +4,14 @@ mod audit;
 mod cas;
 mod crls;
 mod denial;
+mod ends;
 pub(crate) mod fixture;
 mod initialization;
 mod issuance;
 mod keys;
 mod rows;
+mod sealed;
+mod tickets;
 pub(crate) mod together;
 mod tokens;
 
@@ -25,6 +28,9 @@ pub(crate) async fn run_all(make: impl AsyncFn() -> Arc<dyn Store>) {
     denial::run(&make).await;
     crls::run(&make).await;
     tokens::run(&make).await;
+    tickets::run(&make).await;
+    ends::run(&make).await;
     audit::run(&make).await;
+    sealed::run(&make).await;
     together::run(&make).await;
 }

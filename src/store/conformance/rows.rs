@@ -7,6 +7,7 @@ use std::sync::Arc;
 pub(super) async fn run(make: &impl AsyncFn() -> Arc<dyn Store>) {
     lists_are_paged_newest_first(make().await.as_ref()).await;
     lists_are_filtered_by_status_and_identity(make().await.as_ref()).await;
+    expired_ones_are_paged_by_their_end(make().await.as_ref()).await;
     status_follows_the_clock(make().await.as_ref()).await;
     the_summary_counts_what_is_valid_to_the_millisecond(make().await.as_ref()).await;
     a_purge_takes_expired_end_entities_in_batches(make().await.as_ref()).await;
@@ -68,6 +69,33 @@ async fn lists_are_filtered_by_status_and_identity(store: &dyn Store) {
     assert_eq!(of(Some(CertificateStatus::Held), Some("held")).await, ["held", "held"]);
     assert_eq!(of(Some(CertificateStatus::Active), Some("held")).await, [] as [&str; 0]);
     assert_eq!(of(None, Some("nobody")).await, [] as [&str; 0]);
+}
+
+async fn expired_ones_are_paged_by_their_end(store: &dyn Store) {
+    let world = World::new(store).await;
+    // Recorded in another order than they end in; two end together.
+    for (name, end) in [("n0", 50), ("n1", 20), ("n2", 40), ("n3", 20), ("n4", 10), ("n5", HOUR), ("n6", 30)]
+    {
+        let mut record = world.record(name, 0);
+        record.not_after = at(end);
+        world.issue_record(record, 0).await;
+    }
+    let mut query =
+        CertificateQuery { limit: 3, status: Some(CertificateStatus::Expired), ..Default::default() };
+    let mut pages = Vec::new();
+    loop {
+        let page = list(store, query.clone(), 50).await;
+        let Some(last) = page.last() else { break };
+        query.before = Some(last.id);
+        pages.push(names(&page).join(" "));
+    }
+    assert_eq!(pages, ["n0 n2 n6", "n3 n1 n4"]);
+    // A page after one that was purged is the end.
+    let second = list(store, CertificateQuery { limit: 1, before: None, ..query.clone() }, 30).await;
+    assert_eq!(names(&second), ["n6"]);
+    query.before = Some(second[0].id);
+    store.purge_expired(at(35), 10, &stamp(40)).await.unwrap();
+    assert_eq!(list(store, query, 50).await, []);
 }
 
 async fn status_follows_the_clock(store: &dyn Store) {

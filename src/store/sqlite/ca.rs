@@ -343,6 +343,7 @@ pub(super) fn revoke(
         )?;
     }
     raise_bundle(step, stamp.at, false)?;
+    step.end_credentials();
     let detail = json!({"role": ca.role.as_str(), "reason": reason.code()});
     step.audit(stamp, "ca.revoked", ski, detail.to_string())
 }

@@ -8,6 +8,7 @@ use super::{
     key::serial_of,
     list::state,
     step::{Step, all, one, time},
+    token,
 };
 use crate::{
     identity::{KeyId, Serial, SpiffeId, Timestamp},
@@ -103,8 +104,16 @@ pub(super) fn deny(
             withdraw(step, target, state::HELD, RevocationReason::CertificateHold, &mut revisions, stamp.at)?;
         }
     }
-    let detail = json!({"reason": reason, "compromised": compromised, "certificates": targets.len()});
+    let tokens = match identity_of(step.connection(), spiffe_id)? {
+        Some(identity) => token::live_of_identity(step.connection(), identity, stamp.at)?,
+        None => Vec::new(),
+    };
+    step.end_credentials();
+    let detail = json!({
+        "reason": reason, "compromised": compromised, "certificates": targets.len(), "tokens": tokens.len(),
+    });
     step.audit(stamp, "identity.denied", spiffe_id, detail.to_string())?;
+    token::end(step, tokens, stamp)?;
     Ok(DenyOutcome {
         expiring: targets.iter().map(expiring).collect::<Outcome<_>>()?,
         issuers: key_ids(step.connection(), targets.iter().map(|target| target.issuer))?,
@@ -194,10 +203,12 @@ pub(super) fn revoke_certificate(
     if reason == RevocationReason::CertificateHold {
         return conflict("a hold comes and goes with its identity's denial: name another reason".to_owned());
     }
-    let sql = "SELECT id, issuer, state, serial, spki, not_after, identity IS NULL FROM certificate_record
+    let sql =
+        "SELECT id, issuer, state, serial, spki, not_after, identity IS NULL, fingerprint FROM certificate_record
          WHERE serial = ?1";
-    let read = |row: &Row<'_>| Ok((target(row)?, row.get::<_, bool>(6)?));
-    let Some((target, ca)) = all(step.connection(), sql, [serial.as_bytes()], read)?.pop() else {
+    let read = |row: &Row<'_>| Ok((target(row)?, row.get::<_, bool>(6)?, row.get::<_, String>(7)?));
+    let Some((target, ca, fingerprint)) = all(step.connection(), sql, [serial.as_bytes()], read)?.pop()
+    else {
         return Ok(None);
     };
     if ca {
@@ -205,9 +216,12 @@ pub(super) fn revoke_certificate(
     }
     if target.state != state::REVOKED {
         withdraw(step, &target, state::REVOKED, reason, &mut Revisions::default(), stamp.at)?;
+        step.end_credentials();
         let detail = json!({"reason": reason.code()});
         step.audit(stamp, "certificate.revoked", serial, detail.to_string())?;
     }
+    let tokens = token::live_of_certificate(step.connection(), &fingerprint, stamp.at)?;
+    token::end(step, tokens, stamp)?;
     Ok(key_ids(step.connection(), [target.issuer].into_iter())?.pop())
 }
 

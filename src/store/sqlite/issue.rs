@@ -5,12 +5,13 @@ use super::{
     fault::{Fault, Outcome, conflict},
     list::state,
     step::{Step, one, time},
+    ticket::{self, Bearer, Verdict},
 };
 use crate::{
     identity::{DnsName, Fingerprint, InstanceId, Serial, SpiffeId, SpkiHash, Timestamp},
     store::{
         Denial, IssuanceLimit, IssuanceRecord, IssuedCertificate, KeyRefusal, Preflight, RecordOutcome,
-        SignedCertificate, Stamp,
+        SignedCertificate, Stamp, Ticket,
     },
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -49,6 +50,7 @@ pub(super) fn preflight(
     spki: SpkiHash,
     names: &[DnsName],
     limit: Option<IssuanceLimit>,
+    ticket: Option<&Ticket>,
     at: Timestamp,
 ) -> Outcome<Preflight> {
     let standing = standing(connection, spiffe_id, spki, at)?;
@@ -59,16 +61,26 @@ pub(super) fn preflight(
             owners.push((name.clone(), owner));
         }
     }
-    Ok(Preflight {
+    let mut preflight = Preflight {
         denied: standing.denial(connection, spiffe_id)?,
         owners,
         key: standing.key,
         limit_reached: limit_reached(connection, standing.identity, limit)?,
         newest: newest.filter(|newest| newest.millis() > 0),
-        ticket_refused: None,
-        issued_before: None,
-        holds_certificate: false,
-    })
+        ..Preflight::default()
+    };
+    if let Some(ticket) = ticket {
+        let bearer = Bearer { identity: standing.identity, spki, at };
+        match ticket::check(connection, ticket, bearer)? {
+            Verdict::Serves => {}
+            Verdict::Refused(refusal) => preflight.ticket_refused = Some(refusal),
+            Verdict::IssuedBefore(row) => preflight.issued_before = Some(row),
+        }
+        if let Ticket::Bootstrap(_) = ticket {
+            preflight.holds_certificate = ticket::holds_certificate(connection, bearer)?;
+        }
+    }
+    Ok(preflight)
 }
 
 pub(super) fn record(
@@ -107,9 +119,17 @@ pub(super) fn record(
     )?;
     step.count_active(record.not_after.millis(), 1);
     step.count_issued(admitted.issuer, record.not_after.millis());
-    // All values are hex, base64url or digits: nothing in them wants escaping.
+    let mut bootstrap = String::new();
+    if let Some(ticket) = &record.ticket {
+        let bearer = Bearer { identity: Some(identity), spki: record.spki, at: stamp.at };
+        ticket::punch(step, ticket, bearer, record.serial)?;
+        if let Ticket::Bootstrap(used) = ticket {
+            bootstrap = format!(r#","bootstrap":{}"#, serde_json::Value::from(used.credential.as_str()));
+        }
+    }
+    // All other values are hex, base64url or digits: nothing in them wants escaping.
     let detail = format!(
-        r#"{{"serial":"{}","spki":"{}","fingerprint":"{fingerprint}","issuer":"{}"}}"#,
+        r#"{{"serial":"{}","spki":"{}","fingerprint":"{fingerprint}","issuer":"{}"{bootstrap}}}"#,
         record.serial, record.spki, record.issuer
     );
     step.audit(stamp, "certificate.issued", &record.spiffe_id, detail)?;
@@ -139,6 +159,14 @@ fn admit<'r>(
     let standing = standing(connection, &record.spiffe_id, record.spki, stamp.at)?;
     if let Some(denial) = standing.denial(connection, &record.spiffe_id)? {
         return Ok(Err(RecordOutcome::Denied(denial)));
+    }
+    if let Some(ticket) = &record.ticket {
+        let bearer = Bearer { identity: standing.identity, spki: record.spki, at: stamp.at };
+        match ticket::check(connection, ticket, bearer)? {
+            Verdict::Serves => {}
+            Verdict::Refused(refusal) => return Ok(Err(RecordOutcome::TicketRefused(refusal))),
+            Verdict::IssuedBefore(row) => return Ok(Err(RecordOutcome::IssuedBefore(row))),
+        }
     }
     let Some(issuer) = issuer(connection, record, stamp.at)? else {
         return Ok(Err(RecordOutcome::IssuerGone));

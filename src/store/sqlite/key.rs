@@ -2,17 +2,19 @@
 
 use super::{
     fault::{Fault, Outcome, conflict, not_found},
-    step::{Step, all, one, time},
+    step::{Step, all, one, time, time_if_any},
+    token,
 };
 use crate::{
-    identity::{CaRole, Serial, SpkiHash},
-    store::{CaIntention, KeyIntention, KeyRole, KeyRow, KeyRowState, MadeKey, Stamp},
+    identity::{CaRole, Serial, SpkiHash, Timestamp},
+    store::{CaIntention, KeyIntention, KeyRole, KeyRow, KeyRowState, MadeKey, Stamp, TokenRecord},
 };
 use rusqlite::{Connection, Row};
 use serde_json::json;
 
 const COLUMNS: &str =
-    "role, generation, algorithm, backend, reference, nonce, uri, spki, state, intended_at FROM ca_key";
+    "role, generation, algorithm, backend, reference, nonce, uri, spki, state, intended_at, verifies_until
+     FROM ca_key";
 
 fn read(row: &Row<'_>) -> Outcome<KeyRow> {
     let role: String = row.get(0)?;
@@ -32,8 +34,8 @@ fn read(row: &Row<'_>) -> Outcome<KeyRow> {
         },
         intended_at: time(row, 9)?,
         made,
-        verifies_until: None,
         state: KeyRowState::parse(&state).ok_or_else(|| Fault::Row(format!("ca_key.state '{state}'")))?,
+        verifies_until: time_if_any(row, 10)?,
     })
 }
 
@@ -88,7 +90,13 @@ pub(super) fn intend(step: &mut Step<'_>, key: &KeyIntention, stamp: &Stamp) -> 
     )?;
     let detail = json!({"algorithm": key.algorithm, "backend": key.backend, "reference": key.reference});
     step.audit(stamp, "key.intended", name(key.role, key.generation), detail.to_string())?;
-    Ok(KeyRow { intention: key.clone(), intended_at: stamp.at, made: None, state: KeyRowState::Intended, verifies_until: None })
+    Ok(KeyRow {
+        intention: key.clone(),
+        intended_at: stamp.at,
+        made: None,
+        state: KeyRowState::Intended,
+        verifies_until: None,
+    })
 }
 
 /// The generation of this role that is on its way to its first activation.
@@ -142,9 +150,15 @@ pub(super) fn record_made(
     Ok(key)
 }
 
-pub(super) fn activate_token(step: &mut Step<'_>, generation: u32, stamp: &Stamp) -> Outcome<()> {
+pub(super) fn activate_token(
+    step: &mut Step<'_>,
+    generation: u32,
+    grace_until: Timestamp,
+    system_token: Option<&TokenRecord>,
+    stamp: &Stamp,
+) -> Outcome<u64> {
     match required(step, KeyRole::Token, generation)?.state {
-        KeyRowState::Active => return Ok(()),
+        KeyRowState::Active => return Ok(0),
         KeyRowState::Made => {}
         state => {
             return conflict(format!(
@@ -153,9 +167,21 @@ pub(super) fn activate_token(step: &mut Step<'_>, generation: u32, stamp: &Stamp
             ));
         }
     }
-    step.execute("UPDATE ca_key SET state = 'retired' WHERE role = 'token' AND state = 'active'", ())?;
+    // One that is retired already keeps its own end, if that is sooner.
+    step.execute(
+        "UPDATE ca_key SET state = 'retired', verifies_until = min(ifnull(verifies_until, ?1), ?1)
+         WHERE role = 'token' AND state IN ('active', 'retired')",
+        [grace_until.millis()],
+    )?;
     set_state(step, KeyRole::Token, generation, KeyRowState::Active)?;
-    step.audit(stamp, "key.activated", name(KeyRole::Token, generation), "{}".to_owned())
+    step.end_credentials();
+    let outliving = token::unrevoked_after(step, grace_until.max(stamp.at))?;
+    let detail = json!({"earlierVerifyUntil": grace_until.millis(), "tokensThatEndThen": outliving});
+    step.audit(stamp, "key.activated", name(KeyRole::Token, generation), detail.to_string())?;
+    if let Some(system_token) = system_token {
+        token::record(step, system_token, stamp)?;
+    }
+    Ok(outliving)
 }
 
 pub(super) fn set_state(step: &Step<'_>, role: KeyRole, generation: u32, state: KeyRowState) -> Outcome<()> {

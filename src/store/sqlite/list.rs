@@ -81,12 +81,20 @@ pub(super) fn certificates(
     query: &CertificateQuery,
     at: Timestamp,
 ) -> Outcome<Vec<CertificateRow>> {
-    let sql = format!("{ROWS} WHERE c.id IN ({}) ORDER BY c.id DESC", page(query));
+    let by_end = query.spiffe_id.is_none() && query.status == Some(CertificateStatus::Expired);
+    let (page, order, moment) = if by_end {
+        // If the last row of the page before was purged, so were those that had ended before it.
+        let Some(ended_by) = ended_by(connection, query.before, at)? else { return Ok(Vec::new()) };
+        (ENDED.to_owned(), "c.not_after DESC, c.id DESC", ended_by)
+    } else {
+        (page(query), "c.id DESC", at.millis())
+    };
+    let sql = format!("{ROWS} WHERE c.id IN ({page}) ORDER BY {order}");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(named_params! {
         ":before": query.before.unwrap_or(i64::MAX),
         ":limit": query.limit,
-        ":at": at.millis(),
+        ":at": moment,
         ":spiffe_id": query.spiffe_id.as_ref().map(|id| id.as_str()),
     })?;
     let mut found = Vec::new();
@@ -94,6 +102,18 @@ pub(super) fn certificates(
         found.push(read(row, at)?);
     }
     Ok(found)
+}
+
+/// The numbers of the rows of a page of expired ones, which the index has in the order of their ends: by number, all of
+/// them would have to be sorted for each page. `:at` is the end of the last row of the page before.
+const ENDED: &str = "SELECT id FROM certificate_record INDEXED BY certificate_by_expiry
+     WHERE :spiffe_id IS NULL AND state < 2 AND not_after <= :at AND (not_after < :at OR id < :before)
+     ORDER BY not_after DESC, id DESC LIMIT :limit";
+
+/// Where a page of expired ones begins; `None` when the row that it follows is gone.
+fn ended_by(connection: &Connection, before: Option<i64>, at: Timestamp) -> Outcome<Option<i64>> {
+    let Some(before) = before else { return Ok(Some(at.millis())) };
+    one(connection, "SELECT not_after FROM certificate_record WHERE id = ?1", [before], |row| row.get(0))
 }
 
 /// The numbers of the rows of a page. Where something is filtered, an index is named that holds all the filter

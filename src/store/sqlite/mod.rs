@@ -11,18 +11,20 @@ mod issue;
 mod key;
 mod list;
 mod reader;
+mod secret;
 mod step;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod token;
 mod writer;
 
 use super::{
-    AllowOutcome, AuditEntry, AuditHead, AuditQuery, AuditRecord, AuditVerdict, CaIntention, CertificateQuery,
-    CertificateRow, CrlPublication, CrlReservation, CrlRow, DataDirLock, Denial, DenyOutcome, Deployment,
-    Hierarchy, InitPlan, IssuanceLimit, KeyIntention, KeyRole, KeyRow, MadeKey, Preflight, PresetSecret,
-    RecordOutcome, Result, RevocationReason, SignedCa, SignedCertificate, Stamp, Store, StoreError, Summary,
-    Ticket, TokenQuery, TokenRecord, TokenRow, TokenSelector,
+    AllowOutcome, AuditEntry, AuditHead, AuditQuery, AuditRecord, AuditVerdict, CaIntention,
+    CertificateQuery, CertificateRow, CrlPublication, CrlReservation, CrlRow, DataDirLock, Denial,
+    DenyOutcome, Deployment, Hierarchy, InitPlan, IssuanceLimit, KeyIntention, KeyRole, KeyRow, MadeKey,
+    Preflight, PresetSecret, RecordOutcome, Result, RevocationReason, SignedCa, SignedCertificate, Stamp,
+    Store, StoreError, Summary, Ticket, TokenQuery, TokenRecord, TokenRow, TokenSelector,
 };
 use crate::identity::{DnsName, Fingerprint, InstanceId, KeyId, Serial, SpiffeId, SpkiHash, Timestamp};
 use fault::Outcome;
@@ -31,7 +33,10 @@ use rusqlite::Connection;
 use std::{
     fmt,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::JoinHandle,
 };
 use step::Step;
@@ -52,6 +57,8 @@ pub struct SqliteStore {
     readers: Option<Readers>,
     reader_threads: Mutex<Vec<JoinHandle<()>>>,
     writer_thread: Mutex<Vec<JoinHandle<()>>>,
+    // Raised by the writer.
+    revocations: Arc<AtomicU64>,
 }
 
 impl SqliteStore {
@@ -86,7 +93,8 @@ impl SqliteStore {
 
     fn start(connection: Connection, path: String, lock: Option<DataDirLock>) -> Result<Self> {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let writer = Writer::new(connection, path.clone(), lock)?;
+        let revocations = Arc::new(AtomicU64::new(0));
+        let writer = Writer::new(connection, path.clone(), revocations.clone(), lock)?;
         let thread = reader::spawn("store-write", move || writer.run(queue))?;
         Ok(Self {
             path,
@@ -94,6 +102,7 @@ impl SqliteStore {
             readers: None,
             reader_threads: Mutex::default(),
             writer_thread: Mutex::new(vec![thread]),
+            revocations,
         })
     }
 
@@ -221,12 +230,15 @@ impl Store for SqliteStore {
     async fn activate_token_key(
         &self,
         generation: u32,
-        _grace_until: Timestamp,
-        _system_token: Option<&TokenRecord>,
+        grace_until: Timestamp,
+        system_token: Option<&TokenRecord>,
         stamp: &Stamp,
     ) -> Result<u64> {
-        let stamp = stamp.clone();
-        self.write(move |step| key::activate_token(step, generation, &stamp)).await.map(|()| 0)
+        let (system_token, stamp) = (system_token.cloned(), stamp.clone());
+        self.write(move |step| {
+            key::activate_token(step, generation, grace_until, system_token.as_ref(), &stamp)
+        })
+        .await
     }
 
     async fn intend_ca(&self, ca: &CaIntention, stamp: &Stamp) -> Result<CaIntention> {
@@ -269,12 +281,14 @@ impl Store for SqliteStore {
         spki: SpkiHash,
         names: &[DnsName],
         limit: Option<IssuanceLimit>,
-        _ticket: Option<&Ticket>,
+        ticket: Option<&Ticket>,
         at: Timestamp,
     ) -> Result<Preflight> {
-        let (spiffe_id, names) = (spiffe_id.clone(), names.to_vec());
-        self.read_short(move |connection| issue::preflight(connection, &spiffe_id, spki, &names, limit, at))
-            .await
+        let (spiffe_id, names, ticket) = (spiffe_id.clone(), names.to_vec(), ticket.cloned());
+        self.read_short(move |connection| {
+            issue::preflight(connection, &spiffe_id, spki, &names, limit, ticket.as_ref(), at)
+        })
+        .await
     }
 
     async fn record_issued(&self, certificate: SignedCertificate, stamp: &Stamp) -> Result<RecordOutcome> {
@@ -375,46 +389,55 @@ impl Store for SqliteStore {
         self.read(move |connection| token::get(connection, &jti)).await
     }
 
-    async fn tokens(&self, _query: &TokenQuery) -> Result<Vec<TokenRow>> {
-        Ok(Vec::new())
+    async fn tokens(&self, query: &TokenQuery) -> Result<Vec<TokenRow>> {
+        let query = query.clone();
+        self.read(move |connection| token::list(connection, &query)).await
     }
 
-    async fn revoke_tokens(&self, _which: &TokenSelector, _stamp: &Stamp) -> Result<Vec<TokenRecord>> {
-        Ok(Vec::new())
+    async fn revoke_tokens(&self, which: &TokenSelector, stamp: &Stamp) -> Result<Vec<TokenRecord>> {
+        let (which, stamp) = (which.clone(), stamp.clone());
+        self.write(move |step| token::revoke(step, &which, &stamp)).await
     }
 
-    async fn revoked_tokens(&self, _at: Timestamp) -> Result<Vec<String>> {
-        Ok(Vec::new())
-    }
-
-    async fn revoke_preset_secret(&self, _kind: &str, _sha256: &[u8; 32], _stamp: &Stamp) -> Result<bool> {
-        Ok(false)
-    }
-
-    fn revocations(&self) -> u64 {
-        0
-    }
-
-    async fn append_audit(&self, _entries: &[AuditEntry], _stamp: &Stamp) -> Result<()> {
-        Ok(())
-    }
-
-    async fn audit_base(&self) -> Result<AuditHead> {
-        Ok(AuditHead::default())
-    }
-
-    async fn drop_sealed_audit(&self, _sealed: AuditHead, _name: &str, _stamp: &Stamp) -> Result<()> {
-        Ok(())
+    async fn revoked_tokens(&self, at: Timestamp) -> Result<Vec<String>> {
+        self.read(move |connection| token::revoked(connection, at)).await
     }
 
     async fn preset_secret(&self, kind: &str, sha256: &[u8; 32], stamp: &Stamp) -> Result<PresetSecret> {
         let (kind, sha256, stamp) = (kind.to_owned(), *sha256, stamp.clone());
-        self.write(move |step| token::preset_secret(step, &kind, &sha256, &stamp)).await
+        self.write(move |step| secret::seen(step, &kind, &sha256, &stamp)).await
+    }
+
+    async fn revoke_preset_secret(&self, kind: &str, sha256: &[u8; 32], stamp: &Stamp) -> Result<bool> {
+        let (kind, sha256, stamp) = (kind.to_owned(), *sha256, stamp.clone());
+        self.write(move |step| secret::revoke(step, &kind, &sha256, &stamp)).await
+    }
+
+    fn revocations(&self) -> u64 {
+        self.revocations.load(Ordering::Acquire)
     }
 
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>> {
-        let query = query.clone();
-        self.read(move |connection| audit::list(connection, &query)).await
+        let mut search = audit::Search::new(query.clone());
+        while !search.done {
+            // In pieces, as below.
+            search = self.read(move |connection| audit::search_some(connection, search)).await?;
+        }
+        Ok(search.found)
+    }
+
+    async fn append_audit(&self, entries: &[AuditEntry], stamp: &Stamp) -> Result<()> {
+        let (entries, stamp) = (entries.to_vec(), stamp.clone());
+        self.write(move |step| audit::append(step, &entries, &stamp)).await
+    }
+
+    async fn audit_base(&self) -> Result<AuditHead> {
+        self.read(audit::base).await
+    }
+
+    async fn drop_sealed_audit(&self, sealed: AuditHead, name: &str, stamp: &Stamp) -> Result<()> {
+        let (name, stamp) = (name.to_owned(), stamp.clone());
+        self.write(move |step| audit::drop_sealed(step, sealed, &name, &stamp)).await
     }
 
     async fn audit_head(&self) -> Result<AuditHead> {

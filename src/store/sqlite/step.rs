@@ -39,11 +39,23 @@ impl Ledger {
 pub(super) struct Step<'c> {
     connection: &'c Connection,
     ledger: Ledger,
+    ends_credentials: bool,
 }
 
 impl<'c> Step<'c> {
     pub(super) fn new(connection: &'c Connection, ledger: Ledger) -> Self {
-        Self { connection, ledger }
+        Self { connection, ledger, ends_credentials: false }
+    }
+
+    /// Says that something ends which a credential rests on, so that whoever has checked one checks again. Stays said
+    /// when the step is rolled back: once too often costs a look-up.
+    pub(super) fn end_credentials(&mut self) {
+        self.ends_credentials = true;
+    }
+
+    /// Whether any of the steps so far has said so.
+    pub(super) fn ends_credentials(&self) -> bool {
+        self.ends_credentials
     }
 
     pub(super) fn connection(&self) -> &'c Connection {
@@ -60,7 +72,7 @@ impl<'c> Step<'c> {
     }
 
     /// Writes the ledger down, if it has moved on from `before`, and answers it.
-    pub(super) fn finish(mut self, before: &Ledger) -> Outcome<Ledger> {
+    pub(super) fn finish(&mut self, before: &Ledger) -> Outcome<Ledger> {
         self.settle()?;
         let ledger = &self.ledger;
         if ledger != before {
@@ -69,7 +81,7 @@ impl<'c> Step<'c> {
                 (ledger.head.seq, ledger.head.hash, ledger.newest, ledger.last_certificate),
             )?;
         }
-        Ok(self.ledger)
+        Ok(std::mem::take(&mut self.ledger))
     }
 
     /// Brings the counters in the database up to date, for a step that reads them and before the commit.

@@ -9,6 +9,10 @@ use super::{
 };
 use crate::store::{DataDirLock, Result, StoreError};
 use rusqlite::Connection;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// How many steps share a commit at most: bounds how long the first of them waits.
@@ -75,14 +79,21 @@ pub(super) struct Writer {
     connection: Connection,
     ledger: Ledger,
     path: String,
+    /// See [`crate::store::Store::revocations`].
+    revocations: Arc<AtomicU64>,
     // Held until the connection is closed.
     _lock: Option<DataDirLock>,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, path: String, lock: Option<DataDirLock>) -> Result<Self> {
+    pub(super) fn new(
+        connection: Connection,
+        path: String,
+        revocations: Arc<AtomicU64>,
+        lock: Option<DataDirLock>,
+    ) -> Result<Self> {
         let ledger = Ledger::load(&connection).map_err(|fault| fault.into_store_error(&path))?;
-        Ok(Self { connection, ledger, path, _lock: lock })
+        Ok(Self { connection, ledger, path, revocations, _lock: lock })
     }
 
     /// Works until all callers have gone or one says stop.
@@ -159,7 +170,12 @@ impl Writer {
             }
         }
         let ledger = step.finish(&self.ledger)?;
-        self.execute("COMMIT")?;
+        let committed = self.execute("COMMIT");
+        if step.ends_credentials() {
+            // Before anybody is answered, and after a COMMIT that failed too: what it left shows only later.
+            self.revocations.fetch_add(1, Ordering::AcqRel);
+        }
+        committed?;
         self.ledger = ledger;
         Ok(())
     }

@@ -47,6 +47,7 @@ fn every_metric_has_the_name_that_operators_use() {
     assert_eq!(
         types,
         [
+            "catalyst_auth_failure_total counter",
             "catalyst_pki_active_cert_count gauge",
             "catalyst_pki_ca_expiry_seconds gauge",
             "catalyst_pki_cert_issued_total counter",

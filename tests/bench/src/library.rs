@@ -79,7 +79,8 @@ async fn issue_all(
             for (csr_pem, workload) in share {
                 let started = Instant::now();
                 let csr = VerifiedCsr::from_pem(&csr_pem)?;
-                let request = IssueRequest { csr, workload, ttl: None, uri_may_be_missing: false, ticket: None };
+                let request =
+                    IssueRequest { csr, workload, ttl: None, uri_may_be_missing: false, ticket: None };
                 authority.issue(request, Actor::System).await?;
                 latencies.push(started.elapsed());
             }

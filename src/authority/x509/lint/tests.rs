@@ -75,12 +75,14 @@ fn no_altered_svid_tbs_passes() {
     let root = root(&pin);
     let spiffe_id: SpiffeId = "spiffe://example.org/node/n1".parse().unwrap();
     let dns_names = ["n1".parse().unwrap()];
-    for common_name in [Some("n1"), None] {
+    let addresses = ["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+    for (common_name, ip_addresses) in [(Some("n1"), &addresses[..]), (Some("n1"), &[]), (None, &[])] {
         let content = SvidContent {
             serial: Serial::random().unwrap(),
             spiffe_id: &spiffe_id,
             common_name,
             dns_names: &dns_names,
+            ip_addresses,
             spki: &key,
             not_before: NOT_BEFORE,
             not_after: NOT_BEFORE.plus_seconds(3600),
@@ -89,6 +91,11 @@ fn no_altered_svid_tbs_passes() {
         assert_eq!(svid_tbs(&tbs, &content, &root, &pin), Ok(()));
         for (bit, altered) in with_one_bit_flipped(&tbs) {
             assert!(svid_tbs(&altered, &content, &root, &pin).is_err(), "bit {bit}");
+        }
+        for others in [&addresses[..1], &[addresses[1], addresses[0]], &["192.0.2.2".parse().unwrap()]] {
+            let content = SvidContent { ip_addresses: others, ..content };
+            let expected = Err(LintError("other IP addresses".into()));
+            assert_eq!(svid_tbs(&tbs, &content, &root, &pin), expected);
         }
         let later = SvidContent { not_after: NOT_AFTER.plus_seconds(1), ..content };
         let tbs = x509::svid_tbs(Signer { pin: &pin, certificate: Some(&root) }, &later).unwrap();

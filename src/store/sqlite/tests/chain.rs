@@ -1,15 +1,28 @@
 //! The audit log under the hands of somebody who writes into the file.
 
 use super::{in_file, place};
-use crate::store::{AuditVerdict, conformance::fixture::World};
+use crate::store::{
+    AuditQuery, AuditVerdict,
+    conformance::fixture::{World, stamp},
+};
 use rusqlite::Connection;
 
 async fn verdict_after(change: &str) -> AuditVerdict {
+    verdict_of(change, 0).await
+}
+
+/// The same for a log of which so many records were sealed and dropped.
+async fn verdict_of(change: &str, sealed: i64) -> AuditVerdict {
     let (_dir, path) = place();
     let store = in_file(&path);
     let world = World::new(store.as_ref()).await;
     while store.audit_head().await.unwrap().seq < 20 {
         world.issue("n1", 1).await;
+    }
+    if sealed > 0 {
+        let query = AuditQuery { after: sealed - 1, limit: 1, ..AuditQuery::default() };
+        let last = store.audit(&query).await.unwrap()[0].head();
+        store.drop_sealed_audit(last, "sealed", &stamp(1)).await.unwrap();
     }
     store.close().await.unwrap();
     drop(store);
@@ -42,4 +55,23 @@ async fn no_record_is_altered_removed_or_added_unseen() {
         assert_eq!(verdict_after(change).await, AuditVerdict::Broken { seq }, "{change}");
     }
     assert!(matches!(verdict_after("VACUUM").await, AuditVerdict::Intact(head) if head.seq == 20));
+}
+
+#[tokio::test]
+async fn what_is_left_of_the_log_continues_from_what_was_sealed() {
+    for (change, seq) in [
+        ("UPDATE audit_file SET last_hash = zeroblob(32)", 11),
+        ("UPDATE audit_file SET last_seq = 9", 10),
+        ("DELETE FROM audit_file", 1),
+        ("DELETE FROM audit WHERE seq = 11", 11),
+        ("UPDATE audit SET actor = 'somebody else' WHERE seq = 12", 12),
+        ("DELETE FROM audit", 11),
+        (
+            "INSERT INTO audit SELECT 10, at, actor, action, subject, detail, prev_hash, hash FROM audit WHERE seq = 11",
+            11,
+        ),
+    ] {
+        assert_eq!(verdict_of(change, 10).await, AuditVerdict::Broken { seq }, "{change}");
+    }
+    assert!(matches!(verdict_of("VACUUM", 10).await, AuditVerdict::Intact(head) if head.seq == 21));
 }

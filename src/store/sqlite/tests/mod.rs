@@ -3,8 +3,11 @@
 mod chain;
 mod files;
 mod full;
+mod migration;
 mod plans;
+mod reopened;
 mod schema;
+mod search;
 
 use super::SqliteStore;
 use crate::store::{Store, conformance};

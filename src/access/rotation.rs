@@ -1,0 +1,116 @@
+//! The system token, and a new signing key: the key takes over and a fresh system token is recorded in one step.
+
+use super::{
+    Access, AccessError, system_token,
+    token_key::{KeyRing, Signer},
+};
+use crate::identity::{Actor, Timestamp};
+use catalyst_signing::GuardedKey;
+use secrecy::{ExposeSecret, SecretString};
+use std::{path::Path, sync::Arc};
+
+/// What a rotation did.
+#[derive(Clone, Debug)]
+pub struct Rotated {
+    /// `kid` of the key before.
+    pub previous: String,
+    /// `kid` of the key that signs now.
+    pub new: String,
+    /// When tokens of earlier keys die; `None` where they have died.
+    pub grace_until: Option<Timestamp>,
+    /// How many unexpired tokens die before their time.
+    pub cut_short: u64,
+}
+
+impl Access {
+    /// The system token in `<data directory>/system-token`, made anew where there is none that is good for long.
+    /// Answers the token and whether it was made just now.
+    ///
+    /// # Errors
+    /// The key store's, the store's or the file's.
+    pub async fn system_token(&self, data_dir: &Path) -> Result<(SecretString, bool), AccessError> {
+        if let Some(token) = system_token::read(data_dir)? {
+            match self.verify(token.expose_secret(), None).await {
+                Ok(claims) => {
+                    let expires = Timestamp::from_seconds(claims.exp);
+                    system_token::warn_of_expiry(expires, self.clock.now());
+                    return Ok((token, false));
+                }
+                Err(
+                    error @ (AccessError::Invalid(_)
+                    | AccessError::Malformed(_)
+                    | AccessError::Expired
+                    | AccessError::Revoked),
+                ) => {
+                    tracing::warn!(target: "catalyst.auth", error = %error, "System token replaced")
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((self.new_system_token_in(data_dir).await?, true))
+    }
+
+    /// Makes a new system token whatever there is, and writes it down.
+    pub(super) async fn new_system_token_in(&self, data_dir: &Path) -> Result<SecretString, AccessError> {
+        let ring = self.ring()?;
+        let (token, record) = self.new_system_token(ring.signer()?).await?;
+        // A token that could not be written down would be valid for a year with nobody holding it.
+        let staged = system_token::stage(data_dir, &token)?;
+        self.store.record_token(&record, &self.stamp(Actor::Service)).await?;
+        staged.publish()?;
+        Ok(token)
+    }
+
+    /// Lets a new key sign: the one that `next` makes, which is asked for once no other rotation is under way. Tokens of earlier keys are taken for `grace_seconds` more. Where the system token lies in a
+    /// file (`data_dir`), a fresh one is recorded in the same step and takes its place.
+    ///
+    /// # Errors
+    /// The key store's, the store's or the file's; then the earlier key still signs.
+    pub async fn rotate<E: From<AccessError>>(
+        &self,
+        next: impl Future<Output = Result<(GuardedKey, u32), E>>,
+        grace_seconds: i64,
+        data_dir: Option<&Path>,
+        by: Actor,
+    ) -> Result<Rotated, E> {
+        let _one_at_a_time = self.rotating.lock().await;
+        let (key, generation) = next.await?;
+        Ok(self.take_over(key, generation, grace_seconds, data_dir, by).await?)
+    }
+
+    async fn take_over(
+        &self,
+        key: GuardedKey,
+        generation: u32,
+        grace_seconds: i64,
+        data_dir: Option<&Path>,
+        by: Actor,
+    ) -> Result<Rotated, AccessError> {
+        let before = self.ring()?;
+        let signer = Arc::new(Signer::new(key)?);
+        let stamp = self.stamp(by);
+        let grace_until = stamp.at.plus_seconds(grace_seconds);
+        let fresh = match data_dir {
+            Some(data_dir) => {
+                let (token, record) = self.new_system_token(&signer).await?;
+                Some((system_token::stage(data_dir, &token)?, record))
+            }
+            None => None,
+        };
+        let record = fresh.as_ref().map(|(_, record)| record);
+        let cut_short = self.store.activate_token_key(generation, grace_until, record, &stamp).await?;
+        self.set_ring(KeyRing::load(self.store.as_ref(), Some(signer.clone())).await?);
+        if let Some((staged, _)) = fresh {
+            staged.publish()?;
+        }
+        let rotated = Rotated {
+            previous: before.active_kid().unwrap_or_default().to_owned(),
+            new: signer.kid().to_owned(),
+            grace_until: (grace_seconds > 0).then_some(grace_until),
+            cut_short,
+        };
+        tracing::info!(target: "catalyst.auth", previous_kid = rotated.previous, kid = rotated.new,
+            grace_until = %grace_until, tokens_cut_short = cut_short, by = %stamp.by, "Token key rotated");
+        Ok(rotated)
+    }
+}

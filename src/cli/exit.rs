@@ -1,0 +1,46 @@
+//! What exit codes mean: 0 done, 1 failed, 2 wrong usage or settings, 3 not authorised, 4 unreachable, 5 conflict.
+
+use super::output;
+use crate::client::{ClientError, Kind};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+pub(super) const FAILED: u8 = 1;
+pub(super) const WRONG_USAGE: u8 = 2;
+const NOT_AUTHORISED: u8 = 3;
+const UNREACHABLE: u8 = 4;
+const CONFLICT: u8 = 5;
+
+/// Says what went wrong, and what to do, on standard error.
+pub(super) fn report(error: &ClientError) -> ExitCode {
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(io::stderr(), "error: {error}");
+    if let Some(hint) = &error.hint {
+        output::hint(hint);
+    }
+    ExitCode::from(code(error.kind))
+}
+
+fn code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Failed => FAILED,
+        Kind::Usage => WRONG_USAGE,
+        Kind::NotAuthorised => NOT_AUTHORISED,
+        Kind::Unreachable => UNREACHABLE,
+        Kind::Conflict => CONFLICT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scripts rest on these numbers.
+    #[test]
+    fn every_kind_of_failure_has_its_code() {
+        let kinds = [Kind::Failed, Kind::Usage, Kind::NotAuthorised, Kind::Unreachable, Kind::Conflict];
+        assert_eq!(kinds.map(code), [1, 2, 3, 4, 5]);
+    }
+}

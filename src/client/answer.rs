@@ -1,0 +1,84 @@
+//! What an answer means: the shape that was asked for, the service's refusal, or something that is not the service.
+
+use super::{ClientError, Kind, Result, connection::Answer, printable, url::ServiceUrl};
+use crate::api::ErrorBody;
+use hyper::{
+    StatusCode,
+    header::{CONTENT_TYPE, LOCATION, RETRY_AFTER},
+};
+use serde::de::DeserializeOwned;
+
+/// Reads an answer. `with_token`: whether the request carried a credential.
+pub(super) fn read<T: DeserializeOwned>(
+    answer: &Answer,
+    url: &ServiceUrl,
+    path: &str,
+    with_token: bool,
+) -> Result<T> {
+    let content = header(answer, CONTENT_TYPE).unwrap_or_else(|| "no content type".into());
+    let is_json =
+        content.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+    if answer.status.is_success() && is_json {
+        return serde_json::from_slice(&answer.body).map_err(|error| {
+            ClientError::failed(format!("the answer of {url}{path} is of another form: {error}"))
+                .with_hint("are this command and the service of the same version? 'catalyst version' tells")
+        });
+    }
+    let body = is_json.then(|| serde_json::from_slice::<ErrorBody>(&answer.body).ok()).flatten();
+    Err(match body {
+        Some(body) if !answer.status.is_success() => refusal(answer, &body, with_token),
+        _ => not_ours(answer, url, path, &content),
+    })
+}
+
+fn kind(status: StatusCode) -> Kind {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Kind::NotAuthorised,
+        StatusCode::CONFLICT => Kind::Conflict,
+        StatusCode::SERVICE_UNAVAILABLE => Kind::Unreachable,
+        _ => Kind::Failed,
+    }
+}
+
+fn refusal(answer: &Answer, body: &ErrorBody, with_token: bool) -> ClientError {
+    let error = ClientError::new(kind(answer.status), printable(&body.error));
+    match answer.status {
+        StatusCode::UNAUTHORIZED if with_token => error.with_hint(
+            "the token has expired, was revoked, or is another service's: 'catalyst auth token mint' makes a new one, and 'catalyst token recover' where none is left",
+        ),
+        StatusCode::UNAUTHORIZED => error.with_hint(
+            "give a token with --token-file, CATALYST_AUTH_TOKEN or CATALYST_AUTH_TOKEN_FILE; on the service's machine its file system-token is taken where it can be read",
+        ),
+        StatusCode::FORBIDDEN => error.with_hint("use a token that may do this; 'catalyst auth token verify' shows what one is"),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            let wait = header(answer, RETRY_AFTER).unwrap_or_else(|| "a few".into());
+            error.with_hint(format!("try again in {wait} seconds"))
+        }
+        // A path that is not there, and not a thing that is not there.
+        StatusCode::NOT_FOUND if body.error.contains("/openapi.json") => {
+            error.with_hint("the service may be of an older version; 'catalyst version' tells this command's")
+        }
+        _ => error,
+    }
+}
+
+fn not_ours(answer: &Answer, url: &ServiceUrl, path: &str, content: &str) -> ClientError {
+    let status = answer.status;
+    if status.is_redirection() {
+        let to = header(answer, LOCATION).unwrap_or_else(|| "nowhere".into());
+        return ClientError::failed(format!(
+            "{url}{path} redirects ({status}) to {to}, which is not followed"
+        ))
+        .with_hint("give the service's own address with --auth-url");
+    }
+    // A success that is not ours is a failure all the same.
+    ClientError::new(
+        kind(status),
+        format!("the answer of {url}{path} is not the service's: {status}, {content}"),
+    )
+    .with_hint("does --auth-url lead to something else, such as a proxy or a login page?")
+}
+
+fn header(answer: &Answer, name: hyper::header::HeaderName) -> Option<String> {
+    answer.headers.get(name).and_then(|value| value.to_str().ok()).map(printable)
+}

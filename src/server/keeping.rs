@@ -1,0 +1,68 @@
+//! What the service does of itself for access and audit: denials into the log and a signed head every minute, old
+//! records into sealed files every hour.
+
+use super::app::App;
+use crate::{access::SignedHead, store::AuditHead};
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+const EVERY: Duration = Duration::from_secs(60);
+/// Sealing has its turn once in so many rounds.
+const SEALING_ROUNDS: u32 = 60;
+/// How long the last head may take when the service ends.
+const LAST_HEAD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Goes on until the token is cancelled; then signs the last head.
+pub(super) async fn keep(app: App, stop: CancellationToken) {
+    let mut rounds = interval_at(Instant::now() + EVERY, EVERY);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut signed = None;
+    let mut round = 0;
+    while stop.run_until_cancelled(rounds.tick()).await.is_some() {
+        signed = log_head(&app, signed).await.or(signed);
+        if round % SEALING_ROUNDS == 0 {
+            seal(&app).await;
+        }
+        round += 1;
+    }
+    if tokio::time::timeout(LAST_HEAD_PATIENCE, log_head(&app, signed)).await.is_err() {
+        tracing::warn!(target: "catalyst.pki", "Last audit head not signed — the key store did not answer in time");
+    }
+}
+
+/// Writes down what was denied, signs where the log ends then, and says so, so that heads live elsewhere too.
+async fn log_head(app: &App, last: Option<AuditHead>) -> Option<AuditHead> {
+    if let Err(error) = app.access().record_denials().await {
+        tracing::error!(target: "catalyst.pki", error = %error, "Policy denials not recorded");
+    }
+    match app.access().sign_head(last).await {
+        Ok(Some(SignedHead { head, at, kid, signature })) => {
+            tracing::info!(target: "catalyst.pki", seq = head.seq, hash = crate::identity::hex(&head.hash),
+                at = at.millis(), kid, signature, "Audit head");
+            Some(head)
+        }
+        Ok(None) => None,
+        Err(error) => {
+            tracing::error!(target: "catalyst.pki", error = %error, "Audit head not signed");
+            None
+        }
+    }
+}
+
+async fn seal(app: &App) {
+    let data_dir = &app.places().data_dir;
+    loop {
+        match app.access().seal_audit(data_dir).await {
+            Ok(Some(_)) => {}
+            Ok(None) => break,
+            Err(error) => {
+                tracing::error!(target: "catalyst.pki", error = %error, "Audit records not sealed");
+                break;
+            }
+        }
+    }
+    if let Err(error) = app.access().drop_old_seals(data_dir).await {
+        tracing::error!(target: "catalyst.pki", error = %error, "Old audit files not deleted");
+    }
+}

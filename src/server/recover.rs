@@ -1,0 +1,63 @@
+//! `catalyst token recover`: a new system token where the old one is lost, while no service runs.
+
+use super::start::{Failure, config, key_stores, open_store, own_identity};
+use crate::{
+    access::{self, Access, Policies, RecoveredToken},
+    authority::{Authority, NoObserver},
+    identity::SystemClock,
+    settings::Settings,
+    telemetry::Metrics,
+};
+use std::sync::Arc;
+
+/// Makes a new system token, records it and puts it in the file's place. Whoever may read the data directory and the
+/// keys' passphrase may do this: they could sign any token anyway.
+///
+/// # Errors
+/// A service that runs on the data directory (the error names it), a store that is not there, keys that can't be opened.
+pub fn recover_token(settings: Settings) -> Result<RecoveredToken, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let made = runtime.block_on(recover(settings));
+    // What is left is a call to a key store that does not come back. Dropping the runtime would wait for it.
+    runtime.shutdown_background();
+    made
+}
+
+async fn recover(settings: Settings) -> Result<RecoveredToken, Failure> {
+    // Opening would make an empty one, whose token no service takes.
+    if !settings.certs_db.is_file() {
+        return Err(format!(
+            "there is no certificate store at {}: name the service's data directory with --data-dir, or its store with --certs-db",
+            settings.certs_db.display()
+        )
+        .into());
+    }
+    let config = config(&settings)?;
+    let own = own_identity(&settings, &config.trust_domain)?;
+    let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
+    // Takes the lock on the data directory, which a running service holds.
+    let store = open_store(settings.certs_db.clone()).await?;
+    let key_stores = key_stores(&settings, &metrics).await?;
+    let observer = Arc::new(NoObserver);
+    let authority =
+        Authority::open(config, store.clone(), key_stores, Arc::new(SystemClock), observer).await?;
+    let made: Result<_, Failure> = async {
+        let config = access::Config {
+            own,
+            domains: settings.domains.clone(),
+            dev: settings.dev,
+            bootstrap_ttl: settings.bootstrap_ttl,
+        };
+        // Nobody is asked who they are. So neither a broken directory of policies nor a preset token that was revoked,
+        // which may be why this is done, stands in the way.
+        let access = Access::new(config, store, authority.clock().clone(), Policies::built_in()?);
+        access.open(authority.token_key().await?).await?;
+        Ok(access.recover_system_token(&settings.data_dir).await?)
+    }
+    .await;
+    // The store is closed whether it went well or not; the first failure is the one to tell.
+    let closed = authority.shut_down().await;
+    let made = made?;
+    closed?;
+    Ok(made)
+}

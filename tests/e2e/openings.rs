@@ -1,0 +1,85 @@
+//! Connections that are opened and never come to the point.
+
+use crate::{
+    https::{Https, Trust, plain_health},
+    pki::eventually,
+    tls::{dev, shown_own},
+};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::io::AsyncWriteExt as _;
+
+#[test]
+fn who_stalls_in_the_handshake_is_cut_off() {
+    let pki = dev();
+    let mut stalled: Vec<TcpStream> =
+        (0..3).map(|_| TcpStream::connect(pki.service.address()).unwrap()).collect();
+    // One says nothing, one sends the beginning of a record, one a whole record header.
+    stalled[1].write_all(&[0x16]).unwrap();
+    stalled[2].write_all(&[0x16, 3, 1, 2, 0]).unwrap();
+    for stream in &mut stalled {
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut rest = Vec::new();
+        match stream.read_to_end(&mut rest) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}"),
+        }
+    }
+    assert_eq!(plain_health(&pki.service), 200);
+}
+
+/// Resident memory of a process in MiB (proc(5)).
+fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+fn ten_thousand_connections_that_never_come_to_the_point_leave_the_service_well() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    let descriptors = limit.maximum.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap());
+    // A socket each, and some for everything else.
+    let clients = descriptors.saturating_sub(500).min(10_000);
+    let pki = dev();
+    shown_own(&pki.service);
+    let (before, address) = (resident(pki.service.pid()), pki.service.address());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let connected = Arc::new(AtomicUsize::new(0));
+    for client in 0..clients {
+        let connected = connected.clone();
+        runtime.spawn(async move {
+            // More than the service and the kernel hold wait for their turn here.
+            let Ok(mut stream) = tokio::net::TcpStream::connect(address).await else { return };
+            let beginning: &[u8] = if client % 2 == 0 { &[0x16, 3, 1, 2, 0, 1] } else { &[] };
+            let _ = stream.write_all(beginning).await;
+            connected.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        });
+    }
+    let mut most = before;
+    // Past the 4,096 places and the kernel's queue: some were cut off, and others took their places.
+    eventually("most of them", || {
+        most = most.max(resident(pki.service.pid()));
+        (connected.load(Ordering::Relaxed) >= clients * 6 / 10).then_some(())
+    });
+    assert!(most < before + 128, "{before} MiB became {most} MiB");
+    // They keep nobody out for good: handshakes of others come through while they stay.
+    eventually("an answer to somebody else", || {
+        Https::open(&pki.service, &Trust::anything()).ok()?.get("/health").ok()
+    });
+    runtime.shutdown_background();
+    eventually("an answer", || (plain_health(&pki.service) == 200).then_some(()));
+    assert!(pki.service.log_lines().iter().all(|line| line.level != "error"), "{}", pki.service.log());
+    pki.still_works();
+}
