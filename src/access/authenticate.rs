@@ -146,6 +146,7 @@ impl Access {
                     credential: claims.jti.clone(),
                     uses: Some(grant.uses),
                     refuse_existing: bound.is_none() && !self.config.dev,
+                    warn_existing: bound.is_none() && self.config.dev,
                 };
                 (
                     Actor::Bootstrap { credential: claims.jti.clone() },

@@ -67,6 +67,7 @@ impl Access {
             credential: format!("preset:{}", Fingerprint::from(preset.hash)),
             uses: None,
             refuse_existing: !self.config.dev,
+            warn_existing: self.config.dev,
         };
         let caller = Caller {
             actor: Actor::Bootstrap { credential: "preset".to_owned() },

@@ -86,6 +86,7 @@ impl Access {
         let key = decoding_key(&certificate.subject_public_key_info(), alg)?;
         let mut validation = Validation::new(alg);
         validation.set_audience(&[self.config.own.spiffe_id().trust_domain()]);
+        validation.set_required_spec_claims(&["exp", "aud"]);
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let claims = jsonwebtoken::decode::<ProofClaims>(proof, &key, &validation)

@@ -111,6 +111,7 @@ impl KeyRing {
         }
         let mut validation = Validation::new(Algorithm::ES384);
         validation.set_audience(&[audience]);
+        validation.set_required_spec_claims(&["exp", "aud"]);
         // Times are read below, from the clock that everything else here uses.
         validation.validate_exp = false;
         validation.validate_nbf = false;

@@ -155,7 +155,7 @@ impl Authority {
         if let Some(before) = &preflight.issued_before {
             return self.hand_out_again(before, stamp.at);
         }
-        if preflight.holds_certificate {
+        if preflight.holds_certificate && warns_of_existing(request) {
             tracing::warn!(target: "catalyst.pki", spiffe_id = %request.workload.spiffe_id(),
                 "Bootstrap credential used for an identity that holds a certificate — refused outside --dev");
         }
@@ -334,6 +334,10 @@ fn renew_after(at: Timestamp, not_after: Timestamp) -> Result<Timestamp> {
     let tenth = half / 10;
     let jitter = tenth * 2 * i64::from(u32::from_be_bytes(random)) / i64::from(u32::MAX) - tenth;
     Ok(Timestamp::from_millis(at.millis() + half + jitter))
+}
+
+fn warns_of_existing(request: &IssueRequest) -> bool {
+    matches!(&request.ticket, Some(Ticket::Bootstrap(bootstrap)) if bootstrap.warn_existing)
 }
 
 /// A CSR names exactly the identity that is asked for.

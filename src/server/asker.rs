@@ -1,6 +1,6 @@
 //! Who asks, as a request handler sees it: the only way to a decision, and the mark that one was taken.
 
-use super::{app::App, problem::Problem};
+use super::{app::App, endpoints::Endpoint, problem::Problem};
 use crate::{
     access::{Action, Caller, Resource},
     identity::Actor,
@@ -15,28 +15,34 @@ use std::sync::{
 pub(super) struct Asker {
     app: App,
     caller: Caller,
+    endpoint: &'static Endpoint,
     decided: Arc<AtomicBool>,
 }
 
 impl Asker {
-    pub(super) fn new(app: App, caller: Caller) -> Self {
-        Self { app, caller, decided: Arc::default() }
+    pub(super) fn new(app: App, caller: Caller, endpoint: &'static Endpoint) -> Self {
+        Self { app, caller, endpoint, decided: Arc::default() }
     }
 
-    /// Puts the action to Cedar.
-    pub(super) fn may(&self, action: Action, resource: &Resource) -> Result<(), Problem> {
-        self.decided.store(true, Ordering::Release);
-        Ok(self.app.access().authorize(&self.caller, action, resource)?)
+    /// Puts the endpoint's own action to Cedar: which one that is, the table of endpoints says and no handler.
+    pub(super) fn may(&self, resource: &Resource) -> Result<(), Problem> {
+        self.may_do(self.endpoint.action.ok_or_else(Problem::undecided)?, resource)
     }
 
     /// As [`Asker::may`], of what belongs to the whole deployment.
-    pub(super) fn may_all(&self, action: Action) -> Result<(), Problem> {
-        self.may(action, &Resource::whole())
+    pub(super) fn may_all(&self) -> Result<(), Problem> {
+        self.may(&Resource::whole())
     }
 
     /// As [`Asker::may`], of what belongs to this service.
-    pub(super) fn may_own(&self, action: Action) -> Result<(), Problem> {
-        self.may(action, &self.app.access().own())
+    pub(super) fn may_own(&self) -> Result<(), Problem> {
+        self.may(&self.app.access().own())
+    }
+
+    /// Puts an action that the request names to Cedar.
+    pub(super) fn may_do(&self, action: Action, resource: &Resource) -> Result<(), Problem> {
+        self.decided.store(true, Ordering::Release);
+        Ok(self.app.access().authorize(&self.caller, action, resource)?)
     }
 
     /// Whether Cedar was asked.

@@ -2,7 +2,10 @@
 //! records into sealed files every hour.
 
 use super::app::App;
-use crate::{access::SignedHead, store::AuditHead};
+use crate::{
+    access::{Refresh, SignedHead},
+    store::AuditHead,
+};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +15,32 @@ const EVERY: Duration = Duration::from_secs(60);
 const SEALING_ROUNDS: u32 = 60;
 /// How long the last head may take when the service ends.
 const LAST_HEAD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a policy directory is looked at.
+const POLICIES_EVERY: Duration = Duration::from_secs(10);
+
+/// Looks at the policy directory until the token is cancelled. What lies there holds once it is valid, and is on record.
+pub(super) async fn follow_policies(app: App, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(POLICIES_EVERY)).await.is_some() {
+        let policies = app.access().policies().clone();
+        match tokio::task::spawn_blocking(move || policies.refresh()).await {
+            Ok(Refresh::Replaced { hash }) => {
+                tracing::warn!(target: "catalyst.auth", sha256 = hash, "Policies replaced");
+                if let Err(error) = app.access().record_policies(&hash).await {
+                    tracing::error!(target: "catalyst.auth", error = %error, "Change of policies not recorded");
+                }
+            }
+            Ok(Refresh::Broken { error, first_seen: true }) => {
+                tracing::error!(target: "catalyst.auth", error = %error,
+                    "Policies not replaced — the last good ones hold; correct the directory CATALYST_POLICY_DIR");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(target: "catalyst.auth", error = %error, "Policy directory not read");
+            }
+        }
+    }
+}
 
 /// Goes on until the token is cancelled; then signs the last head.
 pub(super) async fn keep(app: App, stop: CancellationToken) {

@@ -61,6 +61,11 @@ pub(super) async fn access(
     };
     let dir = settings.policy_dir.clone();
     let policies = tokio::task::spawn_blocking(move || Policies::load(dir.as_deref())).await??;
+    tracing::info!(target: "catalyst.auth", sha256 = policies.hash(),
+        directory = settings.policy_dir.as_ref().map(|dir| dir.display().to_string()), "Policies in force");
+    for warning in policies.warnings() {
+        tracing::warn!(target: "catalyst.auth", warning, "Policy is odd");
+    }
     let mut access = Access::new(config, store, authority.clock().clone(), policies);
     if let Some(secret) = &settings.system_token {
         access.preset_system_token(secret).await?;
@@ -119,6 +124,7 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         let router = routes::public_only(app.clone());
         servers.push(listen(public, speaks, router, &stop, "Listening for public reads")?);
     }
+    let follower = tokio::spawn(keeping::follow_policies(app.clone(), stop.clone()));
     let keeper = tokio::spawn(keeping::keep(app.clone(), stop.clone()));
     let certificate = tls.map(|tls| tokio::spawn(tls.keep(authority.clone(), own.clone())));
     let background = tokio::spawn(bring_up(app, settings));
@@ -130,6 +136,7 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     }
     background.abort();
     certificate.inspect(|task| task.abort());
+    follower.abort();
     // The last head of the audit log is signed once nothing more is asked of us.
     keeper.await?;
     authority.shut_down().await?;

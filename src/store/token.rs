@@ -97,6 +97,8 @@ pub struct BootstrapUse {
     pub uses: Option<u32>,
     /// It names no identity, so it brings nothing to one that holds an unexpired certificate.
     pub refuse_existing: bool,
+    /// The same, where this is only warned of (`--dev`); means nothing to the store.
+    pub warn_existing: bool,
 }
 
 /// A use of a renewal proof.

@@ -163,7 +163,7 @@ fn the_preshared_credential_serves_any_number_until_its_time_has_run_over_restar
 fn a_preshared_credential_must_be_long_outside_dev() {
     let deployment = Deployment::production();
     let ended = deployment.launch().env("CATALYST_BOOTSTRAP_TOKEN", "dev-bootstrap-token").start();
-    let text = format!("{:?}", ended.err().expect("a short credential is refused"));
+    let text = format!("{:?}", ended.expect_err("a short credential is refused"));
     assert!(text.contains("CATALYST_BOOTSTRAP_TOKEN"), "{text}");
     let pki = Pki::dev_with(|launch| launch.env("CATALYST_BOOTSTRAP_TOKEN", "dev-bootstrap-token"));
     let client = pki.service.http().with_token("dev-bootstrap-token");

@@ -165,6 +165,9 @@ impl Pki {
 
     /// Waits until the keys of both networks are open.
     pub(crate) fn ready(self) -> Self {
+        eventually("a token key that signs", || {
+            self.service.log().contains("JWTTokenFactory initialized").then_some(())
+        });
         eventually("readiness", || {
             let answer = self.service.http().get("/ready").unwrap();
             (answer.status == 200 && answer.json().unwrap()["signing"] == "ok").then_some(())

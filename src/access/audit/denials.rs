@@ -45,6 +45,17 @@ impl Denials {
 }
 
 impl Access {
+    /// Writes down that other policies hold from now on.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn record_policies(&self, hash: &str) -> Result<(), AccessError> {
+        let detail = json!({ "sha256": hash }).to_string();
+        let entry =
+            AuditEntry { action: "policy.replaced".to_owned(), subject: "policies".to_owned(), detail };
+        Ok(self.store.append_audit(&[entry], &self.stamp(Actor::Service)).await?)
+    }
+
     /// Writes what was denied into the audit log; called every minute and at the end.
     ///
     /// # Errors

@@ -8,7 +8,12 @@ async fn what_is_handed_out_again_comes_with_the_chain_of_the_ca_that_signed_it(
     let (store, keys) = (store(), Flaky::default());
     let ca = authority(&store, &keys).await;
     ca.initialize(InitRequest::default(), Actor::Service).await.unwrap();
-    let credential = BootstrapUse { credential: "jti-1".to_owned(), uses: Some(1), refuse_existing: false };
+    let credential = BootstrapUse {
+        credential: "jti-1".to_owned(),
+        uses: Some(1),
+        refuse_existing: false,
+        warn_existing: false,
+    };
     let asked = IssueRequest {
         ticket: Some(Ticket::Bootstrap(credential)),
         ..request(own_csr().await, workload(&ca, "n1"))

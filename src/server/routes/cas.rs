@@ -8,7 +8,6 @@ use super::super::{
     problem::Problem,
 };
 use crate::{
-    access::Action,
     api,
     authority::{AuthorityError, InitRequest, IntermediateRequest, Status},
     identity::{CaRole, Fingerprint, KeyId},
@@ -25,7 +24,7 @@ pub(crate) async fn initialize(
     Extension(asker): Extension<Asker>,
     OptionalBody(request): OptionalBody<api::InitializeRequest>,
 ) -> Result<Json<api::Initialized>, Problem> {
-    asker.may_all(Action::CaManage)?;
+    asker.may_all()?;
     let asked = request.common_name.is_some() || request.algorithm.is_some() || request.ttl_days.is_some();
     let init = InitRequest {
         algorithm: convert::algorithm(request.algorithm.as_deref())?,
@@ -57,7 +56,7 @@ pub(crate) async fn intermediary(
     Extension(asker): Extension<Asker>,
     Body(request): Body<api::IntermediaryRequest>,
 ) -> Result<Json<api::CaCertificate>, Problem> {
-    asker.may_all(Action::CaManage)?;
+    asker.may_all()?;
     let role = request.role.as_deref().map(str::parse).transpose();
     let request = IntermediateRequest {
         role: role
@@ -79,8 +78,15 @@ pub(crate) async fn status(
     State(app): State<App>,
     Extension(asker): Extension<Asker>,
 ) -> Result<Json<api::Status>, Problem> {
-    asker.may_all(Action::CaRead)?;
-    Ok(Json(convert::status(&app.authority().status().await?)))
+    asker.may_all()?;
+    let mut status = convert::status(&app.authority().status().await?);
+    if let Some(trouble) = app.access().policies().trouble() {
+        status.warnings.push(format!("policies: {trouble}"));
+        if status.status == "healthy" {
+            status.status = "degraded".to_owned();
+        }
+    }
+    Ok(Json(status))
 }
 
 /// All CAs that were ever made.
@@ -90,7 +96,7 @@ pub(crate) async fn list(
     State(app): State<App>,
     Extension(asker): Extension<Asker>,
 ) -> Result<Json<Vec<api::Ca>>, Problem> {
-    asker.may_all(Action::CaRead)?;
+    asker.may_all()?;
     Ok(Json(app.authority().status().await?.cas.iter().map(convert::ca).collect()))
 }
 
@@ -104,7 +110,7 @@ pub(crate) async fn activate(
     Segment(ski): Segment,
     OptionalBody(request): OptionalBody<api::ActivateRequest>,
 ) -> Result<Json<api::CaCertificate>, Problem> {
-    asker.may_all(Action::CaManage)?;
+    asker.may_all()?;
     let row = app.authority().activate(key_id(&ski)?, request.now, asker.actor()).await?;
     described(&app, &row)
 }
@@ -118,7 +124,7 @@ pub(crate) async fn retire(
     Extension(asker): Extension<Asker>,
     Segment(ski): Segment,
 ) -> Result<Json<api::CaCertificate>, Problem> {
-    asker.may_all(Action::CaManage)?;
+    asker.may_all()?;
     let row = app.authority().retire(key_id(&ski)?, asker.actor()).await?;
     described(&app, &row)
 }
@@ -133,7 +139,7 @@ pub(crate) async fn revoke(
     Segment(ski): Segment,
     OptionalBody(request): OptionalBody<api::RevokeRequest>,
 ) -> Result<Json<api::CaCertificate>, Problem> {
-    asker.may_all(Action::CaManage)?;
+    asker.may_all()?;
     let reason = convert::revocation_reason(request.reason.as_deref())?;
     let row = app.authority().revoke_ca(key_id(&ski)?, reason, asker.actor()).await?;
     described(&app, &row)

@@ -8,7 +8,7 @@ use super::super::{
     problem::Problem,
 };
 use crate::{
-    access::{Action, Resource},
+    access::Resource,
     api,
     identity::{SpiffeId, Workload},
     store::{CertificateQuery, CertificateRow, CertificateStatus},
@@ -48,7 +48,7 @@ pub(crate) async fn list(
         .map(str::parse)
         .transpose()
         .map_err(|error: crate::identity::SpiffeIdError| Problem::malformed(error.to_string()))?;
-    asker.may(Action::CertList, &certificates_of(&app, spiffe_id.clone()))?;
+    asker.may(&certificates_of(&app, spiffe_id.clone()))?;
     let limit = query.limit.unwrap_or(MOST);
     if !(1..=MOST).contains(&limit) {
         return Err(Problem::malformed("limit is 1 to 10000"));
@@ -91,7 +91,7 @@ pub(crate) async fn show(
         (_, Ok(fingerprint)) => authority.store().certificate_by_fingerprint(fingerprint, at).await?,
         _ => None,
     };
-    asker.may(Action::CertList, &recorded(&app, row.as_ref()))?;
+    asker.may(&recorded(&app, row.as_ref()))?;
     let row =
         row.ok_or_else(|| Problem::not_found("no certificate has this serial number or fingerprint"))?;
     Ok(Json(convert::certificate_detail(row)))
@@ -120,12 +120,12 @@ pub(crate) async fn revoke(
 ) -> Result<Json<api::Done>, Problem> {
     let missing = || Problem::not_found("no end-entity certificate has this serial number");
     let Ok(serial) = id.parse() else {
-        asker.may_all(Action::CertRevoke)?;
+        asker.may_all()?;
         return Err(missing());
     };
     let authority = app.authority();
     let row = authority.store().certificate(serial, authority.clock().now()).await?;
-    asker.may(Action::CertRevoke, &recorded(&app, row.as_ref()))?;
+    asker.may(&recorded(&app, row.as_ref()))?;
     let reason = convert::revocation_reason(request.reason.as_deref())?;
     let crl_pending = app.authority().revoke(serial, reason, asker.actor()).await?.ok_or_else(missing)?;
     Ok(Json(api::Done { success: true, crl_pending }))
@@ -138,6 +138,6 @@ pub(crate) async fn purge(
     State(app): State<App>,
     Extension(asker): Extension<Asker>,
 ) -> Result<Json<api::Purged>, Problem> {
-    asker.may_all(Action::CertPurge)?;
+    asker.may_all()?;
     Ok(Json(api::Purged { purged_count: app.authority().purge_expired(asker.actor()).await? }))
 }

@@ -1,12 +1,7 @@
 //! The deny list, and who owns which name.
 
 use super::super::{app::App, asker::Asker, convert, extract::Body, problem::Problem};
-use crate::{
-    access::{Action, Resource},
-    api,
-    authority::AuthorityError,
-    store::Stamp,
-};
+use crate::{access::Resource, api, authority::AuthorityError, store::Stamp};
 use axum::{Extension, Json, extract::State};
 
 /// Denies an identity: nothing more is issued to it, and its certificates go on the CRL.
@@ -19,7 +14,7 @@ pub(crate) async fn deny(
 ) -> Result<Json<api::DenyAnswer>, Problem> {
     let authority = app.authority();
     let workload = convert::workload_of(authority.trust_domain(), &request.spiffe_id)?;
-    asker.may(Action::IdentityDeny, &app.access().certificates_of(&workload))?;
+    asker.may(&app.access().certificates_of(&workload))?;
     let reason = request.reason.trim();
     if reason.is_empty() || reason.chars().count() > 500 {
         return Err(Problem::malformed("say why in 1 to 500 characters"));
@@ -46,7 +41,7 @@ pub(crate) async fn allow(
 ) -> Result<Json<api::Done>, Problem> {
     let authority = app.authority();
     let workload = convert::workload_of(authority.trust_domain(), &request.spiffe_id)?;
-    asker.may(Action::IdentityAllow, &app.access().certificates_of(&workload))?;
+    asker.may(&app.access().certificates_of(&workload))?;
     match authority.allow(&workload, asker.actor()).await? {
         (true, crl_pending) => Ok(Json(api::Done { success: true, crl_pending })),
         (false, _) => Err(Problem::not_found(format!("{} is not denied", workload.spiffe_id()))),
@@ -60,7 +55,7 @@ pub(crate) async fn denied(
     State(app): State<App>,
     Extension(asker): Extension<Asker>,
 ) -> Result<Json<Vec<api::DeniedIdentity>>, Problem> {
-    asker.may_all(Action::IdentityList)?;
+    asker.may_all()?;
     let denied = app.authority().denied().await?;
     let denied = denied.into_iter().map(|denial| api::DeniedIdentity {
         spiffe_id: denial.spiffe_id.to_string(),
@@ -87,7 +82,7 @@ pub(crate) async fn release(
     };
     // A name without an owner belongs to the whole deployment: nobody learns from asking whether it has one.
     let resource = owner.map_or_else(Resource::whole, |owner| app.access().node(owner.as_str()));
-    asker.may(Action::IdentityRelease, &resource)?;
+    asker.may(&resource)?;
     let name = name.ok_or_else(no_owner)?;
     let stamp = Stamp { at: authority.clock().now(), by: asker.actor() };
     if !authority.store().release_name(&name, &stamp).await? {

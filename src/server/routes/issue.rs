@@ -26,7 +26,7 @@ pub(crate) async fn sign_csr(
 ) -> Result<Json<api::SignedCertificate>, Problem> {
     let authority = app.authority();
     let workload = convert::workload(authority.trust_domain(), &request.service_type, &request.instance_id)?;
-    asker.may(Action::CertSign, &app.access().certificates_of(&workload))?;
+    asker.may(&app.access().certificates_of(&workload))?;
     let csr = authority.verify_csr(&request.csr_pem)?;
     let issue = IssueRequest {
         ttl: convert::ttl(request.ttl_seconds)?,
@@ -76,7 +76,7 @@ pub(crate) async fn keypair(
 ) -> Result<Json<api::Keypair>, Problem> {
     let authority = app.authority();
     let workload = convert::workload(authority.trust_domain(), &request.service_type, &request.instance_id)?;
-    asker.may(Action::CertGenerate, &app.access().certificates_of(&workload))?;
+    asker.may(&app.access().certificates_of(&workload))?;
     let ttl = convert::ttl(request.ttl_seconds)?;
     let (key, svid) = authority.issue_with_new_key(workload, ttl, asker.actor()).await?;
     Ok(Json(api::Keypair { private_key_pem: key.to_string(), certificate: convert::signed(svid) }))

@@ -8,7 +8,7 @@ pub(super) mod issue;
 pub(super) mod public;
 pub(super) mod tokens;
 
-use super::{app::App, asker::Asker, peer::Peer, problem::Problem};
+use super::{app::App, asker::Asker, endpoints::endpoint, peer::Peer, problem::Problem};
 use crate::telemetry::TraceContext;
 use axum::{
     Router,
@@ -131,8 +131,9 @@ async fn admit(app: &App, request: &Parts) -> Result<Asker, Problem> {
     if is_renewal_proof(&request.headers) && path != "/pki/csr/sign" {
         return Err(Problem::bad_credential());
     }
+    let endpoint = endpoint(request.method.as_str(), path).ok_or_else(Problem::undecided)?;
     let caller = app.authenticate(&request.headers, peer).await?;
-    Ok(Asker::new(app.clone(), caller))
+    Ok(Asker::new(app.clone(), caller, endpoint))
 }
 
 /// A renewal proof is for a CSR and for nothing else, whatever policy allows its certificate.

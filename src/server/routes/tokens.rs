@@ -32,7 +32,7 @@ pub(crate) async fn mint(
     Extension(asker): Extension<Asker>,
     Body(request): Body<api::MintRequest>,
 ) -> Result<Json<api::MintedToken>, Problem> {
-    asker.may_own(Action::TokenCreate)?;
+    asker.may_own()?;
     let request = convert::mint_request(app.authority().trust_domain(), request)?;
     let minted = app.access().mint(asker.caller(), request).await?;
     Ok(Json(api::MintedToken {
@@ -67,7 +67,7 @@ pub(crate) async fn list(
     Extension(asker): Extension<Asker>,
     Parameters(query): Parameters<ListQuery>,
 ) -> Result<Json<api::TokenPage>, Problem> {
-    asker.may_own(Action::TokenList)?;
+    asker.may_own()?;
     let limit = query.limit.unwrap_or(MOST);
     if !(1..=MOST).contains(&limit) {
         return Err(Problem::malformed("limit is 1 to 10000"));
@@ -94,7 +94,7 @@ pub(crate) async fn revoked(
     State(app): State<App>,
     Extension(asker): Extension<Asker>,
 ) -> Result<Json<Vec<String>>, Problem> {
-    asker.may_own(Action::CheckPermissions)?;
+    asker.may_own()?;
     Ok(Json(app.access().revoked().await?))
 }
 
@@ -107,7 +107,7 @@ pub(crate) async fn revoke(
     Extension(asker): Extension<Asker>,
     Body(request): Body<api::RevokeTokensRequest>,
 ) -> Result<Json<api::RevokedTokens>, Problem> {
-    asker.may_own(Action::TokenRevoke)?;
+    asker.may_own()?;
     let which = convert::selector(request)?;
     let revoked = app.access().revoke(which, asker.actor()).await?;
     Ok(Json(api::RevokedTokens { success: true, revoked }))
@@ -121,7 +121,7 @@ pub(crate) async fn verify(
     Extension(asker): Extension<Asker>,
     Body(request): Body<api::VerifyTokenRequest>,
 ) -> Result<Json<api::TokenVerdict>, Problem> {
-    asker.may_own(Action::CheckPermissions)?;
+    asker.may_own()?;
     let verdict = match app.access().verify(&request.token, request.audience.as_deref()).await {
         Ok(claims) => {
             api::TokenVerdict { valid: true, payload: Some(convert::payload(&claims)?), error: None }
@@ -152,7 +152,7 @@ pub(crate) async fn authorize(
         // A node's id need not lie in its domain; the first one named is then the one it belongs to.
         resource.domain_id = context.domains.into_iter().next().unwrap_or_default();
     }
-    let allowed = asker.may(action, &resource);
+    let allowed = asker.may_do(action, &resource);
     let denied = allowed.err().map(|problem| problem.sentence().to_owned());
     Ok(Json(api::Authorization {
         success: denied.is_none(),
@@ -170,7 +170,7 @@ pub(crate) async fn keys(
     State(app): State<App>,
     Extension(asker): Extension<Asker>,
 ) -> Result<Json<api::TokenKeys>, Problem> {
-    asker.may_own(Action::CheckPermissions)?;
+    asker.may_own()?;
     Ok(Json(api::TokenKeys { success: true, jwks: app.access().jwks()? }))
 }
 
@@ -183,7 +183,7 @@ pub(crate) async fn rotate(
     Extension(asker): Extension<Asker>,
     OptionalBody(request): OptionalBody<api::RotateKeyRequest>,
 ) -> Result<Json<api::RotatedKey>, Problem> {
-    asker.may_all(Action::KeyRotate)?;
+    asker.may_all()?;
     let grace_ms = match (request.immediate.unwrap_or(false), request.grace_period_ms) {
         (true, Some(grace)) if grace != 0 => {
             return Err(

@@ -36,11 +36,17 @@ fn bound(credential: &str) -> Ticket {
         credential: credential.to_owned(),
         uses: Some(1),
         refuse_existing: false,
+        warn_existing: false,
     })
 }
 
 fn unbound(credential: &str, uses: Option<u32>) -> Ticket {
-    Ticket::Bootstrap(BootstrapUse { credential: credential.to_owned(), uses, refuse_existing: true })
+    Ticket::Bootstrap(BootstrapUse {
+        credential: credential.to_owned(),
+        uses,
+        refuse_existing: true,
+        warn_existing: false,
+    })
 }
 
 fn renewal(certificate: Fingerprint, proof: Option<u8>) -> Ticket {
@@ -177,7 +183,12 @@ async fn an_unbound_credential_brings_nothing_to_an_identity_that_exists(store: 
     refused(&world, "n1", unbound("jti-1", Some(5)), HOUR + 5, TicketRefusal::IdentityExists).await;
     issue(&world, "n1", unbound("jti-1", Some(5)), HOUR + 6).await;
     // Where it is allowed, it is said.
-    let lenient = BootstrapUse { credential: "jti-2".to_owned(), uses: None, refuse_existing: false };
+    let lenient = BootstrapUse {
+        credential: "jti-2".to_owned(),
+        uses: None,
+        refuse_existing: false,
+        warn_existing: false,
+    };
     let lenient = |name| with(&world, name, Ticket::Bootstrap(lenient.clone()), HOUR + 7);
     assert!(preflight(&world, &lenient("n1"), HOUR + 7).await.holds_certificate);
     assert!(!preflight(&world, &lenient("n2"), HOUR + 7).await.holds_certificate);

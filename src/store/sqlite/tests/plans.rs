@@ -141,7 +141,12 @@ async fn credentials(world: &World<'_>) {
     let issued = world.issue("n3", 30).await;
     let bootstrap = |refuse_existing| {
         let credential = "jti-7".to_owned();
-        Ticket::Bootstrap(BootstrapUse { credential, uses: Some(100_000), refuse_existing })
+        Ticket::Bootstrap(BootstrapUse {
+            credential,
+            uses: Some(100_000),
+            refuse_existing,
+            warn_existing: false,
+        })
     };
     let renewal = RenewalUse { certificate: issued.fingerprint(), proof: Some(([9; 32], at(40))) };
     for ticket in [bootstrap(true), bootstrap(false), Ticket::Renewal(renewal)] {

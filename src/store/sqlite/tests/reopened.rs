@@ -13,7 +13,12 @@ async fn what_is_spent_stays_spent() {
     let store = in_file(&path);
     let world = World::new(store.as_ref()).await;
     let own = world.issue("n1", 0).await;
-    let bootstrap = BootstrapUse { credential: "jti-1".to_owned(), uses: Some(1), refuse_existing: false };
+    let bootstrap = BootstrapUse {
+        credential: "jti-1".to_owned(),
+        uses: Some(1),
+        refuse_existing: false,
+        warn_existing: false,
+    };
     let bootstrap = Ticket::Bootstrap(bootstrap);
     let renewal =
         Ticket::Renewal(RenewalUse { certificate: own.fingerprint(), proof: Some(([1; 32], at(60))) });
