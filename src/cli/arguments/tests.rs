@@ -1,0 +1,179 @@
+//! Command lines, and what they ask for.
+
+use super::*;
+use crate::settings::BackendSettings;
+
+fn table() -> Table {
+    Table::new(&[BackendSettings { name: "local", settings: &[] }])
+}
+
+fn parsed(line: &str) -> Result<Command, clap::Error> {
+    parse(&table(), line.split(' ').map(OsString::from), Environment::default())
+}
+
+#[test]
+fn the_grammar_is_sound() {
+    command(&table()).debug_assert();
+}
+
+#[test]
+fn flags_reach_the_settings() {
+    let Ok(Command::Serve(inputs)) = parsed("catalyst serve --dev --listen 127.0.0.1:0") else {
+        panic!("serve is wanted")
+    };
+    assert!(inputs.dev);
+    assert_eq!(inputs.flags["listen"], "127.0.0.1:0");
+}
+
+#[test]
+fn the_version_has_a_command_and_a_flag() {
+    assert!(matches!(parsed("catalyst version --output json"), Ok(Command::Version(Output::Json))));
+    assert!(parsed("catalyst --version").unwrap_err().to_string().starts_with("catalyst "));
+}
+
+#[test]
+fn a_passphrase_can_be_asked_for() {
+    assert!(matches!(parsed("catalyst passphrase new"), Ok(Command::NewPassphrase)));
+    assert!(parsed("catalyst passphrase").unwrap_err().use_stderr());
+}
+
+fn asked(line: &str) -> (Box<Access>, Request, Output) {
+    match parsed(line) {
+        Ok(Command::Ask(access, request, output)) => (access, request, output),
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_service_can_be_named_before_and_after_the_command() {
+    for line in [
+        "catalyst --auth-url wss://a --output json auth token list",
+        "catalyst auth --auth-url wss://a token --output json list",
+        "catalyst auth token list --auth-url wss://a --output json",
+        "catalyst --auth-url ws://b --output text auth token list --auth-url wss://a --output json",
+    ] {
+        let (access, _, output) = asked(line);
+        assert_eq!((access.url.as_deref(), output), (Some("wss://a"), Output::Json), "{line}");
+    }
+    let (access, _, output) = asked("catalyst pki audit");
+    assert_eq!((access.url, access.insecure_http, output), (None, false, Output::Text));
+    assert!(parsed("catalyst --auth-url wss://a version").unwrap_err().to_string().contains("--auth-url"));
+    assert!(matches!(parsed("catalyst --output json version"), Ok(Command::Version(Output::Json))));
+}
+
+#[test]
+fn a_token_is_minted_as_it_was_asked_for() {
+    let line = "catalyst auth token mint ops --principal ADMIN --expires-in 2h --trusted-domains a,b --trusted-domains c";
+    let (_, Request::Mint(wanted), _) = asked(line) else { panic!("mint is wanted") };
+    assert_eq!((wanted.subject.as_str(), wanted.principal.as_str()), ("ops", "ADMIN"));
+    assert_eq!((wanted.entity.id.as_str(), wanted.entity.name.as_str()), ("ops", "ops"));
+    assert_eq!((wanted.entity.entity_type.as_str(), wanted.expires_in.as_deref()), ("service", Some("2h")));
+    assert_eq!(wanted.entity.trusted_domains.unwrap(), ["a", "b", "c"]);
+    assert_eq!((wanted.entity.trusted_nodes, wanted.sans, wanted.any_identity), (None, None, None));
+    let hex = "AA:".repeat(31) + "AA";
+    let line = format!("catalyst auth token mint ops --principal NODE --cert-fingerprint {hex}");
+    let (_, Request::Mint(wanted), _) = asked(&line) else { panic!("mint is wanted") };
+    assert_eq!(wanted.certificate_fingerprint.unwrap().len(), 43);
+}
+
+#[test]
+fn a_bootstrap_credential_needs_no_principal() {
+    for line in [
+        "catalyst auth token mint bootstrap",
+        "catalyst auth token mint bootstrap --principal ADMIN --expires-in 1h",
+        "catalyst auth token mint bootstrap --spiffe-id spiffe://a/node/b",
+        "catalyst auth token mint bootstrap --any-identity --uses 3",
+    ] {
+        assert!(matches!(asked(line).1, Request::Mint(_)), "{line}");
+    }
+}
+
+#[test]
+fn contradictions_are_wrong_usage() {
+    for line in [
+        "catalyst auth token mint",
+        "catalyst auth token mint ops",
+        "catalyst auth token mint ops --principal ADMIN --any-identity",
+        "catalyst auth token mint ops --principal ADMIN --trusted-domains ,",
+        "catalyst auth token mint ops --principal ADMIN --cert-fingerprint abc",
+        "catalyst auth token mint bootstrap --any-identity --spiffe-id spiffe://a/node/b",
+        "catalyst auth token mint bootstrap --uses 2",
+        "catalyst auth token verify",
+        "catalyst auth token verify a --file b",
+        "catalyst auth token revoke",
+        "catalyst auth token revoke --jti a --san b",
+        "catalyst auth key rotate --immediate --grace 1h",
+        "catalyst auth key rotate --grace 1w",
+        "catalyst pki audit --since yesterday",
+        "catalyst pki audit --follow --limit 3",
+        "catalyst token recover --data-dir a --certs-db b",
+        "catalyst --token a serve",
+    ] {
+        assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
+    }
+}
+
+#[test]
+fn the_audit_log_is_asked_for_and_verified() {
+    let (_, Request::Audit(filter), _) =
+        asked("catalyst pki audit --after 3 --action certificate. --since 5")
+    else {
+        panic!("audit is wanted")
+    };
+    assert_eq!(
+        (filter.after, filter.action.as_deref(), filter.since),
+        (Some(3), Some("certificate."), Some(5))
+    );
+    let (_, Request::VerifyAudit { heads }, _) = asked("catalyst pki audit verify --head heads.json") else {
+        panic!("verify is wanted")
+    };
+    assert_eq!(heads.unwrap(), Path::new("heads.json"));
+}
+
+#[test]
+fn a_data_directory_names_its_store() {
+    let Ok(Command::RecoverToken { inputs, print, .. }) =
+        parsed("catalyst token recover --data-dir /d --print")
+    else {
+        panic!("recover is wanted")
+    };
+    assert_eq!((inputs.flags["certs-db"].as_str(), print), ("/d/certs.db", true));
+}
+
+#[test]
+fn a_switch_may_be_given_alone_or_with_its_value() {
+    for (line, value) in [
+        ("catalyst serve --insecure-http --dev", "true"),
+        ("catalyst serve --insecure-http=false --dev", "false"),
+    ] {
+        let Ok(Command::Serve(inputs)) = parsed(line) else { panic!("serve is wanted: {line}") };
+        assert_eq!((inputs.flags["insecure-http"].as_str(), inputs.dev), (value, true));
+    }
+}
+
+#[test]
+fn policies_are_checked_where_one_says_or_the_settings_do() {
+    let Ok(Command::Policy(crate::cli::policy::Task::Check(dir, Output::Json, inputs))) =
+        parsed("catalyst policy check somewhere --policy-dir elsewhere --output json")
+    else {
+        panic!("a check is wanted")
+    };
+    assert_eq!((dir, inputs.flags["policy-dir"].as_str()), (Some("somewhere".into()), "elsewhere"));
+    let export = parsed("catalyst policy export there");
+    assert!(
+        matches!(export, Ok(Command::Policy(crate::cli::policy::Task::Export(dir))) if dir.as_os_str() == "there")
+    );
+    for line in ["catalyst policy", "catalyst policy export", "catalyst policy check a b"] {
+        assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_an_error_and_help_is_not() {
+    for line in ["catalyst", "catalyst sevre", "catalyst serve --nonsense", "catalyst config --output xml"] {
+        assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
+    }
+    for line in ["catalyst serve --help", "catalyst --version"] {
+        assert!(!parsed(line).unwrap_err().use_stderr(), "{line}");
+    }
+}
