@@ -129,7 +129,7 @@ async fn admit(app: &App, request: &Parts) -> Result<Asker, Problem> {
         return Err(Problem::overheard());
     }
     if is_renewal_proof(&request.headers) && path != "/pki/csr/sign" {
-        return Err(Problem::bad_credential());
+        return Err(app.misplaced(peer));
     }
     let endpoint = endpoint(request.method.as_str(), path).ok_or_else(Problem::undecided)?;
     let caller = app.authenticate(&request.headers, peer).await?;
