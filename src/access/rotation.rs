@@ -33,7 +33,7 @@ impl Access {
             match self.verify(token.expose_secret(), None).await {
                 Ok(claims) => {
                     let expires = Timestamp::from_seconds(claims.exp);
-                    system_token::warn_of_expiry(expires, self.clock.now());
+                    self.system_token_ends_at(expires);
                     return Ok((token, false));
                 }
                 Err(
@@ -58,6 +58,7 @@ impl Access {
         let staged = system_token::stage(data_dir, &token)?;
         self.store.record_token(&record, &self.stamp(Actor::Service)).await?;
         staged.publish()?;
+        self.system_token_ends_at(record.expires_at);
         Ok(token)
     }
 
@@ -100,8 +101,9 @@ impl Access {
         let record = fresh.as_ref().map(|(_, record)| record);
         let cut_short = self.store.activate_token_key(generation, grace_until, record, &stamp).await?;
         self.set_ring(KeyRing::load(self.store.as_ref(), Some(signer.clone())).await?);
-        if let Some((staged, _)) = fresh {
+        if let Some((staged, record)) = fresh {
             staged.publish()?;
+            self.system_token_ends_at(record.expires_at);
         }
         let rotated = Rotated {
             previous: before.active_kid().unwrap_or_default().to_owned(),
