@@ -61,7 +61,7 @@ pub(super) async fn access(
     };
     let dir = settings.policy_dir.clone();
     let policies = tokio::task::spawn_blocking(move || Policies::load(dir.as_deref())).await??;
-    tracing::info!(target: "catalyst.auth", sha256 = policies.hash(),
+    tracing::info!(target: "catalyst.auth", policies = policies.hash(),
         directory = settings.policy_dir.as_ref().map(|dir| dir.display().to_string()), "Policies in force");
     for warning in policies.warnings() {
         tracing::warn!(target: "catalyst.auth", warning, "Policy is odd");
