@@ -151,7 +151,7 @@ async fn bring_up(app: App, settings: Settings) {
     // First, for CRLs have to be signed also while the token key is away.
     authority.start();
     while let Err(error) = open_token_key(&app).await {
-        tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — credentials cannot be checked");
+        tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — no token can be made");
         tokio::time::sleep(RETRY).await;
     }
     tracing::info!(target: "catalyst.auth", "JWTTokenFactory initialized");
