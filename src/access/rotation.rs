@@ -1,7 +1,9 @@
 //! The system token, and a new signing key: the key takes over and a fresh system token is recorded in one step.
 
 use super::{
-    Access, AccessError, system_token,
+    Access, AccessError, Credential,
+    remembered::Checked,
+    system_token,
     token_key::{KeyRing, Signer},
 };
 use crate::identity::{Actor, Timestamp};
@@ -30,11 +32,16 @@ impl Access {
     /// The key store's, the store's or the file's.
     pub async fn system_token(&self, data_dir: &Path) -> Result<(SecretString, bool), AccessError> {
         if let Some(token) = system_token::read(data_dir)? {
-            match self.verify(token.expose_secret(), None).await {
-                Ok(claims) => {
-                    let expires = Timestamp::from_seconds(claims.exp);
-                    self.system_token_ends_at(expires);
+            match self.by_token(token.expose_secret(), self.clock.now()).await {
+                Ok(Checked { until: Some(until), caller, .. })
+                    if caller.credential == (Credential::Token { expires: Some(until) }) =>
+                {
+                    self.system_token_ends_at(until);
                     return Ok((token, false));
+                }
+                Ok(_) => {
+                    // A rotation was cut short between its commit and the fresh token's file.
+                    tracing::warn!(target: "catalyst.auth", "System token replaced — its key is being rotated out");
                 }
                 Err(
                     error @ (AccessError::Invalid(_)
