@@ -109,7 +109,11 @@ async fn authenticate(State(app): State<App>, request: Request, next: Next) -> R
     };
     parts.extensions.insert(asker.clone());
     let path = parts.uri.path().to_owned();
-    let mut response = next.run(Request::from_parts(parts, body)).await;
+    consented(&asker, &path, next.run(Request::from_parts(parts, body)).await)
+}
+
+/// The answer, if Cedar was asked before it was made. No cache keeps it.
+fn consented(asker: &Asker, path: &str, mut response: Response) -> Response {
     if response.status().is_success() && !asker.was_decided() {
         tracing::error!(target: "catalyst.auth", path, "Answer held back — no policy was asked");
         return Problem::undecided().into_response();
@@ -175,3 +179,6 @@ async fn join_trace(request: Request, next: Next) -> Response {
         None => next.run(request).await,
     }
 }
+
+#[cfg(test)]
+mod tests;
