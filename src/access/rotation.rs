@@ -1,9 +1,6 @@
 //! The system token, and a new signing key: the key takes over and a fresh system token is recorded in one step.
 
-use super::{
-    Access, AccessError, system_token,
-    token_key::{KeyRing, Signer},
-};
+use super::{Access, AccessError, system_token, token_key::Signer};
 use crate::identity::{Actor, Timestamp};
 use catalyst_signing::GuardedKey;
 use secrecy::{ExposeSecret, SecretString};
@@ -29,25 +26,52 @@ impl Access {
     /// # Errors
     /// The key store's, the store's or the file's.
     pub async fn system_token(&self, data_dir: &Path) -> Result<(SecretString, bool), AccessError> {
+        // A rotation writes the same files.
+        let _one_at_a_time = self.rotating.lock().await;
+        if let Some(token) = self.take_staged(data_dir).await? {
+            return Ok((token, true));
+        }
         if let Some(token) = system_token::read(data_dir)? {
-            match self.verify(token.expose_secret(), None).await {
-                Ok(claims) => {
-                    let expires = Timestamp::from_seconds(claims.exp);
+            match self.good_until(&token).await {
+                Ok(expires) => {
                     system_token::warn_of_expiry(expires, self.clock.now());
                     return Ok((token, false));
                 }
-                Err(
-                    error @ (AccessError::Invalid(_)
-                    | AccessError::Malformed(_)
-                    | AccessError::Expired
-                    | AccessError::Revoked),
-                ) => {
-                    tracing::warn!(target: "catalyst.auth", error = %error, "System token replaced")
+                Err(error) if is_bad_token(&error) => {
+                    tracing::warn!(target: "catalyst.auth", error = %error, "System token replaced");
                 }
                 Err(error) => return Err(error),
             }
         }
         Ok((self.new_system_token_in(data_dir).await?, true))
+    }
+
+    /// Puts a token in its place that is recorded and was not published: the service ended between the two. Nobody
+    /// else has it, and the one before it dies with its key.
+    async fn take_staged(&self, data_dir: &Path) -> Result<Option<SecretString>, AccessError> {
+        let Some((staged, token)) = system_token::read_staged(data_dir)? else { return Ok(None) };
+        match self.good_until(&token).await {
+            Ok(_) => {
+                staged.publish()?;
+                tracing::warn!(target: "catalyst.auth", "System token put in place that an earlier run had made");
+                Ok(Some(token))
+            }
+            // It was never recorded; the next one is written over it.
+            Err(error) if is_bad_token(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// When a system token ends. One of a key that was rotated out is not good: it dies with that key's grace.
+    async fn good_until(&self, token: &SecretString) -> Result<Timestamp, AccessError> {
+        let trust_domain = self.config.own.spiffe_id().trust_domain();
+        let (claims, key_ends) =
+            self.ring()?.verify(token.expose_secret(), trust_domain, trust_domain, self.clock.now())?;
+        self.still_good(&claims).await?;
+        match key_ends {
+            Some(_) => Err(AccessError::Invalid("signed with a key that was rotated out")),
+            None => Ok(Timestamp::from_seconds(claims.exp)),
+        }
     }
 
     /// Makes a new system token whatever there is, and writes it down.
@@ -98,8 +122,10 @@ impl Access {
             None => None,
         };
         let record = fresh.as_ref().map(|(_, record)| record);
+        // Made before the step: nothing between it and the change in here may fail, or the earlier key would go on.
+        let next = before.rotated(signer.clone(), grace_until)?;
         let cut_short = self.store.activate_token_key(generation, grace_until, record, &stamp).await?;
-        self.set_ring(KeyRing::load(self.store.as_ref(), Some(signer.clone())).await?);
+        self.set_ring(next);
         if let Some((staged, _)) = fresh {
             staged.publish()?;
         }
@@ -113,4 +139,12 @@ impl Access {
             grace_until = %grace_until, tokens_cut_short = cut_short, by = %stamp.by, "Token key rotated");
         Ok(rotated)
     }
+}
+
+/// Whether it is the token that is at fault, and not what it was checked with.
+fn is_bad_token(error: &AccessError) -> bool {
+    matches!(
+        error,
+        AccessError::Invalid(_) | AccessError::Malformed(_) | AccessError::Expired | AccessError::Revoked
+    )
 }
