@@ -1,11 +1,12 @@
 //! A blocking HTTPS client that keeps its connection, and says what it was shown.
 
 use catalyst_rigs::{Service, http::Connection};
+use rcgen::KeyPair;
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
@@ -68,6 +69,19 @@ impl Trust {
         Self(Arc::new(builder.with_no_client_auth()))
     }
 
+    /// Anything, and shows a certificate of its own.
+    pub(crate) fn showing(certificate: &str, key: &KeyPair) -> Self {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anything(provider)));
+        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        Self(Arc::new(builder.with_client_auth_cert(chain, key).unwrap()))
+    }
+
     /// What chains to the first certificate of a bundle, which is the root.
     pub(crate) fn root_of(bundle: &str) -> Self {
         let mut roots = RootCertStore::empty();
@@ -112,7 +126,22 @@ impl Https {
 
     /// The status of an answer, and its body; the connection stays.
     pub(crate) fn get(&mut self, path: &str) -> io::Result<(u16, String)> {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        self.ask("GET", path, None, "")
+    }
+
+    /// The same, with a bearer token or without.
+    pub(crate) fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: &str,
+    ) -> io::Result<(u16, String)> {
+        let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{token}content-length: {length}\r\n\r\n{body}"
+        );
         self.0.get_mut().write_all(request.as_bytes())?;
         let (mut status, mut length) = (0, 0);
         loop {

@@ -24,6 +24,7 @@ mod issuing;
 mod keys;
 mod kill;
 mod library;
+mod mutual_tls;
 mod openings;
 mod pki;
 mod policy;
