@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 const SIGNING_DEADLINE: Duration = Duration::from_secs(10);
 /// No token of ours is longer; a header may be.
-const LONGEST_TOKEN: usize = 16 * 1024;
+pub(super) const LONGEST_TOKEN: usize = 16 * 1024;
 
 /// The keys of this deployment, as they are now.
 #[derive(Clone)]
