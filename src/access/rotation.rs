@@ -46,6 +46,17 @@ impl Access {
         Ok((self.new_system_token_in(data_dir).await?, true))
     }
 
+    /// Warns in time that the system token in the file ends, for a service that runs for a year.
+    ///
+    /// # Errors
+    /// The file's, the store's; a token that is no longer good, which only a restart or `token recover` replaces.
+    pub async fn look_at_system_token(&self, data_dir: &Path) -> Result<(), AccessError> {
+        let Some(token) = system_token::read(data_dir)? else { return Ok(()) };
+        let expires = self.good_until(&token).await?;
+        system_token::warn_of_expiry(expires, self.clock.now());
+        Ok(())
+    }
+
     /// Puts a token in its place that is recorded and was not published: the service ended between the two. Nobody
     /// else has it, and the one before it dies with its key.
     async fn take_staged(&self, data_dir: &Path) -> Result<Option<SecretString>, AccessError> {

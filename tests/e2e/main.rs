@@ -39,6 +39,7 @@ mod secrets;
 mod shutdown;
 mod startup;
 mod storage;
+mod system_token;
 mod tls;
 mod tokens;
 mod x509;
