@@ -70,7 +70,7 @@ fn crowd(pki: &Pki, beginnings: &'static [&'static [u8]]) -> (tokio::runtime::Ru
     // Past the 4,096 places and the kernel's queue: some were cut off, and others took their places.
     eventually("most of them", || {
         most = most.max(resident(pki.service.pid()));
-        (connected.load(Ordering::Relaxed) >= clients * 6 / 10).then_some(())
+        (connected.load(Ordering::Relaxed) >= clients * 45 / 100).then_some(())
     });
     (runtime, most - before)
 }
