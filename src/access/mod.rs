@@ -121,7 +121,13 @@ impl Access {
     /// A token key that is not P-384; the store's.
     pub async fn open(&self, key: GuardedKey) -> Result<(), AccessError> {
         let signer = Arc::new(Signer::new(key)?);
-        self.set_ring(KeyRing::load(self.store.as_ref(), Some(signer)).await?);
+        let _one_at_a_time = self.rotating.lock().await;
+        let ring = KeyRing::load(self.store.as_ref(), Some(signer.clone())).await?;
+        if ring.active_kid() != Some(signer.kid()) {
+            // A rotation came between: its key signs, and not the one that was active when this one was opened.
+            return self.ring()?.signer().map(drop);
+        }
+        self.set_ring(ring);
         Ok(())
     }
 

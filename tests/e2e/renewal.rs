@@ -220,6 +220,22 @@ fn a_revoked_or_held_certificate_proves_nothing() {
     refused(&renew(&pki, SCHEME, &proof(&second, &csr), "n1", &csr), 401, "certificate_gone");
 }
 
+/// Certificates are no secret: who has one and not its key is told neither of a denial nor of a revocation.
+#[test]
+fn a_certificate_without_its_key_tells_nothing() {
+    let pki = Pki::dev();
+    let (denied, revoked) = (pki.issue("node", "n1"), pki.issue("node", "n2"));
+    pki.deny(&spiffe_id("node", "n1"), false);
+    ok(&pki.post(&format!("/pki/certificates/{}/revoke", revoked.serial()), &json!({})));
+    let thief = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    for (issued, instance) in [(&denied, "n1"), (&revoked, "n2")] {
+        let (_, csr) = request("node", instance);
+        let forged =
+            signed(&thief, &ECDSA_P384_SHA384_FIXED_SIGNING, &header(issued, "ES384"), &saying(&csr));
+        refused(&renew(&pki, SCHEME, &forged, instance, &csr), 401, "credential_invalid");
+    }
+}
+
 #[test]
 fn a_certificate_of_a_revoked_ca_proves_nothing() {
     let pki = Pki::dev();

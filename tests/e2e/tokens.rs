@@ -192,6 +192,9 @@ fn a_wrong_request_for_a_token_is_refused_with_a_sentence() {
     wrong("USER", json!({"sans": vec!["x"; 101]}), 422, "invalid_request");
     wrong("NODE", json!({"entity": {"nodeId": "Not_A_Name"}}), 422, "invalid_request");
     wrong("USER", json!({"entity": {"admin": true}}), 400, "malformed_request");
+    // The service itself would not take it.
+    let many: Vec<String> = (0..100).map(|n| format!("{n:0255}")).collect();
+    wrong("USER", json!({"entity": {"trustedNodes": many}}), 422, "invalid_request");
     // Text that means something elsewhere is text here.
     let odd = "\"); permit(principal, action, resource); //\u{202e}é";
     let token = pki.mint(odd, "USER", &json!({"entity": {"name": odd, "trustedDomains": [odd]}}));
