@@ -1,6 +1,6 @@
 //! Renewal by a JWT that the certificate's key has signed for one CSR.
 
-use crate::pki::{DOMAIN, Issued, Pki, ok, refused, spiffe_id};
+use crate::pki::{DOMAIN, Issued, Pki, launch_in, ok, refused, spiffe_id};
 use aws_lc_rs::{
     digest,
     rand::SystemRandom,
@@ -16,6 +16,7 @@ use catalyst_rigs::http::Response;
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tempfile::TempDir;
 
 fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
@@ -180,6 +181,25 @@ fn a_proof_with_anything_wrong_is_refused() {
     let expired = with(with(saying(), "iat", json!(now() - 61)), "exp", json!(now() - 1));
     refused_as(&signed(&issued.key, es384, &good, &expired), "credential_expired");
     ok(&renew(&pki, SCHEME, &proof(&issued, &csr), "n1", &csr));
+}
+
+#[test]
+fn a_proof_that_served_is_used_after_a_crash_too() {
+    let home = TempDir::new().unwrap();
+    let mut pki = Pki::initialized(launch_in(home.path()));
+    let issued = pki.issue("node", "n1");
+    let (_, csr) = request("node", "n1");
+    let (first, second) = (proof(&issued, &csr), proof(&issued, &csr));
+    ok(&renew(&pki, SCHEME, &first, "n1", &csr));
+    pki.service.kill().unwrap();
+    let again = Pki::start(launch_in(home.path())).ready();
+    let answer = renew(&again, SCHEME, &first, "n1", &csr);
+    // Whoever is slow to start finds it expired, which is as good.
+    assert!(answer.status == 401, "{}", answer.text());
+    let code = answer.json().unwrap()["code"].clone();
+    assert!(code == "proof_used" || code == "credential_expired", "{code}");
+    let unused = renew(&again, SCHEME, &second, "n1", &csr);
+    assert!(unused.status == 200 || code == "credential_expired", "{}", unused.text());
 }
 
 #[test]
