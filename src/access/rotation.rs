@@ -34,7 +34,7 @@ impl Access {
         if let Some(token) = system_token::read(data_dir)? {
             match self.good_until(&token).await {
                 Ok(expires) => {
-                    system_token::warn_of_expiry(expires, self.clock.now());
+                    self.system_token_ends_at(expires);
                     return Ok((token, false));
                 }
                 Err(error) if is_bad_token(&error) => {
@@ -53,7 +53,7 @@ impl Access {
     pub async fn look_at_system_token(&self, data_dir: &Path) -> Result<(), AccessError> {
         let Some(token) = system_token::read(data_dir)? else { return Ok(()) };
         let expires = self.good_until(&token).await?;
-        system_token::warn_of_expiry(expires, self.clock.now());
+        self.system_token_ends_at(expires);
         Ok(())
     }
 
@@ -62,8 +62,9 @@ impl Access {
     async fn take_staged(&self, data_dir: &Path) -> Result<Option<SecretString>, AccessError> {
         let Some((staged, token)) = system_token::read_staged(data_dir)? else { return Ok(None) };
         match self.good_until(&token).await {
-            Ok(_) => {
+            Ok(expires) => {
                 staged.publish()?;
+                self.system_token_ends_at(expires);
                 tracing::warn!(target: "catalyst.auth", "System token put in place that an earlier run had made");
                 Ok(Some(token))
             }
@@ -93,11 +94,13 @@ impl Access {
         let staged = system_token::stage(data_dir, &token)?;
         self.store.record_token(&record, &self.stamp(Actor::Service)).await?;
         staged.publish()?;
+        self.system_token_ends_at(record.expires_at);
         Ok(token)
     }
 
-    /// Lets a new key sign: the one that `next` makes, which is asked for once no other rotation is under way. Tokens of earlier keys are taken for `grace_seconds` more. Where the system token lies in a
-    /// file (`data_dir`), a fresh one is recorded in the same step and takes its place.
+    /// Lets a new key sign: the one that `next` makes, which is asked for once no other rotation is under way. Tokens
+    /// of earlier keys are taken for `grace_seconds` more. Where the system token lies in a file (`data_dir`), a fresh
+    /// one is recorded in the same step and takes its place.
     ///
     /// # Errors
     /// The key store's, the store's or the file's; then the earlier key still signs.
@@ -137,8 +140,9 @@ impl Access {
         let next = before.rotated(signer.clone(), grace_until)?;
         let cut_short = self.store.activate_token_key(generation, grace_until, record, &stamp).await?;
         self.set_ring(next);
-        if let Some((staged, _)) = fresh {
+        if let Some((staged, record)) = fresh {
             staged.publish()?;
+            self.system_token_ends_at(record.expires_at);
         }
         let rotated = Rotated {
             previous: before.active_kid().unwrap_or_default().to_owned(),

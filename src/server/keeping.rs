@@ -27,7 +27,7 @@ pub(super) async fn follow_policies(app: App, stop: CancellationToken) {
         let policies = app.access().policies().clone();
         match tokio::task::spawn_blocking(move || policies.refresh()).await {
             Ok(Refresh::Replaced { hash }) => {
-                tracing::warn!(target: "catalyst.auth", sha256 = hash, "Policies replaced");
+                tracing::warn!(target: "catalyst.auth", policies = hash, "Policies replaced");
                 if let Err(error) = app.access().record_policies(&hash).await {
                     tracing::error!(target: "catalyst.auth", error = %error, "Change of policies not recorded");
                 }

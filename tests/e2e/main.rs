@@ -3,9 +3,12 @@
 // A helper that panics fails its test, which is what it is for.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod attack;
+mod audit;
 mod auth_cli;
 mod bad_csr;
 mod bad_requests;
+mod binding;
 mod bootstrap;
 mod checkers;
 mod clock;
@@ -15,7 +18,9 @@ mod csr;
 mod denial;
 mod deployment;
 mod disk;
+mod endpoints;
 mod first_start;
+mod flood;
 mod hierarchy;
 mod hostile;
 mod https;
@@ -24,9 +29,11 @@ mod issuing;
 mod keys;
 mod kill;
 mod library;
+mod long_run;
 mod mutual_tls;
 mod openings;
 mod pki;
+mod policies;
 mod policy;
 mod process;
 mod public_endpoints;
@@ -41,5 +48,6 @@ mod startup;
 mod storage;
 mod system_token;
 mod tls;
+mod together;
 mod tokens;
 mod x509;

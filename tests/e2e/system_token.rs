@@ -1,108 +1,162 @@
-//! The system token and the keys of tokens over a year, with a clock that the test sets.
+//! The first administrator: a token that the service makes, or a secret that the operator presets.
 
-use crate::library::{Library, workload};
-use catalyst_pki::{
-    access::{Access, AccessError, Config, Policies, Rotated},
-    authority::{Authority, AuthorityError},
-    identity::Actor,
+use crate::{
+    deployment::exit,
+    pki::{DOMAIN, Pki, eventually, launch_in, ok, refused},
 };
-use serde_json::Value;
-use std::{path::Path, sync::Arc, time::Duration};
+use catalyst_rigs::Launch;
+use serde_json::{Value, json};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 use tempfile::TempDir;
 
-const OWN: &str = "spiffe://catalyst.example.com/auth/pki-1";
-const DAY: i64 = 86_400;
+const PRESET: &str = "a preset system secret of 32 characters or more";
+const ANOTHER: &str = "another preset system secret of 32 characters or so";
 
-/// What a failed rotation says, whichever part failed.
-#[derive(Debug)]
-#[expect(dead_code, reason = "for what a failed test shows")]
-struct Failed(String);
+/// A service with a preset secret, its hierarchy made, and its administrator.
+fn preset(launch: Launch, secret: &str) -> Pki {
+    let service = launch.env("CATALYST_SYSTEM_TOKEN", secret).start().unwrap();
+    let admin = service.http().with_token(secret);
+    let pki = Pki { service, token: secret.to_owned(), admin };
+    eventually("an open token key", || {
+        pki.service.log().contains("JWTTokenFactory initialized").then_some(())
+    });
+    pki
+}
 
-impl From<AccessError> for Failed {
-    fn from(error: AccessError) -> Self {
-        Self(error.to_string())
+fn file(directory: &Path) -> std::path::PathBuf {
+    directory.join("system-token")
+}
+
+#[test]
+fn a_revoked_system_token_is_replaced_at_the_next_start_and_stays_revoked() {
+    let home = TempDir::new().unwrap();
+    let mut pki = Pki::initialized(launch_in(home.path()));
+    let first = pki.token.clone();
+    let other = ok(&pki.post("/auth/tokens", &crate::tokens::asking("ops", "ADMIN", &json!({}))));
+    let tokens = ok(&pki.get("/auth/tokens"));
+    let rows = tokens["tokens"].as_array().unwrap();
+    let system = rows.iter().find(|row| row["sub"] == "system").unwrap();
+    let ops = pki.service.http().with_token(other["token"].as_str().unwrap());
+    assert_eq!(ok(&ops.post("/auth/tokens/revoke", &json!({"jti": system["jti"]})).unwrap())["revoked"], 1);
+    refused(&pki.get("/pki/status"), 401, "credential_revoked");
+    pki.service.stop().unwrap();
+
+    let service = launch_in(home.path()).start().unwrap();
+    let fresh = eventually("a fresh system token", || {
+        let token = fs::read_to_string(file(home.path())).ok()?.trim().to_owned();
+        (token != first && !token.is_empty()).then_some(token)
+    });
+    let status = |token: &str| service.http().with_token(token).get("/pki/status").unwrap();
+    ok(&status(&fresh));
+    refused(&status(&first), 401, "credential_revoked");
+    assert_eq!(fs::metadata(file(home.path())).unwrap().permissions().mode() & 0o777, 0o600);
+    let line = service.log_lines().into_iter().find(|line| line.message == "System token replaced").unwrap();
+    assert_eq!((line.level.as_str(), line.category.as_str()), ("warn", "catalyst.auth"));
+}
+
+#[test]
+fn a_system_token_that_others_may_read_is_not_used_until_that_is_mended() {
+    let home = TempDir::new().unwrap();
+    let mut pki = Pki::initialized(launch_in(home.path()));
+    pki.service.stop().unwrap();
+    for mode in [0o644, 0o640, 0o604, 0o660] {
+        fs::set_permissions(file(home.path()), fs::Permissions::from_mode(mode)).unwrap();
+        let mut service = launch_in(home.path()).start().unwrap();
+        let line = service.wait_for("No system token").unwrap();
+        assert_eq!(line.level, "error");
+        assert!(line.raw.contains("chmod 600") && line.raw.contains(&format!("{mode:o}")), "{}", line.raw);
+        assert!(!service.log().contains(&pki.token));
+        // It is neither replaced nor put right silently: others may have it.
+        assert_eq!(fs::metadata(file(home.path())).unwrap().permissions().mode() & 0o777, mode);
+        service.stop().unwrap();
     }
+    fs::set_permissions(file(home.path()), fs::Permissions::from_mode(0o600)).unwrap();
+    let again = Pki::start(launch_in(home.path())).ready();
+    assert_eq!(again.token, pki.token);
 }
 
-impl From<AuthorityError> for Failed {
-    fn from(error: AuthorityError) -> Self {
-        Self(error.to_string())
+#[test]
+fn a_preset_secret_is_an_administrator_whose_name_is_system() {
+    let home = TempDir::new().unwrap();
+    let pki = preset(launch_in(home.path()), PRESET);
+    ok(&pki.post("/pki/initialize", &json!({})));
+    let pki = pki.ready();
+    pki.issue("node", "n1");
+    let records = ok(&pki.get("/pki/audit?actor=system&action=certificate.issued"));
+    assert_eq!(records["records"].as_array().unwrap().len(), 1);
+    // It makes tokens, as its holder may.
+    let token = pki.mint("ops", "ADMIN", &json!({"expiresIn": "365d"}));
+    ok(&pki.service.http().with_token(&token).get("/pki/status").unwrap());
+    // Nearly right is wrong.
+    for wrong in [&PRESET[1..], &PRESET[..PRESET.len() - 1], &PRESET.to_uppercase(), &format!("{PRESET}x")] {
+        let answer = pki.service.http().with_token(wrong).get("/pki/status").unwrap();
+        refused(&answer, 401, "credential_invalid");
     }
-}
-
-async fn access(library: &Library, authority: &Arc<Authority>) -> Access {
-    let config = Config {
-        own: workload(OWN),
-        domains: Vec::new(),
-        dev: false,
-        bootstrap_ttl: Duration::from_secs(3_600),
-    };
-    let (store, clock) = (library.store.clone(), authority.clock().clone());
-    let access = Access::new(config, store, clock, Policies::built_in().unwrap());
-    access.open(authority.token_key().await.unwrap()).await.unwrap();
-    access
-}
-
-async fn rotate(access: &Access, authority: &Arc<Authority>, grace: i64, data_dir: &Path) -> Rotated {
-    let next = async { Ok::<_, Failed>(authority.next_token_key(Actor::System).await?) };
-    access.rotate(next, grace, Some(data_dir), Actor::System).await.unwrap()
-}
-
-#[tokio::test]
-async fn a_service_that_runs_for_a_year_looks_at_its_system_token() {
-    let (library, home) = (Library::new(), TempDir::new().unwrap());
-    let authority = library.initialized().await;
-    let access = access(&library, &authority).await;
-    let (_, made) = access.system_token(home.path()).await.unwrap();
-    assert!(made);
-    library.pass(364 * DAY);
-    access.look_at_system_token(home.path()).await.unwrap();
-    library.pass(DAY);
-    let look = access.look_at_system_token(home.path()).await;
-    assert!(matches!(look, Err(AccessError::Expired)), "{look:?}");
-    assert!(access.system_token(home.path()).await.unwrap().1);
-    access.look_at_system_token(home.path()).await.unwrap();
-}
-
-/// The keys in force after a rotation are not read from the store: that could fail when the step is done.
-#[tokio::test]
-async fn the_keys_after_a_rotation_are_those_that_a_restart_finds() {
-    let (library, home) = (Library::new(), TempDir::new().unwrap());
-    let authority = library.initialized().await;
-    let access = access(&library, &authority).await;
-    let kids = |jwks: &Value| -> Vec<String> {
-        let keys = jwks["keys"].as_array().unwrap().iter();
-        keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
-    };
-    for (grace, after, live) in [(2 * DAY, 0, 2), (DAY, 0, 3), (7 * DAY, DAY, 2), (0, 0, 1), (60, 61, 1)] {
-        let rotated = rotate(&access, &authority, grace, home.path()).await;
-        library.pass(after);
-        let here = kids(&access.jwks().unwrap());
-        assert_eq!((here.len(), &here[0]), (live, &rotated.new), "{grace}");
-        access.read_keys().await.unwrap();
-        let mut found = kids(&access.jwks().unwrap());
-        assert_eq!(found[0], here[0]);
-        let mut here = here;
-        (here.sort(), found.sort());
-        assert_eq!(here, found, "{grace}");
+    // Rotating the signing key makes no token for whoever presets one.
+    ok(&pki.post("/auth/keys/rotate", &json!({"immediate": true})));
+    ok(&pki.get("/pki/status"));
+    assert!(!file(home.path()).exists());
+    // It stands nowhere: neither in the log nor in any file.
+    assert!(!pki.service.log().contains(PRESET));
+    for entry in fs::read_dir(home.path()).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_file() {
+            let found = fs::read(entry.path()).unwrap();
+            let holds = found.windows(PRESET.len()).any(|window| window == PRESET.as_bytes());
+            assert!(!holds, "{} holds the secret", entry.path().display());
+        }
     }
+    let verdict = ok(&pki.post("/auth/tokens/verify", &json!({"token": PRESET})));
+    assert_eq!(verdict["valid"], false, "a secret is no token for others to accept");
 }
 
-/// A key store that was away comes back: the key that was active is opened late, after a rotation.
-#[tokio::test]
-async fn a_key_that_is_opened_late_does_not_take_over_from_its_successor() {
-    let (library, home) = (Library::new(), TempDir::new().unwrap());
-    let authority = library.initialized().await;
-    let access = access(&library, &authority).await;
-    let late = authority.token_key().await.unwrap();
-    rotate(&access, &authority, 0, home.path()).await;
-    access.open(late).await.unwrap();
-    let (token, _) = access.system_token(home.path()).await.unwrap();
-    std::fs::remove_file(home.path().join("system-token")).unwrap();
-    let (another, made) = access.system_token(home.path()).await.unwrap();
-    use secrecy::ExposeSecret as _;
-    assert!(made);
-    for token in [token, another] {
-        access.verify(token.expose_secret(), None).await.unwrap();
+#[test]
+fn a_preset_secret_must_be_long_outside_dev() {
+    let home = TempDir::new().unwrap();
+    let launch = || launch_in(home.path()).env("CATALYST_SYSTEM_TOKEN", &PRESET[..31]);
+    let (code, log) = exit(launch());
+    assert!(code != 0 && log.contains("CATALYST_SYSTEM_TOKEN") && log.contains("32"), "{code}: {log}");
+    assert!(!log.contains(&PRESET[..31]), "{log}");
+    let pki = preset(launch().arg("--dev"), &PRESET[..31]);
+    ok(&pki.get("/pki/status"));
+}
+
+#[test]
+fn a_preset_secret_that_was_revoked_serves_no_more_and_stops_the_next_start() {
+    let home = TempDir::new().unwrap();
+    let mut pki = preset(launch_in(home.path()), PRESET);
+    let jti = pki.logged("Preset system token in use", "preset:system:").property("jti").unwrap().to_owned();
+    let ops = pki.service.http().with_token(&pki.mint("ops", "ADMIN", &json!({})));
+    for _ in 0..2 {
+        ok(&pki.get("/pki/status"));
     }
+    assert_eq!(ok(&ops.post("/auth/tokens/revoke", &json!({"jti": jti})).unwrap())["revoked"], 1);
+    assert_eq!(ok(&ops.post("/auth/tokens/revoke", &json!({"jti": jti})).unwrap())["revoked"], 0);
+    refused(&pki.get("/pki/status"), 401, "credential_revoked");
+    let records = ok(&ops.get("/pki/audit?action=secret.revoked").unwrap());
+    assert_eq!(records["records"].as_array().unwrap().len(), 1);
+    pki.service.stop().unwrap();
+    let (code, log) = exit(launch_in(home.path()).env("CATALYST_SYSTEM_TOKEN", PRESET));
+    assert_ne!(code, 0);
+    let sentence = "CATALYST_SYSTEM_TOKEN holds a secret that was revoked: set another one";
+    assert!(log.contains(sentence) && !log.contains(PRESET), "{log}");
+    // Another one takes its place; the names of both stay apart.
+    let again = preset(launch_in(home.path()), ANOTHER);
+    ok(&again.get("/pki/status"));
+    let old = again.service.http().with_token(PRESET).get("/pki/status").unwrap();
+    refused(&old, 401, "credential_invalid");
+    let named = again.logged("Preset system token in use", "preset:system:");
+    assert_ne!(named.property("jti"), Some(jti.as_str()));
+}
+
+#[test]
+fn the_generated_token_says_what_it_is() {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    let pki = Pki::dev();
+    let claims = URL_SAFE_NO_PAD.decode(pki.token.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!((&claims["sub"], &claims["aud"]), (&json!("system"), &json!(DOMAIN)));
+    assert_eq!(claims["entity"]["trustedNodes"], json!([]));
+    assert_eq!(claims["entity"]["trustedDomains"], json!([]));
+    // In --dev it is in the log of every start.
+    assert!(pki.service.log().contains(&format!("System Admin Token: {}", pki.token)));
 }
