@@ -147,8 +147,8 @@ impl Access {
         let denied = |reasons: Vec<String>| {
             // The first of a minute; the audit log gets the count.
             if self.denials.count(caller, action) {
-                tracing::warn!(target: "catalyst.auth", principal = %caller.actor, node_id = resource.node_id,
-                    domain_id = resource.domain_id, reasons = reasons.join("; "),
+                tracing::warn!(target: "catalyst.auth", principal = %caller.actor,
+                    node_id = logged(&resource.node_id), domain_id = logged(&resource.domain_id), reasons = reasons.join("; "),
                     "Permission denied for action: {action}");
             }
             Err(AccessError::Denied { action, kind: caller.facts.kind, reasons })
@@ -200,4 +200,11 @@ impl Access {
     fn epoch(&self) -> u64 {
         self.store.revocations() + self.ring_changes.load(Ordering::SeqCst)
     }
+}
+
+/// So much of what a request names goes into the log; a body may be 64 KiB of it.
+const LOGGED_CHARACTERS: usize = 255;
+
+fn logged(text: &str) -> &str {
+    text.char_indices().nth(LOGGED_CHARACTERS).map_or(text, |(end, _)| &text[..end])
 }

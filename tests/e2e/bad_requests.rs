@@ -290,7 +290,7 @@ fn denials_and_revocations_are_checked() {
         refused(&deny(spiffe_id, "x"), status, code);
         refused(&pki.post("/pki/identities/allow", &json!({"spiffeId": spiffe_id})), status, code);
     }
-    for reason in ["", "  \n", &"x".repeat(501)] {
+    for reason in ["", "  \n", &"x".repeat(501), "a\u{9b}31mb", "two\nlines"] {
         refused(&deny(&id, reason), 400, "malformed_request");
     }
     refused(&pki.post("/pki/identities/allow", &json!({"spiffeId": id})), 404, "not_found");

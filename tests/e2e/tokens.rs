@@ -263,6 +263,10 @@ fn what_a_token_may_do_elsewhere_is_answered() {
     let user = pki.as_("USER", &json!({}));
     assert_eq!(may(&user, "LOGIN", "n1", "x.org")["success"], true);
     assert_eq!(may(&user, "MANAGE", "n1", "x.org")["success"], false);
+    // What a request names does not fill the log.
+    assert_eq!(may(&user, "CA_MANAGE", &"n".repeat(30_000), &"d".repeat(30_000))["success"], false);
+    let line = pki.logged("Permission denied for action: CA_MANAGE", "nnn");
+    assert_eq!(line.property("node_id").map(str::len), Some(255));
     let body = json!({"action": "FLY", "nodeContext": {"nodeId": "n", "domains": []}});
     refused(&user.post("/auth/authorize", &body).unwrap(), 422, "action_unknown");
 }
