@@ -76,7 +76,7 @@ impl EphemeralCa {
     /// # Errors
     /// The identity is denied, or one of its names belongs to another.
     pub async fn issue(&self, workload: Workload) -> Result<(String, Svid)> {
-        let (key, svid) = self.authority.issue_with_new_key(workload, None, Actor::Service).await?;
+        let (key, svid) = self.authority.issue_with_new_key(workload, None, None, Actor::Service).await?;
         Ok((key.to_string(), svid))
     }
 

@@ -110,7 +110,7 @@ impl Access {
         Ok(Checked { caller, bound_to: None, until: None })
     }
 
-    async fn by_token(&self, token: &str, now: Timestamp) -> Result<Checked, AccessError> {
+    pub(super) async fn by_token(&self, token: &str, now: Timestamp) -> Result<Checked, AccessError> {
         let trust_domain = self.config.own.spiffe_id().trust_domain();
         let (claims, key_ends) = self.ring()?.verify(token, trust_domain, trust_domain, now)?;
         self.still_good(&claims).await?;

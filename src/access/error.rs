@@ -44,7 +44,7 @@ pub enum AccessError {
         reasons: Vec<String>,
     },
     /// The minter does not hold what it would grant.
-    #[error("{0}: nobody grants more than they hold")]
+    #[error("{0}: nobody grants, or revokes, more than they hold")]
     Beyond(String),
     /// A request for a token that is wrong in itself.
     #[error("{0}")]

@@ -1,9 +1,9 @@
 //! Looking after tokens that were made: listing, revoking, verifying.
 
-use super::{Access, AccessError, Claims};
+use super::{Access, AccessError, Action, Caller, Claims, Decision, Entity, PrincipalKind};
 use crate::{
-    identity::{Actor, Fingerprint, Timestamp},
-    store::{TokenQuery, TokenRow, TokenSelector},
+    identity::{Fingerprint, Timestamp, Workload},
+    store::{TokenQuery, TokenRecord, TokenRow, TokenSelector},
 };
 
 /// Which credentials to revoke.
@@ -18,14 +18,17 @@ pub enum Selector {
 }
 
 impl Access {
-    /// Revokes credentials; answers how many were good until now. It holds from the next call on.
+    /// Revokes credentials; answers how many were good until now. It holds from the next call on. Whoever has a scope
+    /// revokes what it could have made, and nothing of others.
     ///
     /// # Errors
-    /// The store's.
-    pub async fn revoke(&self, which: Selector, by: Actor) -> Result<u64, AccessError> {
-        let stamp = self.stamp(by);
+    /// [`AccessError::Beyond`] the caller's scope, and then nothing is revoked; the store's.
+    pub async fn revoke(&self, caller: &Caller, which: Selector) -> Result<u64, AccessError> {
+        let is_global = caller.facts.is_global_admin();
+        let stamp = self.stamp(caller.actor.clone());
         let which = match which {
             Selector::Jti(jti) => match preset(&jti) {
+                Some(_) if !is_global => return Err(beyond("preset secrets")),
                 Some((kind, hash)) => {
                     return Ok(self.store.revoke_preset_secret(kind, &hash, &stamp).await?.into());
                 }
@@ -34,12 +37,59 @@ impl Access {
             Selector::San(san) => TokenSelector::San(san),
             Selector::Certificate(fingerprint) => TokenSelector::Certificate(fingerprint),
         };
+        if !is_global {
+            self.check_scope(caller, &which).await?;
+        }
         let revoked = self.store.revoke_tokens(&which, &stamp).await?;
         for record in &revoked {
             tracing::info!(target: "catalyst.auth", jti = record.jti, subject = record.subject, by = %stamp.by,
                 "Token revoked");
         }
         Ok(revoked.len() as u64)
+    }
+
+    async fn check_scope(&self, caller: &Caller, which: &TokenSelector) -> Result<(), AccessError> {
+        let all = TokenQuery { limit: u32::MAX, ..TokenQuery::default() };
+        let records: Vec<TokenRecord> = match which {
+            TokenSelector::Jti(jti) => self.store.token(jti).await?.into_iter().collect(),
+            TokenSelector::San(san) => self.records(TokenQuery { san: Some(san.clone()), ..all }).await?,
+            TokenSelector::Certificate(fingerprint) => {
+                self.records(TokenQuery { certificate_fingerprint: Some(*fingerprint), ..all }).await?
+            }
+        };
+        match records.iter().find(|record| !self.is_in_scope(caller, record)) {
+            Some(record) => Err(beyond(&format!("the token {}", record.jti))),
+            None => Ok(()),
+        }
+    }
+
+    async fn records(&self, query: TokenQuery) -> Result<Vec<TokenRecord>, AccessError> {
+        Ok(self.store.tokens(&query).await?.into_iter().map(|row| row.record).collect())
+    }
+
+    /// Whether the caller could have made it.
+    fn is_in_scope(&self, caller: &Caller, record: &TokenRecord) -> bool {
+        if let Some(grant) = &record.bootstrap {
+            let workload = grant.spiffe_id.clone().and_then(|id| {
+                let own = self.config.own.spiffe_id();
+                let domain = own.trust_domain().parse().ok()?;
+                Workload::of(&domain, id).ok()
+            });
+            return workload.is_some_and(|workload| {
+                let resource = self.certificates_of(&workload);
+                self.policies.decide(&caller.facts, Action::CertSign, &resource) == Decision::Allow
+            });
+        }
+        let within = |sets: &[String], own: &[String]| {
+            own.is_empty() || !sets.is_empty() && sets.iter().all(|item| own.contains(item))
+        };
+        let kind = PrincipalKind::parse(&record.principal);
+        let entity = serde_json::from_str::<Entity>(&record.entity);
+        entity.is_ok_and(|entity| {
+            (caller.facts.kind == PrincipalKind::Admin || kind == Ok(caller.facts.kind))
+                && within(&entity.trusted_nodes, &caller.facts.trusted_nodes)
+                && within(&entity.trusted_domains, &caller.facts.trusted_domains)
+        })
     }
 
     /// Tokens that were made, newest first.
@@ -76,6 +126,10 @@ impl Access {
     pub fn has_ended(&self, expires_at: Timestamp) -> bool {
         self.clock.now() >= expires_at
     }
+}
+
+fn beyond(what: &str) -> AccessError {
+    AccessError::Beyond(format!("{what} lies beyond the caller's scope"))
 }
 
 /// The kind and hash of a preset secret's name, as `preset_jti` writes it.

@@ -42,7 +42,7 @@ use remembered::Remembered;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -74,10 +74,15 @@ pub struct Access {
     ring: ArcSwapOption<KeyRing>,
     /// Rises after each change of `ring`.
     ring_changes: AtomicU64,
+    /// Bearer credentials.
     remembered: Remembered,
+    /// Certificates that were proven by mutual TLS.
+    proven: Remembered,
     /// One rotation at a time.
     rotating: Mutex<()>,
     denials: Denials,
+    /// When the system token in the file ends, ms; 0 where there is none.
+    system_token_ends: AtomicI64,
 }
 
 impl Access {
@@ -93,8 +98,10 @@ impl Access {
             ring: ArcSwapOption::empty(),
             ring_changes: AtomicU64::new(0),
             remembered: Remembered::default(),
+            proven: Remembered::default(),
             rotating: Mutex::new(()),
             denials: Denials::default(),
+            system_token_ends: AtomicI64::new(0),
         }
     }
 

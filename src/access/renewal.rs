@@ -41,15 +41,14 @@ struct ProofClaims {
 impl Access {
     /// Who has proven a certificate by mutual TLS. Checked again whenever anything was revoked.
     pub(super) async fn by_certificate(&self, presented: &PeerCertificate) -> Result<Caller, AccessError> {
-        // Other hashes in this memory are those of tokens; a token never has the hash of a certificate.
-        let hash = sha256(&presented.der);
+        let hash = *presented.fingerprint.as_bytes();
         let epoch = self.epoch();
-        if let Some(checked) = self.remembered.get(&hash, epoch, self.clock.now()) {
+        if let Some(checked) = self.proven.get(&hash, epoch, self.clock.now()) {
             return Ok(checked.caller);
         }
         let (caller, not_after) = self.svid(&presented.der).await?;
         let checked = Checked { caller: caller.clone(), bound_to: None, until: Some(not_after) };
-        self.remembered.put(hash, checked, epoch);
+        self.proven.put(hash, checked, epoch);
         Ok(caller)
     }
 

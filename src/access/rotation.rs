@@ -1,7 +1,9 @@
 //! The system token, and a new signing key: the key takes over and a fresh system token is recorded in one step.
 
 use super::{
-    Access, AccessError, system_token,
+    Access, AccessError, Credential,
+    remembered::Checked,
+    system_token,
     token_key::{KeyRing, Signer},
 };
 use crate::identity::{Actor, Timestamp};
@@ -30,11 +32,16 @@ impl Access {
     /// The key store's, the store's or the file's.
     pub async fn system_token(&self, data_dir: &Path) -> Result<(SecretString, bool), AccessError> {
         if let Some(token) = system_token::read(data_dir)? {
-            match self.verify(token.expose_secret(), None).await {
-                Ok(claims) => {
-                    let expires = Timestamp::from_seconds(claims.exp);
-                    system_token::warn_of_expiry(expires, self.clock.now());
+            match self.by_token(token.expose_secret(), self.clock.now()).await {
+                Ok(Checked { until: Some(until), caller, .. })
+                    if caller.credential == (Credential::Token { expires: Some(until) }) =>
+                {
+                    self.system_token_ends_at(until);
                     return Ok((token, false));
+                }
+                Ok(_) => {
+                    // A rotation was cut short between its commit and the fresh token's file.
+                    tracing::warn!(target: "catalyst.auth", "System token replaced — its key is being rotated out");
                 }
                 Err(
                     error @ (AccessError::Invalid(_)
@@ -58,6 +65,7 @@ impl Access {
         let staged = system_token::stage(data_dir, &token)?;
         self.store.record_token(&record, &self.stamp(Actor::Service)).await?;
         staged.publish()?;
+        self.system_token_ends_at(record.expires_at);
         Ok(token)
     }
 
@@ -100,8 +108,9 @@ impl Access {
         let record = fresh.as_ref().map(|(_, record)| record);
         let cut_short = self.store.activate_token_key(generation, grace_until, record, &stamp).await?;
         self.set_ring(KeyRing::load(self.store.as_ref(), Some(signer.clone())).await?);
-        if let Some((staged, _)) = fresh {
+        if let Some((staged, record)) = fresh {
             staged.publish()?;
+            self.system_token_ends_at(record.expires_at);
         }
         let rotated = Rotated {
             previous: before.active_kid().unwrap_or_default().to_owned(),

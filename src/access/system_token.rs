@@ -1,6 +1,6 @@
 //! The file `system-token` in the data directory: 0600, replaced atomically.
 
-use super::AccessError;
+use super::{Access, AccessError};
 use crate::identity::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use std::{
@@ -8,6 +8,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::atomic::Ordering,
 };
 
 /// The file's name.
@@ -63,11 +64,21 @@ impl Staged {
     }
 }
 
-/// Says in time that the token ends.
-pub(super) fn warn_of_expiry(expires: Timestamp, now: Timestamp) {
-    let left = expires.seconds_since(now);
-    if left < WARN_SECONDS {
-        tracing::warn!(target: "catalyst.auth", expires_at = %expires, days_remaining = left / 86_400,
-            "System token approaching expiry — remove the file system-token and restart to make a new one");
+impl Access {
+    /// Remembers when the token in the file ends.
+    pub(super) fn system_token_ends_at(&self, expires: Timestamp) {
+        self.system_token_ends.store(expires.millis(), Ordering::Relaxed);
+    }
+
+    /// What an operator has to know of the system token's end, from 30 days before it.
+    pub fn system_token_warning(&self) -> Option<String> {
+        let ends = Timestamp::from_millis(self.system_token_ends.load(Ordering::Relaxed));
+        let left = ends.seconds_since(self.clock.now());
+        (ends.millis() > 0 && left < WARN_SECONDS).then(|| {
+            format!(
+                "the system token ends in {} days, at {ends}: 'catalyst auth key rotate' makes a fresh one, and so does 'catalyst token recover' while the service is stopped",
+                left.div_euclid(86_400)
+            )
+        })
     }
 }

@@ -121,6 +121,10 @@ impl Authority {
                 break;
             }
         }
+        // No certificate lives longer than a day, so that nothing of theirs is asked for any more.
+        while self.store.purge_tokens(at.plus_seconds(-KEEP_EXPIRED_SECONDS), PURGE_BATCH).await?
+            >= u64::from(PURGE_BATCH)
+        {}
         self.observer.purged(purged);
         tracing::info!(target: "catalyst.pki", count = purged, "Expired certificates purged");
         Ok(purged)

@@ -12,21 +12,53 @@ use crate::{
         Client, ClientError, Result,
         audit::Chain,
         heads::{self, Finding, HeadKeys},
-        printable,
+        printable, sealed,
     },
     identity::Timestamp,
 };
 use serde_json::{Value, json};
-use std::{fs, io, path::Path, process::ExitCode};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-/// The heads of `--head`, if there are any.
-pub(super) type KeptHeads = Vec<SignedHead>;
+/// What was kept elsewhere.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// The heads of `--head`.
+    heads: Vec<SignedHead>,
+    /// The files of `--sealed`, in their order.
+    sealed: Vec<PathBuf>,
+}
+
+/// Reads the file of `--head` and looks into the directory of `--sealed`.
+///
+/// # Errors
+/// A file that can't be read, or that holds no head; a directory without sealed files.
+pub(super) fn kept(heads: Option<&Path>, sealed: Option<&Path>) -> Result<Kept> {
+    let sealed = match sealed {
+        None => Vec::new(),
+        Some(directory) => {
+            let files = sealed::files(directory).map_err(|error| {
+                ClientError::usage(format!("cannot read {}: {error}", directory.display()))
+            })?;
+            if files.is_empty() {
+                let what = format!("there are no sealed files in {}", directory.display());
+                return Err(ClientError::usage(what)
+                    .with_hint("they lie in the directory audit of the service's data directory, once records are 30 days old"));
+            }
+            files
+        }
+    };
+    Ok(Kept { heads: kept_heads(heads)?, sealed })
+}
 
 /// Reads the file of `--head`.
 ///
 /// # Errors
 /// A file that can't be read, or that holds no head.
-pub(super) fn kept_heads(path: Option<&Path>) -> Result<KeptHeads> {
+fn kept_heads(path: Option<&Path>) -> Result<Vec<SignedHead>> {
     let Some(path) = path else { return Ok(Vec::new()) };
     let text = if path == Path::new("-") {
         io::read_to_string(io::stdin().lock())
@@ -62,7 +94,7 @@ struct Report {
     heads: Vec<(SignedHead, Finding)>,
 }
 
-pub(super) async fn run(client: &Client, kept: &KeptHeads, form: Output) -> Result<ExitCode> {
+pub(super) async fn run(client: &Client, kept: &Kept, form: Output) -> Result<ExitCode> {
     let report = examine(client, kept).await?;
     let printed = print(&match form {
         Output::Json => json(&report.json())?,
@@ -71,23 +103,53 @@ pub(super) async fn run(client: &Client, kept: &KeptHeads, form: Output) -> Resu
     Ok(if report.is_good() { printed } else { ExitCode::from(FAILED) })
 }
 
-async fn examine(client: &Client, kept: &KeptHeads) -> Result<Report> {
+async fn examine(client: &Client, kept: &Kept) -> Result<Report> {
     let service: AuditVerdict = client.get("/pki/audit/verify", &[]).await?;
-    let numbers = kept.iter().map(|head| head.seq).chain([service.head.seq]);
-    let mut chain = Chain::new(service.base.clone(), numbers);
-    let mut problems: Vec<String> = follow(client, &mut chain).await?.into_iter().collect();
+    let keys = if kept.heads.is_empty() && kept.sealed.is_empty() {
+        HeadKeys::default()
+    } else {
+        let keys: TokenKeys = client.get("/auth/keys", &[]).await?;
+        HeadKeys::from_jwks(&keys.jwks)
+    };
+    let (mut chain, mut problems) = begin(kept, &service, &keys);
+    if problems.is_empty() {
+        problems.extend(follow(client, &mut chain).await?);
+    }
     if problems.is_empty() {
         problems.extend(compare(&chain, &service));
     }
-    let heads = if kept.is_empty() {
-        Vec::new()
-    } else {
-        let keys: TokenKeys = client.get("/auth/keys", &[]).await?;
-        let keys = HeadKeys::from_jwks(&keys.jwks);
-        kept.iter().map(|head| (head.clone(), heads::check(head, &keys, &chain))).collect()
-    };
+    let heads = kept.heads.iter().map(|head| (head.clone(), heads::check(head, &keys, &chain))).collect();
     let (base, end, records) = (chain.base().clone(), chain.end().clone(), chain.records());
     Ok(Report { service, base, end, records, problems, heads })
+}
+
+/// The chain as far as the sealed files bring it; without them, where the service's records begin.
+fn begin(kept: &Kept, service: &AuditVerdict, keys: &HeadKeys) -> (Chain, Vec<String>) {
+    let wanted = kept.heads.iter().map(|head| head.seq).chain([service.head.seq, service.base.seq]);
+    let Some(first) = kept.sealed.first() else {
+        return (Chain::new(service.base.clone(), wanted), Vec::new());
+    };
+    let base = match sealed::base(first) {
+        Ok(base) => base,
+        Err(problem) => return (Chain::new(service.base.clone(), wanted), vec![problem]),
+    };
+    let mut chain = Chain::new(base, wanted);
+    for path in &kept.sealed {
+        if let Err(problem) = sealed::follow(path, &mut chain, keys) {
+            return (chain, vec![problem]);
+        }
+    }
+    let joins =
+        chain.hash_at(service.base.seq).is_some_and(|hash| hash.eq_ignore_ascii_case(&service.base.hash));
+    let problem = || {
+        format!(
+            "the sealed files end at record {}, and the service's records continue from another record {}",
+            chain.end().seq,
+            service.base.seq
+        )
+    };
+    let problems = if joins { Vec::new() } else { vec![problem()] };
+    (chain, problems)
 }
 
 /// Follows the chain to its end or to where it breaks.
@@ -180,7 +242,7 @@ mod tests {
         claimed: usize,
         pages: usize,
         key: &HeadKey,
-        kept: &KeptHeads,
+        heads: &[SignedHead],
     ) -> Report {
         let zero = AuditPoint { seq: 0, hash: "00".repeat(32) };
         let all = stored(9);
@@ -207,7 +269,8 @@ mod tests {
         .await;
         let url = format!("ws://{}/rpc", fake.address).parse().unwrap();
         let options = Options { url, trust: Trust::Nothing, insecure_http: false, token: None };
-        examine(&Client::open(options).await.unwrap(), kept).await.unwrap()
+        let kept = Kept { heads: heads.to_vec(), sealed: Vec::new() };
+        examine(&Client::open(options).await.unwrap(), &kept).await.unwrap()
     }
 
     #[tokio::test]
@@ -230,9 +293,9 @@ mod tests {
         let (records, key) = (stored(7), HeadKey::new());
         let mut altered = records.clone();
         altered[4].subject = "spiffe://example.org/node/other".into();
-        let report = found(&altered, 7, 3, &key, &Vec::new()).await;
+        let report = found(&altered, 7, 3, &key, &[]).await;
         assert!(report.problems[0].contains("record 5"), "{report:?}");
-        let report = found(&records[..5], 7, 3, &key, &Vec::new()).await;
+        let report = found(&records[..5], 7, 3, &key, &[]).await;
         assert!(report.problems[0].starts_with("truncated"), "{report:?}");
         assert!(report.text().contains("NOT INTACT"));
     }

@@ -35,13 +35,15 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
     // What is on this machine is looked at before anybody is asked.
     let request = match request {
         Request::Verify { input, audience } => Ready::Verify(token_of(input)?, audience),
-        Request::VerifyAudit { heads } => Ready::VerifyAudit(audit_verify::kept_heads(heads.as_deref())?),
+        Request::VerifyAudit { heads, sealed } => {
+            Ready::VerifyAudit(audit_verify::kept(heads.as_deref(), sealed.as_deref())?)
+        }
         other => Ready::Other(other),
     };
     let client = Client::open(options(access)?).await?;
     match request {
         Ready::Verify(jwt, audience) => token::verify(&client, &jwt, audience, form).await,
-        Ready::VerifyAudit(heads) => audit_verify::run(&client, &heads, form).await,
+        Ready::VerifyAudit(kept) => audit_verify::run(&client, &kept, form).await,
         Ready::Other(request) => match request {
             Request::Mint(wanted) => token::mint(&client, &wanted, form).await,
             Request::Revoke(which) => token::revoke(&client, &which, form).await,
@@ -57,7 +59,7 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
 /// A request with what it takes from files.
 enum Ready {
     Verify(SecretString, Option<String>),
-    VerifyAudit(audit_verify::KeptHeads),
+    VerifyAudit(audit_verify::Kept),
     Other(Request),
 }
 

@@ -9,6 +9,7 @@ mod certificate;
 mod connection;
 mod error;
 pub mod heads;
+pub mod sealed;
 mod token;
 mod trust;
 mod url;

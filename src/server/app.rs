@@ -64,6 +64,11 @@ impl App {
         checked.map_err(|error| self.failed(error, peer))
     }
 
+    /// Refuses what is a credential elsewhere and none here; it counts as a failure.
+    pub(super) fn misplaced(&self, peer: &Peer) -> Problem {
+        self.failed(AccessError::Malformed("a renewal proof is for CSRs alone"), peer)
+    }
+
     /// Failures of nobody we know are metrics and a few log lines: the audit log is not theirs to fill.
     fn failed(&self, error: AccessError, peer: &Peer) -> Problem {
         let reason = error.to_string();

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 const EVERY: Duration = Duration::from_secs(60);
 /// Sealing has its turn once in so many rounds.
 const SEALING_ROUNDS: u32 = 60;
+/// And a warning that goes on being true.
+const WARNING_ROUNDS: u32 = 24 * 60;
 /// How long the last head may take when the service ends.
 const LAST_HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -25,7 +27,7 @@ pub(super) async fn follow_policies(app: App, stop: CancellationToken) {
         let policies = app.access().policies().clone();
         match tokio::task::spawn_blocking(move || policies.refresh()).await {
             Ok(Refresh::Replaced { hash }) => {
-                tracing::warn!(target: "catalyst.auth", sha256 = hash, "Policies replaced");
+                tracing::warn!(target: "catalyst.auth", policies = hash, "Policies replaced");
                 if let Err(error) = app.access().record_policies(&hash).await {
                     tracing::error!(target: "catalyst.auth", error = %error, "Change of policies not recorded");
                 }
@@ -52,6 +54,11 @@ pub(super) async fn keep(app: App, stop: CancellationToken) {
         signed = log_head(&app, signed).await.or(signed);
         if round % SEALING_ROUNDS == 0 {
             seal(&app).await;
+        }
+        if round % WARNING_ROUNDS == 0
+            && let Some(warning) = app.access().system_token_warning()
+        {
+            tracing::warn!(target: "catalyst.auth", warning, "System token approaching expiry");
         }
         round += 1;
     }

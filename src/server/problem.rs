@@ -78,10 +78,6 @@ impl Problem {
         &self.sentence
     }
 
-    pub(super) fn bad_credential() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "credential_invalid", "Invalid token")
-    }
-
     /// A handler that asked no policy: ours to mend.
     pub(super) fn undecided() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "internal error: no policy was asked")

@@ -61,7 +61,7 @@ pub(super) async fn access(
     };
     let dir = settings.policy_dir.clone();
     let policies = tokio::task::spawn_blocking(move || Policies::load(dir.as_deref())).await??;
-    tracing::info!(target: "catalyst.auth", sha256 = policies.hash(),
+    tracing::info!(target: "catalyst.auth", policies = policies.hash(),
         directory = settings.policy_dir.as_ref().map(|dir| dir.display().to_string()), "Policies in force");
     for warning in policies.warnings() {
         tracing::warn!(target: "catalyst.auth", warning, "Policy is odd");
@@ -151,7 +151,7 @@ async fn bring_up(app: App, settings: Settings) {
     // First, for CRLs have to be signed also while the token key is away.
     authority.start();
     while let Err(error) = open_token_key(&app).await {
-        tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — credentials cannot be checked");
+        tracing::error!(target: "catalyst.auth", error = %error, "Token key not open — no token can be made");
         tokio::time::sleep(RETRY).await;
     }
     tracing::info!(target: "catalyst.auth", "JWTTokenFactory initialized");

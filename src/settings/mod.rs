@@ -6,6 +6,7 @@ mod file;
 mod nearest;
 mod passphrase;
 mod report;
+mod rows;
 mod setting;
 mod table;
 mod tls;

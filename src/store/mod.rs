@@ -228,6 +228,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The `jti` of every revoked token that has not expired, ascending.
     async fn revoked_tokens(&self, at: Timestamp) -> Result<Vec<String>>;
 
+    /// Deletes at most `limit` records of tokens that ended before `before`, with what they have used up, and as many
+    /// uses of preset secrets from before it; answers how many of the two. Their audit records stay. `before` lies
+    /// further back than any certificate lives, so that none that they brought can be asked for again.
+    async fn purge_tokens(&self, before: Timestamp, limit: u32) -> Result<u64>;
+
     /// Remembers the hash of a preset secret the first time it is seen.
     async fn preset_secret(&self, kind: &str, sha256: &[u8; 32], stamp: &Stamp) -> Result<PresetSecret>;
 

@@ -11,7 +11,7 @@ use std::{
 use tempfile::TempDir;
 
 /// A service of a directory that the test keeps, once its system token can be used.
-fn start(directory: &Path) -> Service {
+pub(crate) fn start(directory: &Path) -> Service {
     let service = Launch::new(&catalyst().unwrap(), directory).arg("--dev").start().unwrap();
     let end = Instant::now() + Duration::from_secs(30);
     while run(&service, &["auth", "key", "list"]).0 != 0 {
@@ -22,7 +22,7 @@ fn start(directory: &Path) -> Service {
 }
 
 /// A command beside the service: its system token is the one in the working directory.
-fn run(service: &Service, args: &[&str]) -> (i32, String, String) {
+pub(crate) fn run(service: &Service, args: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(catalyst().unwrap());
     command.args(args).current_dir(service.data_dir()).env_clear();
     command.env("CATALYST_AUTH_URL", format!("ws://{}/rpc", service.address()));
@@ -32,7 +32,7 @@ fn run(service: &Service, args: &[&str]) -> (i32, String, String) {
 }
 
 #[track_caller]
-fn done(service: &Service, args: &[&str]) -> String {
+pub(crate) fn done(service: &Service, args: &[&str]) -> String {
     let (code, stdout, stderr) = run(service, args);
     assert_eq!(code, 0, "{args:?}: {stderr}");
     stdout

@@ -1,12 +1,23 @@
 //! A blocking HTTPS client that keeps its connection, and says what it was shown.
 
-use catalyst_rigs::{Service, http::Connection};
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+use crate::pki::Issued;
+use catalyst_rigs::{
+    Service,
+    http::{Connection, Response},
 };
+use rustls::{
+    ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    StreamOwned,
+    client::{
+        WantsClientCert,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime, pem::PemObject as _,
+    },
+};
+use serde_json::Value;
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
@@ -14,7 +25,8 @@ use std::{
     time::Duration,
 };
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than any deadline of the service.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Takes any certificate whose key is proven.
 #[derive(Debug)]
@@ -59,13 +71,28 @@ pub(crate) struct Trust(Arc<ClientConfig>);
 impl Trust {
     /// Anything.
     pub(crate) fn anything() -> Self {
+        Self(Arc::new(Self::unasked().with_no_client_auth()))
+    }
+
+    /// Anything, and shows this certificate where it is asked for one.
+    pub(crate) fn holding(issued: &Issued) -> Self {
+        let leaf =
+            CertificateDer::from_pem_slice(issued.answer["certificatePem"].as_str().unwrap().as_bytes());
+        Self::showing(leaf.unwrap(), PrivatePkcs8KeyDer::from(issued.key.serialize_der()).into())
+    }
+
+    /// The same with any certificate.
+    pub(crate) fn showing(leaf: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Self {
+        Self(Arc::new(Self::unasked().with_client_auth_cert(vec![leaf], key).unwrap()))
+    }
+
+    fn unasked() -> ConfigBuilder<ClientConfig, WantsClientCert> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone())
+        ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anything(provider)));
-        Self(Arc::new(builder.with_no_client_auth()))
+            .with_custom_certificate_verifier(Arc::new(Anything(provider)))
     }
 
     /// What chains to the first certificate of a bundle, which is the root.
@@ -112,27 +139,59 @@ impl Https {
 
     /// The status of an answer, and its body; the connection stays.
     pub(crate) fn get(&mut self, path: &str) -> io::Result<(u16, String)> {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
-        self.0.get_mut().write_all(request.as_bytes())?;
-        let (mut status, mut length) = (0, 0);
+        let answer = self.request("GET", path, &[], b"")?;
+        Ok((answer.status, answer.text()))
+    }
+
+    /// POST of JSON; the connection stays.
+    pub(crate) fn post(&mut self, path: &str, body: &Value) -> Response {
+        self.request("POST", path, &[], body.to_string().as_bytes()).unwrap()
+    }
+
+    /// Any request; the connection stays.
+    pub(crate) fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Response> {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if method == "POST" {
+            head.push_str(&format!("content-length: {}\r\n", body.len()));
+        }
+        self.send(&[head.as_bytes(), b"\r\n", body].concat())?;
+        self.answer()
+    }
+
+    /// Sends octets that need not be a request.
+    pub(crate) fn send(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.0.get_mut().write_all(octets)
+    }
+
+    /// Reads an answer whose length is announced, as that of all of ours is.
+    pub(crate) fn answer(&mut self) -> io::Result<Response> {
+        let mut response = Response { status: 0, headers: Vec::new(), body: Vec::new() };
         loop {
             let mut line = String::new();
             if self.0.read_line(&mut line)? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if let Some(rest) = line.strip_prefix("HTTP/1.1 ") {
-                status = rest[..3].parse().unwrap();
-            }
-            if let Some(rest) = line.to_lowercase().strip_prefix("content-length:") {
-                length = rest.trim().parse().unwrap();
-            }
-            if line == "\r\n" {
+                response.status = rest[..3].parse().unwrap();
+            } else if let Some((name, value)) = line.split_once(':') {
+                response.headers.push((name.to_lowercase(), value.trim().to_owned()));
+            } else if line == "\r\n" {
                 break;
             }
         }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        let length = response.header("content-length").map_or(0, |length| length.parse().unwrap());
+        response.body = vec![0; length];
+        self.0.read_exact(&mut response.body)?;
+        Ok(response)
     }
 }
 

@@ -3,6 +3,8 @@
 // A helper that panics fails its test, which is what it is for.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod attack;
+mod audit;
 mod auth_cli;
 mod bad_csr;
 mod bad_requests;
@@ -15,7 +17,9 @@ mod csr;
 mod denial;
 mod deployment;
 mod disk;
+mod endpoints;
 mod first_start;
+mod flood;
 mod hierarchy;
 mod hostile;
 mod https;
@@ -24,8 +28,10 @@ mod issuing;
 mod keys;
 mod kill;
 mod library;
+mod mutual_tls;
 mod openings;
 mod pki;
+mod policies;
 mod policy;
 mod process;
 mod public_endpoints;
@@ -38,6 +44,8 @@ mod secrets;
 mod shutdown;
 mod startup;
 mod storage;
+mod system_token;
 mod tls;
+mod together;
 mod tokens;
 mod x509;

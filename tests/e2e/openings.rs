@@ -2,9 +2,10 @@
 
 use crate::{
     https::{Https, Trust, plain_health},
-    pki::eventually,
+    pki::{Pki, eventually},
     tls::{dev, shown_own},
 };
+use catalyst_rigs::http::Connection;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     fs,
@@ -44,15 +45,14 @@ fn resident(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
-#[test]
-fn ten_thousand_connections_that_never_come_to_the_point_leave_the_service_well() {
+/// Opens so many connections that say no more than these beginnings, and keeps them; gives up to how many MiB the
+/// service grew.
+fn crowd(pki: &Pki, beginnings: &'static [&'static [u8]]) -> (tokio::runtime::Runtime, u64) {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let descriptors = limit.maximum.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap());
     // A socket each, and some for everything else.
     let clients = descriptors.saturating_sub(500).min(10_000);
-    let pki = dev();
-    shown_own(&pki.service);
     let (before, address) = (resident(pki.service.pid()), pki.service.address());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let connected = Arc::new(AtomicUsize::new(0));
@@ -61,8 +61,7 @@ fn ten_thousand_connections_that_never_come_to_the_point_leave_the_service_well(
         runtime.spawn(async move {
             // More than the service and the kernel hold wait for their turn here.
             let Ok(mut stream) = tokio::net::TcpStream::connect(address).await else { return };
-            let beginning: &[u8] = if client % 2 == 0 { &[0x16, 3, 1, 2, 0, 1] } else { &[] };
-            let _ = stream.write_all(beginning).await;
+            let _ = stream.write_all(beginnings[client % beginnings.len()]).await;
             connected.fetch_add(1, Ordering::Relaxed);
             std::future::pending::<()>().await;
         });
@@ -73,13 +72,36 @@ fn ten_thousand_connections_that_never_come_to_the_point_leave_the_service_well(
         most = most.max(resident(pki.service.pid()));
         (connected.load(Ordering::Relaxed) >= clients * 6 / 10).then_some(())
     });
-    assert!(most < before + 128, "{before} MiB became {most} MiB");
+    (runtime, most - before)
+}
+
+#[test]
+fn ten_thousand_connections_that_never_come_to_the_point_leave_the_service_well() {
+    let pki = dev();
+    shown_own(&pki.service);
+    let (crowd, grown) = crowd(&pki, &[&[0x16, 3, 1, 2, 0, 1], &[]]);
+    assert!(grown < 128, "grew by {grown} MiB");
     // They keep nobody out for good: handshakes of others come through while they stay.
     eventually("an answer to somebody else", || {
         Https::open(&pki.service, &Trust::anything()).ok()?.get("/health").ok()
     });
-    runtime.shutdown_background();
+    crowd.shutdown_background();
     eventually("an answer", || (plain_health(&pki.service) == 200).then_some(()));
+    assert!(pki.service.log_lines().iter().all(|line| line.level != "error"), "{}", pki.service.log());
+    pki.still_works();
+}
+
+#[test]
+fn ten_thousand_plain_connections_that_ask_nothing_leave_the_service_well() {
+    let pki = Pki::dev();
+    let (crowd, grown) = crowd(&pki, &[b"", b"GET /pki/status HTTP/1.1\r\nhost: x\r\n", b"PRI * HT"]);
+    assert!(grown < 128, "grew by {grown} MiB");
+    // Once they are gone everybody is answered as before.
+    crowd.shutdown_background();
+    eventually("an answer", || {
+        let answer = Connection::open(pki.service.address()).ok()?.request("GET", "/health", &[], b"");
+        answer.ok().filter(|answer| answer.status == 200)
+    });
     assert!(pki.service.log_lines().iter().all(|line| line.level != "error"), "{}", pki.service.log());
     pki.still_works();
 }

@@ -81,3 +81,17 @@ fn two_rotations_at_once_leave_one_system_token_that_works() {
     assert_eq!(new.len(), 4);
     ok(&pki.service.http().with_token(&system_token(&pki)).get("/pki/status").unwrap());
 }
+
+#[test]
+fn a_rotation_that_was_cut_short_before_the_file_is_made_good_at_the_next_start() {
+    let home = TempDir::new().unwrap();
+    let mut pki = Pki::initialized(launch_in(home.path()));
+    let before = pki.token.clone();
+    ok(&pki.admin.request("POST", "/auth/keys/rotate", &[], b"").unwrap());
+    pki.service.stop().unwrap();
+    // What a kill between the commit and the renaming leaves: the old token, good for a day.
+    fs::write(home.path().join("system-token"), &before).unwrap();
+    let again = Pki::start(launch_in(home.path())).ready();
+    eventually("a fresh system token", || (system_token(&again) != before).then_some(()));
+    ok(&again.service.http().with_token(&system_token(&again)).get("/pki/status").unwrap());
+}

@@ -263,3 +263,25 @@ fn what_a_token_may_do_elsewhere_is_answered() {
     let body = json!({"action": "FLY", "nodeContext": {"nodeId": "n", "domains": []}});
     refused(&user.post("/auth/authorize", &body).unwrap(), 422, "action_unknown");
 }
+
+#[test]
+fn a_scoped_administrator_revokes_nothing_beyond_its_scope() {
+    let pki = Pki::dev_with(|launch| {
+        launch.env("CATALYST_NODE_ID", "auth-1.example.org").env("CATALYST_DOMAINS", "example.org,other.org")
+    });
+    let scope = json!({"entity": {"trustedDomains": ["example.org"]}, "sans": ["shared"]});
+    let scoped = pki.as_("ADMIN", &scope);
+    let system = claims(&pki.token)["jti"].clone();
+    let elsewhere =
+        pki.mint("n2", "NODE", &json!({"entity": {"trustedDomains": ["other.org"]}, "sans": ["shared"]}));
+    let anywhere = pki.mint("n3", "NODE", &json!({}));
+    let within = pki.mint("n1", "NODE", &json!({"entity": {"trustedDomains": ["example.org"]}}));
+    let revoke = |body: &Value| scoped.post("/auth/tokens/revoke", body).unwrap();
+    for jti in [&system, &claims(&elsewhere)["jti"], &claims(&anywhere)["jti"]] {
+        refused(&revoke(&json!({"jti": jti})), 403, "grant_exceeds_own");
+    }
+    // One of several is beyond: then none is revoked.
+    refused(&revoke(&json!({"san": "shared"})), 403, "grant_exceeds_own");
+    assert_eq!(ok(&revoke(&json!({"jti": claims(&within)["jti"]})))["revoked"], 1);
+    ok(&pki.get("/pki/status"));
+}

@@ -8,3 +8,6 @@ mod sealing;
 pub(super) use denials::Denials;
 pub use heads::{SignedHead, head_octets};
 pub use sealing::{SEALED_DIRECTORY, Seal};
+
+#[cfg(test)]
+mod tests;

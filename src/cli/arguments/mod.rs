@@ -50,9 +50,10 @@ pub(super) enum Request {
     ListKeys,
     RotateKey(api::RotateKeyRequest),
     Audit(AuditFilter),
-    /// With the file of the heads that were kept.
+    /// With the file of the heads that were kept, and the directory of the sealed files.
     VerifyAudit {
         heads: Option<PathBuf>,
+        sealed: Option<PathBuf>,
     },
 }
 

@@ -35,6 +35,11 @@ fn audit() -> Command {
             "head",
             "FILE",
             "Signed heads: JSON lines, or the log lines that hold them; '-' for standard input",
+        ))
+        .arg(text(
+            "sealed",
+            "DIR",
+            "Sealed files, the directory audit of the service's data directory: begin there",
         ));
     Command::new("audit")
         .about("Show the audit log, oldest first")
@@ -93,7 +98,8 @@ pub(super) fn request(matches: &ArgMatches) -> Request {
     // clap lets nothing but 'audit' pass.
     let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
     if let Some((_, verify)) = matches.subcommand() {
-        return Request::VerifyAudit { heads: verify.get_one::<String>("head").map(PathBuf::from) };
+        let path = |name: &str| verify.get_one::<String>(name).map(PathBuf::from);
+        return Request::VerifyAudit { heads: path("head"), sealed: path("sealed") };
     }
     let one = |name: &str| matches.get_one::<String>(name).cloned();
     let number = |name: &str| matches.get_one::<i64>(name).copied();

@@ -124,7 +124,8 @@ fn the_audit_log_is_asked_for_and_verified() {
         (filter.after, filter.action.as_deref(), filter.since),
         (Some(3), Some("certificate."), Some(5))
     );
-    let (_, Request::VerifyAudit { heads }, _) = asked("catalyst pki audit verify --head heads.json") else {
+    let (_, Request::VerifyAudit { heads, .. }, _) = asked("catalyst pki audit verify --head heads.json")
+    else {
         panic!("verify is wanted")
     };
     assert_eq!(heads.unwrap(), Path::new("heads.json"));

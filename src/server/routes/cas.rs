@@ -80,11 +80,10 @@ pub(crate) async fn status(
 ) -> Result<Json<api::Status>, Problem> {
     asker.may_all()?;
     let mut status = convert::status(&app.authority().status().await?);
-    if let Some(trouble) = app.access().policies().trouble() {
-        status.warnings.push(format!("policies: {trouble}"));
-        if status.status == "healthy" {
-            status.status = "degraded".to_owned();
-        }
+    let policies = app.access().policies().trouble().map(|trouble| format!("policies: {trouble}"));
+    status.warnings.extend(policies.into_iter().chain(app.access().system_token_warning()));
+    if !status.warnings.is_empty() && status.status == "healthy" {
+        status.status = "degraded".to_owned();
     }
     Ok(Json(status))
 }

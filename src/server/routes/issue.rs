@@ -4,7 +4,7 @@ use super::super::{app::App, asker::Asker, convert, extract::Body, problem::Prob
 use crate::{
     access::{AccessError, Action, Credential, PrincipalKind},
     api,
-    authority::{IssueRequest, x509::VerifiedCsr},
+    authority::IssueRequest,
     identity::Workload,
     store::Ticket,
 };
@@ -30,7 +30,7 @@ pub(crate) async fn sign_csr(
     let csr = authority.verify_csr(&request.csr_pem)?;
     let issue = IssueRequest {
         ttl: convert::ttl(request.ttl_seconds)?,
-        ticket: ticket(&asker, &csr, &workload)?,
+        ticket: ticket(&asker, Action::CertSign, Some(csr.sha256()), &workload)?,
         csr,
         workload,
         uri_may_be_missing: asker.caller().facts.kind == PrincipalKind::Admin,
@@ -40,11 +40,16 @@ pub(crate) async fn sign_csr(
 
 /// What the issuance uses up. Whatever policy allows, a bootstrap credential for one identity serves no other, a
 /// certificate renews itself alone, and a renewal proof is for the one CSR that it names.
-fn ticket(asker: &Asker, csr: &VerifiedCsr, workload: &Workload) -> Result<Option<Ticket>, Problem> {
+fn ticket(
+    asker: &Asker,
+    action: Action,
+    csr: Option<[u8; 32]>,
+    workload: &Workload,
+) -> Result<Option<Ticket>, Problem> {
     let caller = asker.caller();
     let named = caller.facts.spiffe_id.as_ref();
     let other = || AccessError::Denied {
-        action: Action::CertSign,
+        action,
         kind: caller.facts.kind,
         reasons: vec!["the credential is for another identity".to_owned()],
     };
@@ -54,7 +59,7 @@ fn ticket(asker: &Asker, csr: &VerifiedCsr, workload: &Workload) -> Result<Optio
             Ok(Some(Ticket::Bootstrap(bootstrap.clone())))
         }
         Credential::Svid { renewal, csr: proven } if named == Some(workload.spiffe_id()) => {
-            if proven.is_some_and(|proven| proven != csr.sha256()) {
+            if proven.is_some() && *proven != csr {
                 return Err(AccessError::Invalid("the renewal proof is for another CSR").into());
             }
             Ok(Some(Ticket::Renewal(renewal.clone())))
@@ -78,6 +83,7 @@ pub(crate) async fn keypair(
     let workload = convert::workload(authority.trust_domain(), &request.service_type, &request.instance_id)?;
     asker.may(&app.access().certificates_of(&workload))?;
     let ttl = convert::ttl(request.ttl_seconds)?;
-    let (key, svid) = authority.issue_with_new_key(workload, ttl, asker.actor()).await?;
+    let ticket = ticket(&asker, Action::CertGenerate, None, &workload)?;
+    let (key, svid) = authority.issue_with_new_key(workload, ttl, ticket, asker.actor()).await?;
     Ok(Json(api::Keypair { private_key_pem: key.to_string(), certificate: convert::signed(svid) }))
 }

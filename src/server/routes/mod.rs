@@ -109,7 +109,11 @@ async fn authenticate(State(app): State<App>, request: Request, next: Next) -> R
     };
     parts.extensions.insert(asker.clone());
     let path = parts.uri.path().to_owned();
-    let mut response = next.run(Request::from_parts(parts, body)).await;
+    consented(&asker, &path, next.run(Request::from_parts(parts, body)).await)
+}
+
+/// The answer, if Cedar was asked before it was made. No cache keeps it.
+fn consented(asker: &Asker, path: &str, mut response: Response) -> Response {
     if response.status().is_success() && !asker.was_decided() {
         tracing::error!(target: "catalyst.auth", path, "Answer held back — no policy was asked");
         return Problem::undecided().into_response();
@@ -129,7 +133,7 @@ async fn admit(app: &App, request: &Parts) -> Result<Asker, Problem> {
         return Err(Problem::overheard());
     }
     if is_renewal_proof(&request.headers) && path != "/pki/csr/sign" {
-        return Err(Problem::bad_credential());
+        return Err(app.misplaced(peer));
     }
     let endpoint = endpoint(request.method.as_str(), path).ok_or_else(Problem::undecided)?;
     let caller = app.authenticate(&request.headers, peer).await?;
@@ -175,3 +179,6 @@ async fn join_trace(request: Request, next: Next) -> Response {
         None => next.run(request).await,
     }
 }
+
+#[cfg(test)]
+mod tests;

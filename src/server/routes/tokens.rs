@@ -109,7 +109,7 @@ pub(crate) async fn revoke(
 ) -> Result<Json<api::RevokedTokens>, Problem> {
     asker.may_own()?;
     let which = convert::selector(request)?;
-    let revoked = app.access().revoke(which, asker.actor()).await?;
+    let revoked = app.access().revoke(asker.caller(), which).await?;
     Ok(Json(api::RevokedTokens { success: true, revoked }))
 }
 

@@ -16,6 +16,7 @@ pub(super) async fn run(make: &impl AsyncFn() -> Arc<dyn Store>) {
     tokens_are_paged_newest_first(make().await.as_ref()).await;
     tokens_are_revoked_by_any_of_their_names(make().await.as_ref()).await;
     what_is_over_is_not_revoked(make().await.as_ref()).await;
+    what_ended_long_ago_is_purged(make().await.as_ref()).await;
     a_preset_secret_is_remembered_from_its_first_sight(make().await.as_ref()).await;
     a_preset_secret_is_revoked_for_good(make().await.as_ref()).await;
 }
@@ -40,6 +41,21 @@ async fn a_token_is_read_as_it_was_recorded(store: &dyn Store) {
         store.record_token(&token, &stamp(0)).await.unwrap();
         assert_eq!(store.token(&token.jti).await.unwrap(), Some(token));
     }
+}
+
+async fn what_ended_long_ago_is_purged(store: &dyn Store) {
+    for (jti, end) in [("old-1", 10), ("old-2", 20), ("old-3", 30), ("young", 100)] {
+        let sans = vec!["all".to_owned()];
+        let token = TokenRecord { expires_at: at(end), sans, ..token(jti) };
+        store.record_token(&token, &stamp(0)).await.unwrap();
+    }
+    store.revoke_tokens(&TokenSelector::Jti("old-2".to_owned()), &stamp(1)).await.unwrap();
+    assert_eq!(store.purge_tokens(at(30), 1).await.unwrap(), 2);
+    assert_eq!(store.purge_tokens(at(30), 1).await.unwrap(), 0);
+    let all = TokenQuery { san: Some("all".to_owned()), limit: 9, ..TokenQuery::default() };
+    assert_eq!(listed(store, &all).await, ["young", "old-3"]);
+    assert_eq!(store.purge_tokens(at(99), 9).await.unwrap(), 1);
+    assert_eq!(store.token("old-3").await.unwrap(), None);
 }
 
 async fn listed(store: &dyn Store, query: &TokenQuery) -> Vec<String> {

@@ -11,7 +11,7 @@ use super::{
     token,
 };
 use crate::{
-    identity::{KeyId, Serial, SpiffeId, Timestamp},
+    identity::{KeyId, Serial, SpiffeId, SpkiHash, Timestamp},
     store::{AllowOutcome, Denial, DenyOutcome, ExpiringCertificate, RevocationReason, Stamp},
 };
 use rusqlite::{Connection, Row};
@@ -204,20 +204,24 @@ pub(super) fn revoke_certificate(
         return conflict("a hold comes and goes with its identity's denial: name another reason".to_owned());
     }
     let sql =
-        "SELECT id, issuer, state, serial, spki, not_after, identity IS NULL, fingerprint FROM certificate_record
-         WHERE serial = ?1";
-    let read = |row: &Row<'_>| Ok((target(row)?, row.get::<_, bool>(6)?, row.get::<_, String>(7)?));
-    let Some((target, ca, fingerprint)) = all(step.connection(), sql, [serial.as_bytes()], read)?.pop()
+        "SELECT c.id, issuer, state, serial, spki, not_after, spiffe_id, fingerprint FROM certificate_record AS c
+         LEFT JOIN identity ON identity.id = c.identity WHERE serial = ?1";
+    let read = |row: &Row<'_>| Ok((target(row)?, row.get::<_, Option<String>>(6)?, row.get::<_, String>(7)?));
+    let Some((target, spiffe_id, fingerprint)) =
+        all(step.connection(), sql, [serial.as_bytes()], read)?.pop()
     else {
         return Ok(None);
     };
-    if ca {
+    let Some(spiffe_id) = spiffe_id else {
         return conflict(format!("{serial} is a CA's certificate: revoke the CA"));
-    }
+    };
     if target.state != state::REVOKED {
         withdraw(step, &target, state::REVOKED, reason, &mut Revisions::default(), stamp.at)?;
         step.end_credentials();
-        let detail = json!({"reason": reason.code()});
+        let spki = SpkiHash::from(target.spki).to_string();
+        let detail = json!({
+            "reason": reason.code(), "spiffeId": spiffe_id, "spki": spki, "fingerprint": fingerprint,
+        });
         step.audit(stamp, "certificate.revoked", serial, detail.to_string())?;
     }
     let tokens = token::live_of_certificate(step.connection(), &fingerprint, stamp.at)?;

@@ -403,6 +403,10 @@ impl Store for SqliteStore {
         self.read(move |connection| token::revoked(connection, at)).await
     }
 
+    async fn purge_tokens(&self, before: Timestamp, limit: u32) -> Result<u64> {
+        self.write(move |step| token::purge(step, before, limit)).await
+    }
+
     async fn preset_secret(&self, kind: &str, sha256: &[u8; 32], stamp: &Stamp) -> Result<PresetSecret> {
         let (kind, sha256, stamp) = (kind.to_owned(), *sha256, stamp.clone());
         self.write(move |step| secret::seen(step, &kind, &sha256, &stamp)).await

@@ -178,3 +178,27 @@ pub(super) fn end(step: &mut Step<'_>, tokens: Vec<TokenRow>, stamp: &Stamp) -> 
     }
     Ok(ended)
 }
+
+/// Tokens that ended, revoked or not, with their names and uses; and uses of preset secrets, which have no end of
+/// their own and count nothing: they only tell which certificate a repeated request had.
+pub(super) fn purge(step: &mut Step<'_>, before: Timestamp, limit: u32) -> Outcome<u64> {
+    let mut purged = 0;
+    for state in ["revoked_at IS NULL", "revoked_at IS NOT NULL"] {
+        let sql = format!(
+            "SELECT id, jti FROM token WHERE {state} AND expires_at < ?1 ORDER BY expires_at LIMIT ?2"
+        );
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+        for (id, jti) in all(step.connection(), &sql, (before.millis(), limit), read)? {
+            step.execute("DELETE FROM token_san WHERE token = ?1", [id])?;
+            step.execute("DELETE FROM bootstrap_use WHERE credential = ?1", [jti])?;
+            step.execute("DELETE FROM token WHERE id = ?1", [id])?;
+            purged += 1;
+        }
+    }
+    let uses = step.execute(
+        "DELETE FROM bootstrap_use WHERE id IN (SELECT id FROM bootstrap_use
+             WHERE credential > 'preset:' AND credential < 'preset;' AND used_at < ?1 LIMIT ?2)",
+        (before.millis(), limit),
+    )?;
+    Ok(purged + uses as u64)
+}
