@@ -107,7 +107,7 @@ impl Setup {
         push("known token, new identity", (own_cpu() - before) / u32::try_from(resources.len())?, "≤ 5 %");
 
         let workload = requests[0].workload.clone();
-        let (_, svid) = self.authority.issue_with_new_key(workload, None, Actor::System).await?;
+        let (_, svid) = self.authority.issue_with_new_key(workload, None, None, Actor::System).await?;
         let der = CertificateDer::from_pem_slice(svid.certificate_pem.as_bytes())?.to_vec();
         let certificate = PeerCertificate { fingerprint: Fingerprint::of_certificate(&der), der };
         let presented = Presented { authorization: None, certificate: Some(&certificate) };
