@@ -31,7 +31,7 @@ pub use system_token::SYSTEM_TOKEN_FILE;
 pub use vocabulary::{Action, PrincipalKind, Resource, ResourceKind, UnknownWord};
 
 use crate::{
-    identity::{Clock, Workload},
+    identity::{Clock, SpiffeId, Workload},
     store::Store,
 };
 use arc_swap::ArcSwapOption;
@@ -147,8 +147,13 @@ impl Access {
         let denied = |reasons: Vec<String>| {
             // The first of a minute; the audit log gets the count.
             if self.denials.count(caller, action) {
-                tracing::warn!(target: "catalyst.auth", principal = %caller.actor,
-                    node_id = logged(&resource.node_id), domain_id = logged(&resource.domain_id), reasons = reasons.join("; "),
+                let expected = resource
+                    .spiffe_id
+                    .as_ref()
+                    .map_or_else(|| PrincipalKind::Admin.claim(), SpiffeId::to_string);
+                tracing::warn!(target: "catalyst.auth", principal = %caller.actor, expected_principal = expected,
+                    node_id = logged(&resource.node_id), domain_id = logged(&resource.domain_id),
+                    reasons = reasons.join("; "),
                     "Permission denied for action: {action}");
             }
             Err(AccessError::Denied { action, kind: caller.facts.kind, reasons })

@@ -59,8 +59,9 @@ impl Chain {
     /// # Errors
     /// It does not follow.
     pub fn follow(&mut self, record: &AuditItem) -> Result<(), Break> {
-        let wanted = self.end.seq + 1;
-        if record.seq != wanted {
+        // The number before comes from elsewhere, and may be the last one that there is.
+        let wanted = self.end.seq.saturating_add(1);
+        if record.seq != wanted || wanted == self.end.seq {
             return Err(Break::Gap { wanted, found: record.seq });
         }
         if !record.prev_hash.eq_ignore_ascii_case(&self.end.hash) {
@@ -171,6 +172,19 @@ pub(crate) mod tests {
         let base = AuditPoint { seq: 2, hash: records[1].hash.clone() };
         let rest = followed(base, &records[2..]).unwrap();
         assert_eq!((rest.end().seq, rest.hash_at(2)), (5, Some(records[1].hash.as_str())));
+    }
+
+    #[test]
+    fn nothing_follows_the_last_number_that_there_is() {
+        let base = AuditPoint { seq: i64::MAX, hash: hex(&[0; 32]) };
+        let mut record = stored(1).remove(0);
+        assert!(matches!(
+            followed(base.clone(), &[record.clone()]).unwrap_err(),
+            Break::Gap { found: 1, .. }
+        ));
+        record.seq = i64::MAX;
+        record.hash = hash_of(&record).unwrap();
+        assert!(matches!(followed(base, &[record]).unwrap_err(), Break::Gap { found: i64::MAX, .. }));
     }
 
     #[test]

@@ -122,6 +122,14 @@ fn encoded(value: &str) -> String {
     })
 }
 
+/// Reads a certificate as a server's is read whose chain holds. For fuzzing alone.
+#[doc(hidden)]
+pub fn look_at(der: &[u8]) {
+    let _ = certificate::holder(der);
+    let shown = [der, der].map(|der| rustls::pki_types::CertificateDer::from(der.to_vec()));
+    let _ = verifier::root_of(&shown);
+}
+
 /// A text from elsewhere, without what would steer a terminal.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_directional(c) { '\u{fffd}' } else { c }).collect()

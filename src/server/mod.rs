@@ -24,3 +24,12 @@ pub use endpoints::{ENDPOINTS, Endpoint, Target, endpoints_markdown};
 pub use openapi::document as openapi_document;
 pub use recover::recover_token;
 pub use start::serve;
+
+/// What the body of `POST /auth/tokens` asks for; `None` where the service would refuse its form. For fuzzing alone.
+#[doc(hidden)]
+pub fn mint_request(
+    domain: &crate::identity::TrustDomain,
+    body: crate::api::MintRequest,
+) -> Option<crate::access::MintRequest> {
+    convert::mint_request(domain, body).ok()
+}

@@ -1,8 +1,15 @@
 //! The service as a process: what it says while it starts, works and ends.
 
+use crate::pki::{Pki, refused, spiffe_id};
 use catalyst_rigs::{Launch, logs::Golden};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
+
+const BINDING_MISMATCH: &str = "Certificate binding mismatch — cnf.x5t#S256 does not match TLS certificate";
+
+fn golden() -> Golden {
+    Golden::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/log-lines.json"))).unwrap()
+}
 
 #[test]
 fn a_dev_service_says_what_operators_look_for_and_ends_when_asked() {
@@ -11,8 +18,7 @@ fn a_dev_service_says_what_operators_look_for_and_ends_when_asked() {
     assert_eq!(service.http().get("/health").unwrap().status, 200);
     assert_eq!(service.stop().unwrap().code(), Some(0), "{}", service.log());
 
-    let golden = Golden::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/log-lines.json")));
-    let (golden, lines) = (golden.unwrap(), service.log_lines());
+    let (golden, lines) = (golden(), service.log_lines());
     assert_eq!(golden.differences(&lines), Vec::<String>::new());
     let unseen = golden.unseen(&lines);
     for message in [
@@ -23,6 +29,31 @@ fn a_dev_service_says_what_operators_look_for_and_ends_when_asked() {
         "Listening",
     ] {
         assert!(!unseen.contains(&message), "{message} is missing in\n{}", service.log());
+    }
+}
+
+#[test]
+fn refusals_are_logged_under_the_names_that_operators_look_for() {
+    let pki = Pki::dev();
+    let issued = pki.issue("node", "n1");
+    let bound = json!({"certificateFingerprint": issued.answer["fingerprint"]});
+    let bound = pki.service.http().with_token(&pki.mint("n1", "ADMIN", &bound));
+    refused(&bound.get("/pki/status").unwrap(), 401, "credential_invalid");
+    let user = pki.as_("USER", &json!({}));
+    refused(&user.get("/pki/status").unwrap(), 403, "permission_denied");
+    let body = json!({"spiffeId": spiffe_id("node", "n1"), "reason": "test"});
+    refused(&user.post("/pki/identities/deny", &body).unwrap(), 403, "permission_denied");
+
+    let bound = pki.logged(BINDING_MISMATCH, "n1");
+    let status = pki.logged("Permission denied for action: CA_READ", "");
+    let deny = pki.logged("Permission denied for action: IDENTITY_DENY", "n1");
+    assert_eq!(status.property("expected_principal"), Some("CATALYST::ADMIN"));
+    assert_eq!(deny.property("expected_principal"), Some(spiffe_id("node", "n1").as_str()));
+    let lines = [bound, status, deny];
+    assert_eq!(golden().differences(&lines), Vec::<String>::new());
+    assert_eq!(lines.each_ref().map(|line| line.property("subject")), [Some("n1"), None, None]);
+    for message in ["Permission denied for action: *", BINDING_MISMATCH] {
+        assert!(!golden().unseen(&lines).contains(&message), "{message}");
     }
 }
 

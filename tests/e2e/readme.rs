@@ -1,18 +1,18 @@
-//! The README's quick start, as its reader would type it, in a fresh clone.
+//! The README's commands, as their reader would type them, in a fresh clone.
 
 use crate::pki::eventually;
 use catalyst_rigs::catalyst;
 use std::{
     fs,
     net::{TcpListener, TcpStream},
-    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    os::unix::{
+        fs::{PermissionsExt as _, symlink},
+        process::CommandExt as _,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
 use tempfile::TempDir;
-
-/// The port of the README's commands.
-const PORT: u16 = 4020;
 
 /// The commands in bash blocks between `<!-- test:NAME -->` and `<!-- /test:NAME -->`.
 fn commands(readme: &str, name: &str) -> String {
@@ -52,6 +52,8 @@ fn wrapped_cargo(directory: &Path) -> PathBuf {
     );
     fs::write(bin.join("cargo"), script).unwrap();
     fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+    // As `target/release` of the clone would have it.
+    symlink(fs::canonicalize(catalyst().unwrap()).unwrap(), bin.join("catalyst")).unwrap();
     bin
 }
 
@@ -78,55 +80,98 @@ impl Drop for Terminal {
     }
 }
 
+/// A clone, and a service that the README's commands have started in it.
+struct Reader {
+    scratch: TempDir,
+    clone: PathBuf,
+    bin: PathBuf,
+    readme: String,
+    log: PathBuf,
+    first: Terminal,
+    port: u16,
+}
+
+impl Reader {
+    /// Starts the service as the README says in the blocks of this name, and waits for its system token, as a reader does.
+    fn start(name: &str, port: u16) -> Self {
+        let scratch = TempDir::new().unwrap();
+        let (clone, bin) = (clone_into(scratch.path()), wrapped_cargo(scratch.path()));
+        let readme = fs::read_to_string(clone.join("README.md")).unwrap();
+        assert!(
+            TcpListener::bind(("127.0.0.1", port)).is_ok(),
+            "something listens on 127.0.0.1:{port}, which the README's commands name: stop it, then test again"
+        );
+        let log = scratch.path().join("log");
+        let out = fs::File::create(&log).unwrap();
+        let first = bash(&commands(&readme, &format!("{name} serve")), &clone, &bin)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().unwrap())
+            .stderr(out)
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut reader = Self { scratch, clone, bin, readme, log, first: Terminal(first), port };
+        eventually("the system token", || {
+            let log = reader.shown();
+            let ended = reader.first.0.try_wait().unwrap();
+            assert!(ended.is_none(), "the service has ended: {log}");
+            log.contains("System Admin Token: eyJ").then_some(())
+        });
+        reader
+    }
+
+    fn shown(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// What the commands of the second terminal print; all of it stands in the README.
+    fn follow(&self, name: &str) -> String {
+        let Output { status, stdout, stderr } =
+            bash(&commands(&self.readme, name), &self.clone, &self.bin).output().unwrap();
+        let (stdout, stderr) =
+            (String::from_utf8(stdout).unwrap(), String::from_utf8_lossy(&stderr).into_owned());
+        assert!(status.success(), "{stdout}{stderr}{}", self.shown());
+        for line in stdout.lines() {
+            assert!(self.readme.contains(line.trim_end()), "the README does not show: {line}");
+        }
+        stdout
+    }
+
+    /// What service and commands leave behind is not for git.
+    fn end(self) {
+        let output =
+            Command::new("git").args(["status", "--porcelain"]).current_dir(&self.clone).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+        drop(self.first);
+        assert!(TcpStream::connect(("127.0.0.1", self.port)).is_err(), "the service is still there");
+        drop(self.scratch);
+    }
+}
+
 #[test]
 fn the_quick_start_works_as_it_is_printed() {
-    let scratch = TempDir::new().unwrap();
-    let (clone, bin) = (clone_into(scratch.path()), wrapped_cargo(scratch.path()));
-    let readme = fs::read_to_string(clone.join("README.md")).unwrap();
-    let (serve, rest) = (commands(&readme, "quickstart serve"), commands(&readme, "quickstart"));
-    assert!(
-        TcpListener::bind(("127.0.0.1", PORT)).is_ok(),
-        "something listens on 127.0.0.1:{PORT}, which the README's commands name: stop it, then test again"
-    );
-    let log = scratch.path().join("log");
-    let out = fs::File::create(&log).unwrap();
-    let first = bash(&serve, &clone, &bin)
-        .stdin(Stdio::null())
-        .stdout(out.try_clone().unwrap())
-        .stderr(out)
-        .process_group(0)
-        .spawn()
-        .unwrap();
-    let mut first = Terminal(first);
-    // The reader goes on when the service shows its token.
-    eventually("the system token", || {
-        let log = fs::read_to_string(&log).unwrap();
-        let ended = first.0.try_wait().unwrap();
-        assert!(ended.is_none(), "the service has ended: {log}");
-        log.contains("System Admin Token: eyJ").then_some(())
-    });
-    let Output { status, stdout, stderr } = bash(&rest, &clone, &bin).output().unwrap();
-    let (stdout, stderr) =
-        (String::from_utf8(stdout).unwrap(), String::from_utf8_lossy(&stderr).into_owned());
-    assert!(status.success(), "{stdout}{stderr}{}", fs::read_to_string(&log).unwrap());
-    // The output that the README shows is the output that comes.
-    for line in stdout.lines() {
-        assert!(readme.contains(line.trim_end()), "the README does not show: {line}");
-    }
+    let reader = Reader::start("quickstart", 4020);
+    let stdout = reader.follow("quickstart");
     assert!(stdout.starts_with("cert.pem: OK\n"), "{stdout}");
-    let shown = fs::read_to_string(&log).unwrap();
+    let shown = reader.shown();
     for message in [
         "Root CA generated {\"fingerprint\":",
         "\"cn\":\"Catalyst Root CA\",\"algorithm\":\"EC-P384\",\"validity\":\"10 years\"}",
         "\"intermediates\":2,\"trust_domain\":\"catalyst.example.com\"}",
     ] {
-        assert!(shown.contains(message) && readme.contains(message), "{message} is not in both:\n{shown}");
+        let in_both = shown.contains(message) && reader.readme.contains(message);
+        assert!(in_both, "{message} is not in both:\n{shown}");
     }
-    // What service and commands leave behind is not for git.
-    let output = Command::new("git").args(["status", "--porcelain"]).current_dir(&clone).output().unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
-    drop(first);
-    assert!(TcpStream::connect(("127.0.0.1", PORT)).is_err(), "the service is still there");
+    reader.end();
+}
+
+#[test]
+fn the_production_start_works_as_it_is_printed() {
+    let reader = Reader::start("production", 4443);
+    let stdout = reader.follow("production");
+    assert_eq!(stdout, "node-a.pem: OK\n", "{}", reader.shown());
+    assert!(reader.shown().contains("HTTPS, and HTTP to this machine"), "{}", reader.shown());
+    reader.end();
 }
 
 #[test]

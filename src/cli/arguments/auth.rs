@@ -202,8 +202,8 @@ fn mint_request(matches: &ArgMatches) -> Result<MintRequest, String> {
     let (spiffe_id, any_identity) = (one("spiffe-id"), matches.get_flag("any-identity"));
     let principal = match one("principal") {
         Some(principal) => principal,
-        // The service makes nothing of it, but wants one.
-        None if subject == BOOTSTRAP => "USER".into(),
+        // The service wants one, and warns of every other.
+        None if subject == BOOTSTRAP => "BOOTSTRAP".into(),
         None => return Err(format!("--principal is missing: {PRINCIPALS}")),
     };
     if subject != BOOTSTRAP && (spiffe_id.is_some() || any_identity) {

@@ -60,7 +60,7 @@ fn measure(
 }
 
 /// Answers how long each took.
-async fn issue_all(
+pub(crate) async fn issue_all(
     authority: &Arc<Authority>,
     requests: &[Request],
     callers: usize,
@@ -94,7 +94,7 @@ async fn issue_all(
     Ok(latencies)
 }
 
-async fn open(store: Arc<dyn Store>) -> Outcome<Arc<Authority>> {
+pub(crate) async fn open(store: Arc<dyn Store>) -> Outcome<Arc<Authority>> {
     let mut config = Config::new(TRUST_DOMAIN.parse()?);
     config.issue_limit = None;
     let local: Arc<dyn SigningBackend> = Arc::new(EphemeralBackend::new());

@@ -2,13 +2,17 @@
 //! beforehand, answers read no further than their length.
 
 use crate::{Outcome, process::cpu_of};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use std::{
-    io::{Read as _, Write as _},
+    io,
     net::{SocketAddr, TcpStream},
-    sync::Barrier,
+    sync::{Arc, Barrier},
     thread,
     time::{Duration, Instant},
 };
+
+/// The name that every SVID of the service has.
+const SERVER_NAME: &str = "auth";
 
 /// What a load saw.
 #[derive(Debug)]
@@ -38,8 +42,28 @@ impl Seen {
     }
 }
 
-/// Sends all requests through so many clients. Every answer must be a 200.
+/// How clients reach the service.
+#[derive(Clone, Default)]
+pub(crate) struct Way {
+    /// HTTPS, with these settings.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// Each request has a connection of its own.
+    pub(crate) anew: bool,
+}
+
+/// Sends all requests over plain HTTP through so many clients, which keep their connections. Every answer must be a 200.
 pub(crate) fn send(address: SocketAddr, pid: u32, requests: &[Vec<u8>], clients: usize) -> Outcome<Seen> {
+    send_over(&Way::default(), address, pid, requests, clients)
+}
+
+/// As [`send`], another way.
+pub(crate) fn send_over(
+    way: &Way,
+    address: SocketAddr,
+    pid: u32,
+    requests: &[Vec<u8>],
+    clients: usize,
+) -> Outcome<Seen> {
     let ready = Barrier::new(clients + 1);
     let shares = (0..clients)
         .map(|client| &requests[client * requests.len() / clients..(client + 1) * requests.len() / clients]);
@@ -48,7 +72,7 @@ pub(crate) fn send(address: SocketAddr, pid: u32, requests: &[Vec<u8>], clients:
             .map(|share| {
                 let ready = &ready;
                 scope.spawn(move || {
-                    let connection = Connection::open(address);
+                    let connection = Connection::open(way, address);
                     ready.wait();
                     connection?.send_all(share)
                 })
@@ -65,22 +89,35 @@ pub(crate) fn send(address: SocketAddr, pid: u32, requests: &[Vec<u8>], clients:
     })
 }
 
+impl Way {
+    fn dial(&self, address: SocketAddr) -> Outcome<Box<dyn Stream>> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
+        let connection = ClientConnection::new(tls.clone(), SERVER_NAME.try_into()?)?;
+        Ok(Box::new(StreamOwned::new(connection, stream)))
+    }
+}
+
 /// A GET, whole.
 pub(crate) fn get(path: &str, token: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n").into_bytes()
 }
 
-struct Connection {
-    stream: TcpStream,
+trait Stream: io::Read + io::Write {}
+impl<T: io::Read + io::Write> Stream for T {}
+
+struct Connection<'a> {
+    way: &'a Way,
+    address: SocketAddr,
+    stream: Box<dyn Stream>,
     answer: Vec<u8>,
 }
 
-impl Connection {
-    fn open(address: SocketAddr) -> Outcome<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        Ok(Self { stream, answer: vec![0; 64 * 1024] })
+impl<'a> Connection<'a> {
+    fn open(way: &'a Way, address: SocketAddr) -> Outcome<Self> {
+        Ok(Self { way, address, stream: way.dial(address)?, answer: vec![0; 64 * 1024] })
     }
 
     fn send_all(mut self, requests: &[Vec<u8>]) -> Outcome<Vec<Duration>> {
@@ -88,6 +125,9 @@ impl Connection {
             .iter()
             .map(|request| {
                 let started = Instant::now();
+                if self.way.anew {
+                    self.stream = self.way.dial(self.address)?;
+                }
                 self.stream.write_all(request)?;
                 self.read_answer()?;
                 Ok(started.elapsed())

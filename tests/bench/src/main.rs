@@ -11,6 +11,9 @@
 //! - **In process**: the whole of issuance through the library, from the CSR's text to the recorded certificate. What
 //!   a certificate costs without any store can't be asked of the public API, since nothing unrecorded leaves it: a
 //!   store in memory comes closest. `callers` are tasks that ask at the same time.
+//! - **Credentials**: what it costs to check who asks (`authenticate`) and whether they may (`authorize`, for
+//!   `CERT_SIGN`), beside an issuance with a store on disk. `known` is what was checked before and is remembered; a
+//!   `new` identity is one that policy has not decided on yet.
 //! - **HTTP**: the real `catalyst` binary that was built beside this one, with local keys, the issue limit off, a
 //!   store on disk and the default log. Clients keep their connections and send requests made beforehand, each for an
 //!   identity of its own. `CPU` is what the service's process used (user and system time of all its threads).
@@ -18,6 +21,7 @@
 //! Rows are those in the store before the load.
 #![forbid(unsafe_code)]
 
+mod credentials;
 mod cryptography;
 mod filler;
 mod library;
@@ -73,6 +77,7 @@ fn run(plan: &Plan) -> Outcome {
     eprintln!("making {most} keys and requests");
     let requests = requests::make(most)?;
     library::report(&requests, plan.loads[0].1, &mut table)?;
+    credentials::report(&requests, plan.loads[0].1, &mut table)?;
     service::report(&requests, plan, &mut table)?;
     print!("{table}");
     Ok(())

@@ -10,9 +10,14 @@ use crate::{
     table::{Row, Table},
 };
 use catalyst_rigs::{Launch, Service, catalyst};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 use std::{
     fs,
     path::Path,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -26,6 +31,7 @@ pub(crate) fn report(requests: &[Request], plan: &Plan, table: &mut Table) -> Ou
     table.push(Row::of("release binary").figure(megabytes(binary)).target("< 40 MB"));
     let founded = tempfile::tempdir()?;
     let pem = found(founded.path(), requests)?;
+    https(founded.path(), requests, plan, table)?;
     let mut seen = Vec::new();
     for rows in plan.rows {
         let directory = tempfile::tempdir()?;
@@ -69,6 +75,59 @@ fn found(directory: &Path, requests: &[Request]) -> Outcome<String> {
     let pem = signed.json()?["certificatePem"].as_str().map(str::to_owned);
     service.stop()?;
     pem.ok_or_else(|| signed.text().into())
+}
+
+/// HTTPS beside plain HTTP, at the same listener of one service.
+fn https(founded: &Path, requests: &[Request], plan: &Plan, table: &mut Table) -> Outcome {
+    let directory = tempfile::tempdir()?;
+    copy(founded, directory.path())?;
+    let mut service = launch(directory.path())?.env("CATALYST_PKI_TLS", "always").start()?;
+    let (address, pid, token) = (service.address(), service.pid(), token(directory.path())?);
+    let client = service.http();
+    until_ready(|| Ok(client.get("/pki/status")?))?;
+    let bundle = client.get("/pki/ca/bundle")?.text();
+    let tls = load::Way { tls: Some(trusting(&bundle)?), anew: false };
+    // The service's own SVID comes a moment after the hierarchy; until then a self-signed certificate is shown.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while load::send_over(&tls, address, pid, &[load::get("/health", &token)], 1).is_err() {
+        if Instant::now() > deadline {
+            return Err("the service shows no certificate of its CA".into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    let plain = load::Way::default();
+    let (clients, count) = (8, plan.loads[0].1.min(requests.len() / 2));
+    let bodies: Vec<_> = requests[..2 * count].iter().map(|request| request.http(&token)).collect();
+    let (first, second) = bodies.split_at(count);
+    let health = vec![load::get("/health", &token); plan.reads];
+    for (what, first, second, anew) in [
+        ("issuance, kept connections", first, second, false),
+        ("/health, a connection each", &health, &health, true),
+    ] {
+        let http = load::send_over(&load::Way { anew, ..plain.clone() }, address, pid, first, clients)?;
+        let https = load::send_over(&load::Way { anew, ..tls.clone() }, address, pid, second, clients)?;
+        let more = https.cpu.saturating_sub(http.cpu);
+        let ratio = https.cpu.as_secs_f64() / http.cpu.as_secs_f64().max(1e-9);
+        table.push(Row::seen(format!("HTTP: {what}, {clients} clients"), &http));
+        table.push(
+            Row::seen(format!("HTTPS: {what}, {clients} clients"), &https)
+                .figure(format!("CPU × {ratio:.2} of HTTP, + {} µs", more.as_micros())),
+        );
+    }
+    service.stop()?;
+    Ok(())
+}
+
+/// TLS 1.3 towards a server under the root of this bundle; every connection is a whole handshake.
+fn trusting(bundle: &str) -> Outcome<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(bundle.as_bytes())?)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13])?;
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok(Arc::new(config))
 }
 
 fn with_rows(

@@ -23,4 +23,9 @@ fuzz_target!(|body: &[u8]| {
     read::<api::DenyRequest>(body);
     read::<api::AllowRequest>(body);
     read::<api::ReleaseRequest>(body);
+    read::<api::MintRequest>(body);
+    read::<api::RevokeTokensRequest>(body);
+    read::<api::VerifyTokenRequest>(body);
+    read::<api::AuthorizeRequest>(body);
+    read::<api::RotateKeyRequest>(body);
 });
