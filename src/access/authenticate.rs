@@ -105,7 +105,7 @@ impl Access {
             trusted_nodes: Vec::new(),
             trusted_domains: Vec::new(),
         };
-        let credential = Credential::Token { expires: None };
+        let credential = Credential::Token { expires: None, is_bound: false };
         let caller = Caller { actor: Actor::System, facts: Arc::new(facts), credential };
         Ok(Checked { caller, bound_to: None, until: None })
     }
@@ -118,8 +118,8 @@ impl Access {
         let expires = Timestamp::from_seconds(claims.exp);
         let bound_to = claims.cnf.as_ref().map(|cnf| cnf.thumbprint.parse::<Fingerprint>()).transpose();
         let bound_to = bound_to.map_err(|_| AccessError::Invalid("bound to no certificate"))?;
-        let caller = self.caller(claims, kind, expires);
-        Ok(Checked { caller, bound_to, until: Some(key_ends.map_or(expires, |end| end.min(expires))) })
+        let until = key_ends.map_or(expires, |end| end.min(expires));
+        Ok(Checked { caller: self.caller(claims, kind, until), bound_to, until: Some(until) })
     }
 
     /// A token that we signed and do not know was made on a store that is gone.
@@ -136,7 +136,7 @@ impl Access {
         let (actor, credential, spiffe_id, cedar_id) = match &claims.bootstrap {
             None => (
                 Actor::Token { subject: claims.sub.clone(), jti: claims.jti.clone() },
-                Credential::Token { expires: Some(expires) },
+                Credential::Token { expires: Some(expires), is_bound: claims.cnf.is_some() },
                 None,
                 claims.entity.name.clone(),
             ),

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     identity::{Fingerprint, InstanceId, ServiceType, Timestamp, Workload},
-    store::{BootstrapGrant, TokenRecord},
+    store::{BootstrapGrant, CertificateStatus, TokenRecord},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -73,10 +73,11 @@ impl Access {
     /// # Errors
     /// [`AccessError::Beyond`] what the minter holds; [`AccessError::Request`]; the key store's and the store's.
     pub async fn mint(&self, caller: &Caller, request: MintRequest) -> Result<Minted, AccessError> {
-        let Credential::Token { expires: own_end } = caller.credential else {
+        let Credential::Token { expires: own_end, is_bound } = caller.credential else {
             return Err(AccessError::Beyond("only the holder of a token makes tokens".to_owned()));
         };
         check_texts(&request)?;
+        self.check_binding(&request, is_bound).await?;
         let mut warnings = Vec::new();
         let grant = self.grant(caller, &request, &mut warnings)?;
         let default = if grant.is_some() { self.config.bootstrap_ttl } else { DEFAULT_LIFETIME };
@@ -114,6 +115,26 @@ impl Access {
         tracing::info!(target: "catalyst.auth", subject = claims.sub, principal = claims.principal, jti = claims.jti,
             expires_at = %record.expires_at, by = %caller.actor, "Token minted");
         Ok(Minted { token, jti: claims.jti, expires_at: record.expires_at, warnings })
+    }
+
+    /// Whoever holds a token that is worth nothing without a certificate makes no others than such; bootstrap
+    /// credentials are for one CSR. A certificate that has ended or was revoked binds nothing.
+    async fn check_binding(&self, request: &MintRequest, minter_is_bound: bool) -> Result<(), AccessError> {
+        let Some(certificate) = request.certificate else {
+            if minter_is_bound && request.subject != BOOTSTRAP {
+                let sentence = "the minter's token is bound to a certificate, so name the one that this token is bound to";
+                return Err(AccessError::Beyond(sentence.to_owned()));
+            }
+            return Ok(());
+        };
+        let row = self.store.certificate_by_fingerprint(certificate, self.clock.now()).await?;
+        match row.map(|row| row.status) {
+            Some(CertificateStatus::Active) | None => Ok(()),
+            Some(status) => Err(wrong(format!(
+                "the certificate {certificate} is {}: bind the token to one that is active",
+                status.as_str()
+            ))),
+        }
     }
 
     /// What a bootstrap credential will be good for; `None` for every other token.

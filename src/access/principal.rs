@@ -56,8 +56,10 @@ impl Facts {
 pub enum Credential {
     /// A token, or the preset system secret, which has no end.
     Token {
-        /// Its `exp`.
+        /// Its `exp`, or the end of its key's grace where that comes first.
         expires: Option<Timestamp>,
+        /// It is good only together with a certificate.
+        is_bound: bool,
     },
     /// A bootstrap credential: for one CSR.
     Bootstrap(BootstrapUse),

@@ -53,7 +53,7 @@ pub(super) async fn keep(app: App, stop: CancellationToken) {
     while stop.run_until_cancelled(rounds.tick()).await.is_some() {
         signed = log_head(&app, signed).await.or(signed);
         if round % SEALING_ROUNDS == 0 {
-            seal(&app).await;
+            seal(&app, &stop).await;
         }
         round += 1;
         if round % SYSTEM_TOKEN_ROUNDS == 0 && app.places().makes_system_token {
@@ -91,9 +91,9 @@ async fn look_at_system_token(app: &App) {
     }
 }
 
-async fn seal(app: &App) {
+async fn seal(app: &App, stop: &CancellationToken) {
     let data_dir = &app.places().data_dir;
-    loop {
+    while !stop.is_cancelled() {
         match app.access().seal_audit(data_dir).await {
             Ok(Some(_)) => {}
             Ok(None) => break,

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     access::{self, Access, Policies},
     authority::{Authority, AuthorityError, Config, InitRequest, KeyBackends},
-    identity::{Actor, InstanceId, ServiceType, SystemClock, TrustDomain, Ttl, Workload},
+    identity::{Actor, DnsName, InstanceId, ServiceType, SystemClock, TrustDomain, Ttl, Workload},
     settings::Settings,
     store::{SqliteStore, Store},
     telemetry::Metrics,
@@ -53,9 +53,13 @@ pub(super) async fn access(
     store: Arc<dyn Store>,
     authority: &Authority,
 ) -> Result<Access, Failure> {
+    let domains = settings.domains.iter().map(|domain| match domain.parse::<DnsName>() {
+        Ok(_) => Ok(domain.clone()),
+        Err(error) => Err(format!("CATALYST_DOMAINS: '{domain}': {error}")),
+    });
     let config = access::Config {
         own: own.clone(),
-        domains: settings.domains.clone(),
+        domains: domains.collect::<Result<_, _>>()?,
         dev: settings.dev,
         bootstrap_ttl: settings.bootstrap_ttl,
     };

@@ -5,6 +5,7 @@ use crate::{
     mutual_tls::connect,
     pki::{Issued, eventually, ok, refused, spiffe_id},
     tls::{dev, shown_own},
+    tokens::asking,
 };
 use rcgen::KeyPair;
 use serde_json::json;
@@ -26,6 +27,13 @@ fn a_bound_token_needs_its_certificate_and_ends_with_it() {
     assert_eq!(ask(&mut with, &token).status, 200);
     refused(&ask(&mut without, &token), 401, "credential_invalid");
     assert_eq!(pki.service.http().with_token(&token).get("/pki/status").unwrap().status, 401);
+    // What it makes is bound too.
+    let mut mint = |more: &serde_json::Value| {
+        let (bearer, body) = (format!("Bearer {token}"), asking("n1", "NODE", more).to_string());
+        with.request("POST", "/auth/tokens", &[("authorization", bearer.as_str())], body.as_bytes()).unwrap()
+    };
+    refused(&mint(&json!({})), 403, "grant_exceeds_own");
+    ok(&mint(&json!({"certificateFingerprint": other.answer["fingerprint"]})));
     pki.deny(&spiffe_id("node", "n1"), false);
     refused(&ask(&mut with, &token), 401, "credential_revoked");
     // One second of life: the token has an hour.

@@ -172,3 +172,12 @@ fn keys_whose_dev_passphrase_is_gone_are_not_given_another_one() {
     assert!(log.contains("CATALYST_PKI_LOCAL_PASSPHRASE_FILE"), "{log}");
     assert!(!deployment.data_dir().join("dev-passphrase").exists());
 }
+
+#[test]
+fn a_domain_that_is_no_dns_name_ends_the_start() {
+    let deployment = Deployment::dev();
+    for domain in ["Example.org", ".example.org", "exa mple.org"] {
+        let (code, log) = exit(deployment.launch().env("CATALYST_DOMAINS", domain));
+        assert!(code != 0 && log.contains("CATALYST_DOMAINS"), "{domain}: {code} {log}");
+    }
+}

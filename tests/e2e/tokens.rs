@@ -292,3 +292,14 @@ fn a_scoped_administrator_revokes_nothing_beyond_its_scope() {
     assert_eq!(ok(&revoke(&json!({"jti": claims(&within)["jti"]})))["revoked"], 1);
     ok(&pki.get("/pki/status"));
 }
+
+#[test]
+fn a_certificate_that_was_revoked_binds_no_token() {
+    let pki = Pki::dev();
+    let issued = pki.issue("node", "n1");
+    let binding = json!({"certificateFingerprint": issued.answer["fingerprint"]});
+    ok(&mint_as(&pki.admin, "n1", "NODE", &binding));
+    ok(&pki.post(&format!("/pki/certificates/{}/revoke", issued.serial()), &json!({})));
+    let sentence = refused(&mint_as(&pki.admin, "n1", "NODE", &binding), 422, "invalid_request");
+    assert!(sentence.contains("is revoked"), "{sentence}");
+}

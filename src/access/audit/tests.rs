@@ -311,7 +311,7 @@ fn denials_are_counted_apart_up_to_a_measure() {
             trusted_nodes: Vec::new(),
             trusted_domains: Vec::new(),
         }),
-        credential: Credential::Token { expires: None },
+        credential: Credential::Token { expires: None, is_bound: false },
     };
     assert!(denials.count(&caller("1"), Action::CaRead));
     assert!(!denials.count(&caller("1"), Action::CaRead));

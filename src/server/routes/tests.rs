@@ -118,7 +118,7 @@ async fn an_answer_without_a_decision_is_held_back() {
             trusted_nodes: Vec::new(),
             trusted_domains: Vec::new(),
         };
-        let credential = crate::access::Credential::Token { expires: None };
+        let credential = crate::access::Credential::Token { expires: None, is_bound: false };
         let caller = crate::access::Caller {
             actor: crate::identity::Actor::System,
             facts: Arc::new(facts),

@@ -67,7 +67,7 @@ impl Setup {
 }
 
 fn grants_no_more(minter: &Caller, claims: &Claims) {
-    let Credential::Token { expires } = minter.credential else { panic!("mints without a token") };
+    let Credential::Token { expires, .. } = minter.credential else { panic!("mints without a token") };
     assert!(expires.is_none_or(|end| claims.exp <= end.seconds()), "outlives its minter");
     let kind: PrincipalKind = claims.principal.trim_start_matches("CATALYST::").parse().unwrap();
     let facts = &minter.facts;

@@ -49,7 +49,7 @@ impl Setup {
         assert!(claims.cnf.is_none(), "taken without its certificate");
         assert!(claims.nbf <= now() + 1 && now() < claims.exp + 1);
         match caller.credential {
-            Credential::Token { expires } => {
+            Credential::Token { expires, .. } => {
                 assert!(claims.bootstrap.is_none());
                 assert_eq!(expires.unwrap().seconds(), claims.exp);
             }
