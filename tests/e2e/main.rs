@@ -42,6 +42,7 @@ mod readme;
 mod recover;
 mod renewal;
 mod rotation;
+mod rules;
 mod secrets;
 mod shutdown;
 mod startup;
