@@ -63,7 +63,7 @@ impl Access {
         }
         let checked = self.by_bearer(credential).await?;
         if let Some(bound_to) = checked.bound_to {
-            prove_binding(&checked.caller, bound_to, presented)?;
+            prove_binding(&checked.caller, bound_to, presented, self.clock.now())?;
         }
         Ok(checked.caller)
     }
@@ -176,16 +176,19 @@ impl Access {
     }
 }
 
-/// A bound token is good only over a connection on which its certificate was proven (RFC 8705, 3).
+/// A bound token is good only over a connection on which its certificate was proven (RFC 8705, 3), and no longer than
+/// that lives: once it is purged, a denial of its identity would not find the token any more.
 fn prove_binding(
     caller: &Caller,
     bound_to: Fingerprint,
     presented: Presented<'_>,
+    now: Timestamp,
 ) -> Result<(), AccessError> {
-    let found = presented.certificate.map(|certificate| certificate.fingerprint);
-    if found == Some(bound_to) {
-        return Ok(());
+    if let Some(certificate) = presented.certificate.filter(|shown| shown.fingerprint == bound_to) {
+        let lives = certificate.not_after.is_some_and(|not_after| now < not_after);
+        return if lives { Ok(()) } else { Err(AccessError::Expired) };
     }
+    let found = presented.certificate.map(|certificate| certificate.fingerprint);
     tracing::warn!(target: "catalyst.auth", token_thumbprint = %bound_to,
         tls_cert_thumbprint = found.map(|found| found.to_string()).unwrap_or_default(),
         subject = caller.facts.sub, action = "rejected",

@@ -3,7 +3,7 @@
 use super::{
     Access, AccessError, Caller, Claims, Confirmation, Credential, Entity,
     claims::{Bootstrap, SpiffeIdText},
-    token_key::{Signer, internal},
+    token_key::{LONGEST_TOKEN, Signer, internal},
     vocabulary::{Action, PrincipalKind, Resource},
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     store::{BootstrapGrant, TokenRecord},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::time::Duration;
 
 /// How long a token lives when nothing is said.
@@ -105,6 +105,11 @@ impl Access {
         let ring = self.ring()?;
         let record = record(&claims, request.sans, request.certificate)?;
         let token = ring.signer()?.sign(&claims).await?;
+        if token.expose_secret().len() > LONGEST_TOKEN {
+            return Err(wrong(format!(
+                "the token would have more than {LONGEST_TOKEN} bytes, which nobody takes: give it fewer or shorter trusted nodes and domains"
+            )));
+        }
         self.store.record_token(&record, &self.stamp(caller.actor.clone())).await?;
         tracing::info!(target: "catalyst.auth", subject = claims.sub, principal = claims.principal, jti = claims.jti,
             expires_at = %record.expires_at, by = %caller.actor, "Token minted");

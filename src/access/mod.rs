@@ -121,7 +121,13 @@ impl Access {
     /// A token key that is not P-384; the store's.
     pub async fn open(&self, key: GuardedKey) -> Result<(), AccessError> {
         let signer = Arc::new(Signer::new(key)?);
-        self.set_ring(KeyRing::load(self.store.as_ref(), Some(signer)).await?);
+        let _one_at_a_time = self.rotating.lock().await;
+        let ring = KeyRing::load(self.store.as_ref(), Some(signer.clone())).await?;
+        if ring.active_kid() != Some(signer.kid()) {
+            // A rotation came between: its key signs, and not the one that was active when this one was opened.
+            return self.ring()?.signer().map(drop);
+        }
+        self.set_ring(ring);
         Ok(())
     }
 
@@ -146,7 +152,8 @@ impl Access {
                     .as_ref()
                     .map_or_else(|| PrincipalKind::Admin.claim(), SpiffeId::to_string);
                 tracing::warn!(target: "catalyst.auth", principal = %caller.actor, expected_principal = expected,
-                    node_id = resource.node_id, domain_id = resource.domain_id, reasons = reasons.join("; "),
+                    node_id = logged(&resource.node_id), domain_id = logged(&resource.domain_id),
+                    reasons = reasons.join("; "),
                     "Permission denied for action: {action}");
             }
             Err(AccessError::Denied { action, kind: caller.facts.kind, reasons })
@@ -198,4 +205,11 @@ impl Access {
     fn epoch(&self) -> u64 {
         self.store.revocations() + self.ring_changes.load(Ordering::SeqCst)
     }
+}
+
+/// So much of what a request names goes into the log; a body may be 64 KiB of it.
+const LOGGED_CHARACTERS: usize = 255;
+
+fn logged(text: &str) -> &str {
+    text.char_indices().nth(LOGGED_CHARACTERS).map_or(text, |(end, _)| &text[..end])
 }

@@ -86,4 +86,6 @@ pub struct PeerCertificate {
     pub der: Vec<u8>,
     /// SHA-256 of it.
     pub fingerprint: Fingerprint,
+    /// Its end; `None` where none can be read in it.
+    pub not_after: Option<Timestamp>,
 }

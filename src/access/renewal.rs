@@ -64,8 +64,9 @@ impl Access {
         let chain = header.x5c.ok_or(AccessError::Malformed("without x5c"))?;
         let leaf = chain.first().ok_or(AccessError::Malformed("without x5c"))?;
         let leaf = STANDARD.decode(leaf).map_err(|_| AccessError::Malformed("x5c is not base64"))?;
-        let (mut caller, _) = self.svid(&leaf).await?;
+        // First, so that nobody learns of a certificate whose key they lack, nor costs the store more than this.
         let claims = self.proof_claims(proof, header.alg, &leaf)?;
+        let (mut caller, _) = self.svid(&leaf).await?;
         let csr = URL_SAFE_NO_PAD.decode(&claims.csr).ok().and_then(|hash| hash.try_into().ok());
         let csr: [u8; 32] = csr.ok_or(AccessError::Malformed("csr is no SHA-256"))?;
         caller.credential = Credential::Svid {

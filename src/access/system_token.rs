@@ -18,7 +18,16 @@ const WARN_SECONDS: i64 = 30 * 86_400;
 
 /// The stored token, if there is one.
 pub(super) fn read(data_dir: &Path) -> Result<Option<SecretString>, AccessError> {
-    let path = data_dir.join(SYSTEM_TOKEN_FILE);
+    read_file(data_dir.join(SYSTEM_TOKEN_FILE))
+}
+
+/// The token that was to take its place when the service ended, if there is one.
+pub(super) fn read_staged(data_dir: &Path) -> Result<Option<(Staged, SecretString)>, AccessError> {
+    let token = read_file(data_dir.join(STAGED_FILE))?;
+    Ok(token.map(|token| (Staged { data_dir: data_dir.to_owned() }, token)))
+}
+
+fn read_file(path: PathBuf) -> Result<Option<SecretString>, AccessError> {
     let failed = |source| AccessError::File { path: path.clone(), source };
     match fs::metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -65,9 +74,12 @@ impl Staged {
 }
 
 impl Access {
-    /// Remembers when the token in the file ends.
+    /// Remembers when the token in the file ends, and says so in time.
     pub(super) fn system_token_ends_at(&self, expires: Timestamp) {
         self.system_token_ends.store(expires.millis(), Ordering::Relaxed);
+        if let Some(warning) = self.system_token_warning() {
+            tracing::warn!(target: "catalyst.auth", expires_at = %expires, "System token approaching expiry — {warning}");
+        }
     }
 
     /// What an operator has to know of the system token's end, from 30 days before it.

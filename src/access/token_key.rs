@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 const SIGNING_DEADLINE: Duration = Duration::from_secs(10);
 /// No token of ours is longer; a header may be.
-const LONGEST_TOKEN: usize = 16 * 1024;
+pub(super) const LONGEST_TOKEN: usize = 16 * 1024;
 
 /// The keys of this deployment, as they are now.
 #[derive(Clone)]
@@ -40,6 +40,7 @@ pub(super) struct Signer {
 }
 
 /// The public half of a key.
+#[derive(Clone)]
 struct Verifier {
     kid: String,
     key: DecodingKey,
@@ -62,6 +63,22 @@ impl KeyRing {
         let tokens = rows.iter().filter(|row| row.intention.role == KeyRole::Token);
         let verifiers = tokens.filter_map(verifier).collect::<Result<_, _>>()?;
         Ok(Self { signer, verifiers: Arc::new(verifiers) })
+    }
+
+    /// The keys once this one has taken over, as the store then has them: those before verify until `grace_until`, or
+    /// their own end if that is sooner.
+    pub(super) fn rotated(&self, signer: Arc<Signer>, grace_until: Timestamp) -> Result<Self, AccessError> {
+        let pin = signer.key.pin();
+        let (kid, key, jwk) =
+            public_key(&pin.spki).ok_or_else(|| AccessError::TokenKey(pin.uri.to_string()))?;
+        let earlier = self.verifiers.iter().filter(|verifier| verifier.kid != kid).map(|verifier| Verifier {
+            active: false,
+            until: Some(verifier.until.map_or(grace_until, |until| until.min(grace_until))),
+            ..verifier.clone()
+        });
+        let mut verifiers: Vec<_> = earlier.collect();
+        verifiers.push(Verifier { kid, key, jwk, active: true, until: None });
+        Ok(Self { signer: Some(signer), verifiers: Arc::new(verifiers) })
     }
 
     pub(super) fn signer(&self) -> Result<&Arc<Signer>, AccessError> {

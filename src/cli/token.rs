@@ -46,7 +46,7 @@ pub(super) async fn verify(
     let verdict: TokenVerdict = client.post("/auth/tokens/verify", &question).await?;
     let printed = match (form, &verdict.payload) {
         (Output::Json, _) => print(&json(&verdict)?),
-        (_, Some(payload)) if verdict.valid => print(&format!("{payload:#}\n")),
+        (_, Some(payload)) if verdict.valid => print(&readable(payload)),
         _ => ExitCode::SUCCESS,
     };
     if verdict.valid {
@@ -57,6 +57,11 @@ pub(super) async fn verify(
         verdict.error.as_deref().unwrap_or("no reason given")
     ));
     Ok(ExitCode::from(FAILED))
+}
+
+/// JSON over several lines. Its strings may hold what steers a terminal: JSON escapes but the first 32 of it.
+fn readable(payload: &serde_json::Value) -> String {
+    format!("{payload:#}").lines().map(|line| printable(line) + "\n").collect()
 }
 
 pub(super) async fn revoke(client: &Client, which: &RevokeTokensRequest, form: Output) -> Result<ExitCode> {
@@ -125,6 +130,12 @@ fn row(token: &TokenItem, now: Timestamp) -> [String; 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn claims_steer_no_terminal() {
+        let shown = readable(&json!({"sub": "a\u{9b}31mb\u{202e}c"}));
+        assert_eq!(shown, "{\n  \"sub\": \"a\u{fffd}31mb\u{fffd}c\"\n}\n");
+    }
 
     #[test]
     fn a_row_says_how_the_token_stands() {

@@ -20,6 +20,7 @@ pub(super) fn read<T: DeserializeOwned>(
         content.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
     if answer.status.is_success() && is_json {
         return serde_json::from_slice(&answer.body).map_err(|error| {
+            let error = printable(&error.to_string());
             ClientError::failed(format!("the answer of {url}{path} is of another form: {error}"))
                 .with_hint("are this command and the service of the same version? 'catalyst version' tells")
         });

@@ -6,7 +6,7 @@ use super::{
     peer::{Channel, Peer},
     places::Places,
 };
-use crate::{access::PeerCertificate, identity::Fingerprint};
+use crate::{access::PeerCertificate, authority::x509::validity_of, identity::Fingerprint};
 use axum::Router;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::{
@@ -124,7 +124,8 @@ fn certificate(stream: &TlsStream<TcpStream>) -> Option<Arc<PeerCertificate>> {
     let (_, session) = stream.get_ref();
     let leaf = session.peer_certificates()?.first()?;
     let fingerprint = Fingerprint::of_certificate(leaf);
-    Some(Arc::new(PeerCertificate { der: leaf.to_vec(), fingerprint }))
+    let not_after = validity_of(leaf).ok().map(|(_, not_after)| not_after);
+    Some(Arc::new(PeerCertificate { der: leaf.to_vec(), fingerprint, not_after }))
 }
 
 fn server() -> auto::Builder<TokioExecutor> {

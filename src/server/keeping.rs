@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 const EVERY: Duration = Duration::from_secs(60);
 /// Sealing has its turn once in so many rounds.
 const SEALING_ROUNDS: u32 = 60;
-/// And a warning that goes on being true.
-const WARNING_ROUNDS: u32 = 24 * 60;
+/// The system token is looked at once a day.
+const SYSTEM_TOKEN_ROUNDS: u32 = 24 * 60;
 /// How long the last head may take when the service ends.
 const LAST_HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -55,12 +55,10 @@ pub(super) async fn keep(app: App, stop: CancellationToken) {
         if round % SEALING_ROUNDS == 0 {
             seal(&app).await;
         }
-        if round % WARNING_ROUNDS == 0
-            && let Some(warning) = app.access().system_token_warning()
-        {
-            tracing::warn!(target: "catalyst.auth", warning, "System token approaching expiry");
-        }
         round += 1;
+        if round % SYSTEM_TOKEN_ROUNDS == 0 && app.places().makes_system_token {
+            look_at_system_token(&app).await;
+        }
     }
     if tokio::time::timeout(LAST_HEAD_PATIENCE, log_head(&app, signed)).await.is_err() {
         tracing::warn!(target: "catalyst.pki", "Last audit head not signed — the key store did not answer in time");
@@ -83,6 +81,13 @@ async fn log_head(app: &App, last: Option<AuditHead>) -> Option<AuditHead> {
             tracing::error!(target: "catalyst.pki", error = %error, "Audit head not signed");
             None
         }
+    }
+}
+
+async fn look_at_system_token(app: &App) {
+    if let Err(error) = app.access().look_at_system_token(&app.places().data_dir).await {
+        tracing::error!(target: "catalyst.auth", error = %error,
+            "System token is not good — remove the file system-token and restart to make a new one");
     }
 }
 

@@ -257,6 +257,10 @@ fn check(settings: &Settings) -> Result<(), Failure> {
         )
         .into());
     }
+    let presets = settings.system_token.as_ref().zip(settings.bootstrap_token.as_ref());
+    if presets.is_some_and(|(one, other)| one.expose_secret() == other.expose_secret()) {
+        return Err("CATALYST_SYSTEM_TOKEN and CATALYST_BOOTSTRAP_TOKEN hold the same secret: every node that is bootstrapped would be an administrator; set different ones".into());
+    }
     Ok(())
 }
 

@@ -37,6 +37,11 @@ pub enum SettingsError {
         /// The known one that is nearest.
         nearest: Option<String>,
     },
+    /// Every node knows the one, and whoever knows the other may do everything.
+    #[error(
+        "CATALYST_SYSTEM_TOKEN and CATALYST_BOOTSTRAP_TOKEN are the same secret: every node would be an administrator; choose two"
+    )]
+    SameSecret,
     /// A variable holds bytes that are no text.
     #[error("{0} is not UTF-8 text: set it again")]
     NotText(String),

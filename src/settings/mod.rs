@@ -25,7 +25,7 @@ pub use tls::{TlsFiles, TlsMode, TlsSettings};
 pub use values::{DnsNameRule, HostName};
 
 use crate::telemetry::{LogFormat, LogLevel};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     net::SocketAddr,
     num::NonZeroU64,
@@ -148,6 +148,10 @@ impl Settings {
             values,
         };
         settings.check_passphrase_place()?;
+        let both = settings.system_token.as_ref().zip(settings.bootstrap_token.as_ref());
+        if both.is_some_and(|(system, bootstrap)| system.expose_secret() == bootstrap.expose_secret()) {
+            return Err(SettingsError::SameSecret);
+        }
         Ok(settings)
     }
 }

@@ -237,6 +237,16 @@ fn short_secrets_are_refused_without_being_shown() {
 }
 
 #[test]
+fn what_every_node_knows_is_no_system_token() {
+    let secret = "one secret of more than 32 characters for both";
+    let both = [("CATALYST_SYSTEM_TOKEN", secret), ("CATALYST_BOOTSTRAP_TOKEN", secret)];
+    for dev in [true, false] {
+        assert!(sentence(dev, &[], &both).contains("are the same secret"));
+    }
+    assert!(read(true, &[], &both[1..]).is_ok());
+}
+
+#[test]
 fn a_settings_file_with_a_secret_must_be_its_owners_alone() {
     let directory = TempDir::new().unwrap();
     let config = file(&directory, "c.toml", &format!("local_passphrase = '{PASSPHRASE}'\n"));

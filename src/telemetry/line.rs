@@ -158,7 +158,7 @@ impl Line<'_> {
         let _ = write!(out, " {}: {}", self.category, OneLine(self.message));
         if !self.properties.is_empty() {
             out.extend_from_slice(b" {");
-            out.extend_from_slice(self.properties);
+            put_properties(out, self.properties);
             out.push(b'}');
         }
     }
@@ -170,7 +170,7 @@ impl Line<'_> {
         out.extend_from_slice(br#","message":"#);
         let _ = serde_json::to_writer(&mut *out, self.message);
         out.extend_from_slice(br#","properties":{"#);
-        out.extend_from_slice(self.properties);
+        put_properties(out, self.properties);
         out.push(b'}');
         if let Some((trace_id, span_id)) = self.trace {
             out.extend_from_slice(br#","trace_id":"#);
@@ -199,6 +199,26 @@ pub(super) fn dropped(format: LogFormat, count: u64) -> Vec<u8> {
     .render(format, false)
 }
 
+/// Properties with what JSON leaves as it is and terminals obey: DEL, the second row of control characters, and those
+/// that turn the text around. Names of properties are ours, so that all of it stands in strings, where `\u` holds.
+fn put_properties(out: &mut Vec<u8>, properties: &[u8]) {
+    // The first octets of what is looked for; few lines have any.
+    let steers = |octet: &u8| matches!(octet, 0x7f | 0xc2 | 0xe2);
+    match std::str::from_utf8(properties) {
+        Ok(text) if properties.iter().any(steers) => {
+            for c in text.chars() {
+                let turns =
+                    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+                let _ = match c {
+                    _ if turns || c.is_control() => write!(out, "\\u{:04x}", u32::from(c)),
+                    c => write!(out, "{c}"),
+                };
+            }
+        }
+        _ => out.extend_from_slice(properties),
+    }
+}
+
 /// Text without control characters, so that what a client sent can't forge a line or drive a terminal.
 struct OneLine<'a>(&'a str);
 
@@ -207,5 +227,33 @@ impl fmt::Display for OneLine<'_> {
         self.0.chars().try_for_each(|c| {
             if c.is_control() { write!(f, "{}", c.escape_default()) } else { fmt::Write::write_char(f, c) }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_sent_steers_no_terminal() {
+        let sent = "a\u{9b}31m\u{7f}\u{202e}b\u{1b}é—";
+        let properties = format!(r#""reason":{}"#, serde_json::to_string(sent).unwrap());
+        for format in [LogFormat::Pretty, LogFormat::Json] {
+            let line = Line {
+                at: SystemTime::UNIX_EPOCH,
+                severity: Severity::Warn,
+                category: "catalyst.pki",
+                message: "Identity denied",
+                properties: properties.as_bytes(),
+                trace: None,
+            };
+            let line = String::from_utf8(line.render(format, false)).unwrap();
+            assert!(line.trim_end().chars().all(|c| !c.is_control() && c != '\u{202e}'), "{line:?}");
+            let object = &line[line.find(r#"{"reason"#).unwrap()..];
+            let object = object.trim_end();
+            let object = if format == LogFormat::Json { &object[..object.len() - 1] } else { object };
+            let read: serde_json::Value = serde_json::from_str(object).unwrap();
+            assert_eq!(read["reason"], sent);
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 use catalyst_rigs::{Service, http::Client};
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, thread, time::Duration};
 use tempfile::TempDir;
 
 /// Records that this query finds, oldest first.
@@ -174,6 +174,31 @@ fn denials_by_policy_are_counted_into_few_records() {
         of.filter(|said| said["action"] == action).map(|said| said["count"].as_u64().unwrap()).sum()
     };
     assert_eq!((count("CA_READ"), count("AUDIT_READ")), (TIMES, 1));
+}
+
+#[test]
+fn every_minute_denials_are_written_and_a_head_is_signed() {
+    let pki = Pki::dev();
+    let user = pki.as_("USER", &json!({}));
+    refused(&user.get("/pki/status").unwrap(), 403, "permission_denied");
+    let heads = || {
+        let lines = pki.service.log_lines().into_iter();
+        lines.filter(|line| line.message == "Audit head").collect::<Vec<_>>()
+    };
+    // Longer than other waits, for it is a minute.
+    for _ in 0..1_800 {
+        if !heads().is_empty() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    let head = heads().pop().expect("a head within a minute and a half");
+    let found = records(&pki.admin, "action=policy.denied");
+    assert_eq!((found.len(), detail(&found[0])), (1, json!({"action": "CA_READ", "count": 1})));
+    // The head has the record of the denials that came before it.
+    assert_eq!(head.properties["seq"], found[0]["seq"]);
+    assert_eq!(head.properties["hash"], found[0]["hash"]);
+    assert_eq!(heads().len(), 1);
 }
 
 /// A service of this directory whose log has records and a signed head; the head is in `heads.json`.

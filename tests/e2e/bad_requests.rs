@@ -218,6 +218,10 @@ fn what_is_not_there_is_404_and_a_wrong_method_405() {
     }
     let head = pki.admin.request("HEAD", "/pki/ca/bundle", &[], b"").unwrap();
     assert_eq!((head.status, head.body.len()), (200, 0));
+    // Behind authentication it is decided as GET is.
+    for (client, status) in [(&pki.admin, 200), (&nobody, 401)] {
+        assert_eq!(client.request("HEAD", "/pki/status", &[], b"").unwrap().status, status);
+    }
 }
 
 #[test]
@@ -286,7 +290,7 @@ fn denials_and_revocations_are_checked() {
         refused(&deny(spiffe_id, "x"), status, code);
         refused(&pki.post("/pki/identities/allow", &json!({"spiffeId": spiffe_id})), status, code);
     }
-    for reason in ["", "  \n", &"x".repeat(501)] {
+    for reason in ["", "  \n", &"x".repeat(501), "a\u{9b}31mb", "two\nlines"] {
         refused(&deny(&id, reason), 400, "malformed_request");
     }
     refused(&pki.post("/pki/identities/allow", &json!({"spiffeId": id})), 404, "not_found");

@@ -16,11 +16,11 @@ fn part(json: &Value) -> String {
     URL_SAFE_NO_PAD.encode(json.to_string())
 }
 
-fn read(part: &str) -> Value {
+pub(crate) fn read(part: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
-fn es384(key: &EcdsaKeyPair, header: &Value, claims: &Value) -> String {
+pub(crate) fn es384(key: &EcdsaKeyPair, header: &Value, claims: &Value) -> String {
     let input = format!("{}.{}", part(header), part(claims));
     let signature = key.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
     format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))

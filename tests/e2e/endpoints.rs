@@ -245,3 +245,17 @@ fn what_belongs_to_the_whole_deployment_is_for_a_global_admin() {
         denied(&post("/pki/identities/release", &json!({"dnsName": "nobodys.example.org"})));
     }
 }
+
+#[test]
+fn a_head_is_decided_as_the_get_that_it_stands_for() {
+    let pki = Pki::dev();
+    let user = pki.as_("USER", &json!({}));
+    for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.method == "GET") {
+        let (_, path, _) = request("GET", endpoint.path, NOBODY);
+        for client in [&pki.admin, &user, &pki.service.http()] {
+            let head = client.request("HEAD", &path, &[], b"").unwrap();
+            assert_eq!(head.status, client.get(&path).unwrap().status, "{path}");
+            assert!(head.body.is_empty() && head.status < 500, "{path}: {}", head.status);
+        }
+    }
+}

@@ -12,7 +12,7 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -45,9 +45,12 @@ fn resident(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
+/// One crowd at a time: there are not descriptors for two in one process, nor ports for them on one machine.
+static CROWDS: Mutex<()> = Mutex::new(());
+
 /// Opens so many connections that say no more than these beginnings, and keeps them; gives up to how many MiB the
-/// service grew.
-fn crowd(pki: &Pki, beginnings: &'static [&'static [u8]]) -> (tokio::runtime::Runtime, u64) {
+/// service grew until `tenths` of them came through.
+fn crowd(pki: &Pki, beginnings: &'static [&'static [u8]], tenths: usize) -> (tokio::runtime::Runtime, u64) {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let descriptors = limit.maximum.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap());
@@ -67,19 +70,20 @@ fn crowd(pki: &Pki, beginnings: &'static [&'static [u8]]) -> (tokio::runtime::Ru
         });
     }
     let mut most = before;
-    // Past the 4,096 places and the kernel's queue: some were cut off, and others took their places.
     eventually("most of them", || {
         most = most.max(resident(pki.service.pid()));
-        (connected.load(Ordering::Relaxed) >= clients * 6 / 10).then_some(())
+        (connected.load(Ordering::Relaxed) >= clients * tenths / 10).then_some(())
     });
     (runtime, most - before)
 }
 
 #[test]
 fn ten_thousand_connections_that_never_come_to_the_point_leave_the_service_well() {
+    let _alone = CROWDS.lock().unwrap_or_else(PoisonError::into_inner);
     let pki = dev();
     shown_own(&pki.service);
-    let (crowd, grown) = crowd(&pki, &[&[0x16, 3, 1, 2, 0, 1], &[]]);
+    // Past the 4,096 places and the kernel's queue: some were cut off, and others took their places.
+    let (crowd, grown) = crowd(&pki, &[&[0x16, 3, 1, 2, 0, 1], &[]], 6);
     assert!(grown < 128, "grew by {grown} MiB");
     // They keep nobody out for good: handshakes of others come through while they stay.
     eventually("an answer to somebody else", || {
@@ -93,8 +97,11 @@ fn ten_thousand_connections_that_never_come_to_the_point_leave_the_service_well(
 
 #[test]
 fn ten_thousand_plain_connections_that_ask_nothing_leave_the_service_well() {
+    let _alone = CROWDS.lock().unwrap_or_else(PoisonError::into_inner);
     let pki = Pki::dev();
-    let (crowd, grown) = crowd(&pki, &[b"", b"GET /pki/status HTTP/1.1\r\nhost: x\r\n", b"PRI * HT"]);
+    let beginnings: &[&[u8]] = &[b"", b"GET /pki/status HTTP/1.1\r\nhost: x\r\n", b"PRI * HT"];
+    // About all of the 4,096 places.
+    let (crowd, grown) = crowd(&pki, beginnings, 4);
     assert!(grown < 128, "grew by {grown} MiB");
     // Once they are gone everybody is answered as before.
     crowd.shutdown_background();

@@ -233,8 +233,8 @@ fn a_policy_directory_that_vanishes_breaks_and_is_mended_while_the_service_runs(
     // Valid again, and without what allowed it: from now on denied, though it was allowed a moment ago.
     directory.point_to("first");
     eventually("the new policies", || (user.get("/pki/status").unwrap().status == 403).then_some(()));
-    let line = pki.logged("Policies replaced", "sha256");
-    let hash = line.property("sha256").unwrap();
+    let line = pki.logged("Policies replaced", "policies");
+    let hash = line.property("policies").unwrap();
     eventually("the record", || {
         let records = ok(&pki.get("/pki/audit?action=policy.replaced"));
         let records = records["records"].as_array().unwrap().clone();

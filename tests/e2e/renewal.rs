@@ -1,6 +1,6 @@
 //! Renewal by a JWT that the certificate's key has signed for one CSR.
 
-use crate::pki::{DOMAIN, Issued, Pki, ok, refused, spiffe_id};
+use crate::pki::{DOMAIN, Issued, Pki, launch_in, ok, refused, spiffe_id};
 use aws_lc_rs::{
     digest,
     rand::SystemRandom,
@@ -16,6 +16,7 @@ use catalyst_rigs::http::Response;
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tempfile::TempDir;
 
 fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
@@ -183,6 +184,25 @@ fn a_proof_with_anything_wrong_is_refused() {
 }
 
 #[test]
+fn a_proof_that_served_is_used_after_a_crash_too() {
+    let home = TempDir::new().unwrap();
+    let mut pki = Pki::initialized(launch_in(home.path()));
+    let issued = pki.issue("node", "n1");
+    let (_, csr) = request("node", "n1");
+    let (first, second) = (proof(&issued, &csr), proof(&issued, &csr));
+    ok(&renew(&pki, SCHEME, &first, "n1", &csr));
+    pki.service.kill().unwrap();
+    let again = Pki::start(launch_in(home.path())).ready();
+    let answer = renew(&again, SCHEME, &first, "n1", &csr);
+    // Whoever is slow to start finds it expired, which is as good.
+    assert!(answer.status == 401, "{}", answer.text());
+    let code = answer.json().unwrap()["code"].clone();
+    assert!(code == "proof_used" || code == "credential_expired", "{code}");
+    let unused = renew(&again, SCHEME, &second, "n1", &csr);
+    assert!(unused.status == 200 || code == "credential_expired", "{}", unused.text());
+}
+
+#[test]
 fn a_revoked_or_held_certificate_proves_nothing() {
     let pki = Pki::dev();
     let (first, second) = (pki.issue("node", "n1"), pki.issue("node", "n1"));
@@ -198,6 +218,22 @@ fn a_revoked_or_held_certificate_proves_nothing() {
     pki.deny(&spiffe_id("node", "n1"), true);
     pki.allow(&spiffe_id("node", "n1"));
     refused(&renew(&pki, SCHEME, &proof(&second, &csr), "n1", &csr), 401, "certificate_gone");
+}
+
+/// Certificates are no secret: who has one and not its key is told neither of a denial nor of a revocation.
+#[test]
+fn a_certificate_without_its_key_tells_nothing() {
+    let pki = Pki::dev();
+    let (denied, revoked) = (pki.issue("node", "n1"), pki.issue("node", "n2"));
+    pki.deny(&spiffe_id("node", "n1"), false);
+    ok(&pki.post(&format!("/pki/certificates/{}/revoke", revoked.serial()), &json!({})));
+    let thief = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    for (issued, instance) in [(&denied, "n1"), (&revoked, "n2")] {
+        let (_, csr) = request("node", instance);
+        let forged =
+            signed(&thief, &ECDSA_P384_SHA384_FIXED_SIGNING, &header(issued, "ES384"), &saying(&csr));
+        refused(&renew(&pki, SCHEME, &forged, instance, &csr), 401, "credential_invalid");
+    }
 }
 
 #[test]

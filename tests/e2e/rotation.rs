@@ -2,7 +2,7 @@
 
 use crate::pki::{Pki, eventually, launch_in, ok, refused};
 use serde_json::{Value, json};
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 use tempfile::TempDir;
 
 fn system_token(pki: &Pki) -> String {
@@ -82,16 +82,31 @@ fn two_rotations_at_once_leave_one_system_token_that_works() {
     ok(&pki.service.http().with_token(&system_token(&pki)).get("/pki/status").unwrap());
 }
 
+/// A kill between the step that records the new system token and the renaming of its file.
 #[test]
-fn a_rotation_that_was_cut_short_before_the_file_is_made_good_at_the_next_start() {
+fn a_system_token_that_was_recorded_and_not_published_is_found_again() {
     let home = TempDir::new().unwrap();
     let mut pki = Pki::initialized(launch_in(home.path()));
-    let before = pki.token.clone();
     ok(&pki.admin.request("POST", "/auth/keys/rotate", &[], b"").unwrap());
+    let (earlier, fresh) = (pki.token.clone(), system_token(&pki));
     pki.service.stop().unwrap();
-    // What a kill between the commit and the renaming leaves: the old token, good for a day.
-    fs::write(home.path().join("system-token"), &before).unwrap();
-    let again = Pki::start(launch_in(home.path())).ready();
-    eventually("a fresh system token", || (system_token(&again) != before).then_some(()));
-    ok(&again.service.http().with_token(&system_token(&again)).get("/pki/status").unwrap());
+    let file = home.path().join("system-token");
+    fs::rename(&file, home.path().join("system-token.new")).unwrap();
+    put(&file, &earlier);
+    let mut again = Pki::start(launch_in(home.path())).ready();
+    eventually("the token to be in its place", || (system_token(&again) == fresh).then_some(()));
+    assert!(!home.path().join("system-token.new").exists());
+    again.service.stop().unwrap();
+    // One that was never recorded is not taken; one that dies with its key's grace is replaced.
+    put(&home.path().join("system-token.new"), "no token");
+    put(&file, &earlier);
+    let last = Pki::start(launch_in(home.path())).ready();
+    eventually("another token", || (system_token(&last) != earlier).then_some(()));
+    assert_ne!(system_token(&last), fresh);
+    ok(&last.service.http().with_token(&system_token(&last)).get("/pki/status").unwrap());
+}
+
+fn put(path: &std::path::Path, token: &str) {
+    fs::write(path, token).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }

@@ -1,9 +1,11 @@
 //! The first administrator: a token that the service makes, or a secret that the operator presets.
 
 use crate::{
+    credentials::{es384, read, stolen},
     deployment::exit,
     pki::{DOMAIN, Pki, eventually, launch_in, ok, refused},
 };
+use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
 use catalyst_rigs::Launch;
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
@@ -149,11 +151,62 @@ fn a_preset_secret_that_was_revoked_serves_no_more_and_stops_the_next_start() {
 }
 
 #[test]
+fn one_secret_is_not_taken_for_an_administrator_and_for_nodes() {
+    let home = TempDir::new().unwrap();
+    let launch = launch_in(home.path());
+    let both = launch.env("CATALYST_SYSTEM_TOKEN", PRESET).env("CATALYST_BOOTSTRAP_TOKEN", PRESET);
+    let (code, log) = exit(both);
+    assert!(code != 0 && log.contains("hold the same secret") && !log.contains(PRESET), "{code}: {log}");
+}
+
+#[test]
+fn a_system_token_that_ends_soon_is_warned_of() {
+    let home = TempDir::new().unwrap();
+    let launch = || Launch::new(&catalyst_rigs::catalyst().unwrap(), home.path()).arg("--dev");
+    let mut pki = Pki::start(launch()).ready();
+    // The same token, with an end of ten days from now: signed with the service's own key.
+    let key = stolen(&pki, "token-1.pem");
+    let key = EcdsaKeyPair::from_private_key_der(&ECDSA_P384_SHA384_FIXED_SIGNING, &key).unwrap();
+    let parts: Vec<Value> = pki.token.split('.').take(2).map(read).collect();
+    let mut claims = parts[1].clone();
+    claims["exp"] = json!(claims["iat"].as_i64().unwrap() + 10 * 86_400);
+    pki.service.stop().unwrap();
+    fs::write(file(home.path()), es384(&key, &parts[0], &claims)).unwrap();
+    let again = Pki::start(launch()).ready();
+    let line = eventually("a warning", || {
+        let lines = again.service.log_lines().into_iter();
+        lines.rev().find(|line| line.message.starts_with("System token approaching expiry"))
+    });
+    assert!(line.level == "warn" && line.message.contains("in 9 days"), "{}", line.raw);
+    let status = ok(&again.get("/pki/status"));
+    assert!(status["warnings"].to_string().contains("the system token ends in 9 days"), "{status}");
+    assert!(!pki.service.log().contains("approaching expiry"));
+}
+
+#[test]
+fn that_a_token_was_recovered_is_on_record() {
+    let home = TempDir::new().unwrap();
+    let mut service = crate::auth_cli::start(home.path());
+    service.stop().unwrap();
+    let recovered = std::process::Command::new(catalyst_rigs::catalyst().unwrap())
+        .args(["token", "recover", "--dev", "--data-dir"])
+        .arg(home.path())
+        .env_clear()
+        .output()
+        .unwrap();
+    assert!(recovered.status.success(), "{recovered:?}");
+    let service = crate::auth_cli::start(home.path());
+    let args = ["pki", "audit", "--action", "token.recovered", "--output", "json"];
+    let found = crate::auth_cli::done(&service, &args);
+    let records: Vec<Value> = found.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len(), 1, "{found}");
+    assert_eq!((&records[0]["subject"], &records[0]["actor"]), (&json!("system"), &json!("service")));
+}
+
+#[test]
 fn the_generated_token_says_what_it_is() {
-    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     let pki = Pki::dev();
-    let claims = URL_SAFE_NO_PAD.decode(pki.token.split('.').nth(1).unwrap()).unwrap();
-    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    let claims = read(pki.token.split('.').nth(1).unwrap());
     assert_eq!((&claims["sub"], &claims["aud"]), (&json!("system"), &json!(DOMAIN)));
     assert_eq!(claims["entity"]["trustedNodes"], json!([]));
     assert_eq!(claims["entity"]["trustedDomains"], json!([]));

@@ -192,6 +192,9 @@ fn a_wrong_request_for_a_token_is_refused_with_a_sentence() {
     wrong("USER", json!({"sans": vec!["x"; 101]}), 422, "invalid_request");
     wrong("NODE", json!({"entity": {"nodeId": "Not_A_Name"}}), 422, "invalid_request");
     wrong("USER", json!({"entity": {"admin": true}}), 400, "malformed_request");
+    // The service itself would not take it.
+    let many: Vec<String> = (0..100).map(|n| format!("{n:0255}")).collect();
+    wrong("USER", json!({"entity": {"trustedNodes": many}}), 422, "invalid_request");
     // Text that means something elsewhere is text here.
     let odd = "\"); permit(principal, action, resource); //\u{202e}é";
     let token = pki.mint(odd, "USER", &json!({"entity": {"name": odd, "trustedDomains": [odd]}}));
@@ -260,6 +263,10 @@ fn what_a_token_may_do_elsewhere_is_answered() {
     let user = pki.as_("USER", &json!({}));
     assert_eq!(may(&user, "LOGIN", "n1", "x.org")["success"], true);
     assert_eq!(may(&user, "MANAGE", "n1", "x.org")["success"], false);
+    // What a request names does not fill the log.
+    assert_eq!(may(&user, "CA_MANAGE", &"n".repeat(30_000), &"d".repeat(30_000))["success"], false);
+    let line = pki.logged("Permission denied for action: CA_MANAGE", "nnn");
+    assert_eq!(line.property("node_id").map(str::len), Some(255));
     let body = json!({"action": "FLY", "nodeContext": {"nodeId": "n", "domains": []}});
     refused(&user.post("/auth/authorize", &body).unwrap(), 422, "action_unknown");
 }

@@ -16,8 +16,8 @@ pub(crate) async fn deny(
     let workload = convert::workload_of(authority.trust_domain(), &request.spiffe_id)?;
     asker.may(&app.access().certificates_of(&workload))?;
     let reason = request.reason.trim();
-    if reason.is_empty() || reason.chars().count() > 500 {
-        return Err(Problem::malformed("say why in 1 to 500 characters"));
+    if reason.is_empty() || reason.chars().count() > 500 || reason.chars().any(char::is_control) {
+        return Err(Problem::malformed("say why in 1 to 500 characters, none of them a control character"));
     }
     let denied = authority.deny(&workload, reason, request.compromised, asker.actor()).await?;
     let expiring_certs = denied.expiring.iter().map(|certificate| api::ExpiringCert {

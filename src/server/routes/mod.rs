@@ -135,7 +135,9 @@ async fn admit(app: &App, request: &Parts) -> Result<Asker, Problem> {
     if is_renewal_proof(&request.headers) && path != "/pki/csr/sign" {
         return Err(app.misplaced(peer));
     }
-    let endpoint = endpoint(request.method.as_str(), path).ok_or_else(Problem::undecided)?;
+    // A route for GET takes HEAD as well (RFC 9110, 9.3.2), and decides as it does.
+    let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
+    let endpoint = endpoint(method.as_str(), path).ok_or_else(Problem::undecided)?;
     let caller = app.authenticate(&request.headers, peer).await?;
     Ok(Asker::new(app.clone(), caller, endpoint))
 }

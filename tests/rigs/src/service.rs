@@ -223,16 +223,15 @@ impl Service {
     pub fn wait_for(&mut self, message: &str) -> Result<LogLine, RigError> {
         let deadline = Instant::now() + START;
         loop {
-            let found = self.log_lines().into_iter().find(|line| {
-                line.message
-                    .strip_prefix(message)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(": "))
-            });
-            if let Some(line) = found {
+            if let Some(line) = self.said(message) {
                 return Ok(line);
             }
             if let Some(status) = self.child.try_wait()? {
                 self.join_readers();
+                // Its last words may have come after the look above.
+                if let Some(line) = self.said(message) {
+                    return Ok(line);
+                }
                 return Err(self.failure(format!("the service ended before '{message}' ({status})")));
             }
             if Instant::now() > deadline {
@@ -240,6 +239,12 @@ impl Service {
             }
             self.log.wait_for_more(Duration::from_millis(50));
         }
+    }
+
+    fn said(&self, message: &str) -> Option<LogLine> {
+        self.log_lines().into_iter().find(|line| {
+            line.message.strip_prefix(message).is_some_and(|rest| rest.is_empty() || rest.starts_with(": "))
+        })
     }
 
     /// Asks it to end (SIGTERM) and waits until it has.
