@@ -79,6 +79,10 @@ fn a_bootstrap_credential_for_anybody_comes_with_a_warning() {
     let (code, stdout, stderr) = run(&service, &["auth", "token", "mint", "bootstrap", "--expires-in", "1h"]);
     assert_eq!((code, stdout.lines().count()), (0, 1), "{stderr}");
     assert!(stderr.contains("warning: "), "{stderr}");
+    // Who says whom it is for has nothing to be warned of.
+    let spiffe_id = "spiffe://catalyst.example.com/node/n1";
+    let (code, _, stderr) = run(&service, &["auth", "token", "mint", "bootstrap", "--spiffe-id", spiffe_id]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
 }
 
 #[test]

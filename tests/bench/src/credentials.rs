@@ -109,7 +109,11 @@ impl Setup {
         let workload = requests[0].workload.clone();
         let (_, svid) = self.authority.issue_with_new_key(workload, None, None, Actor::System).await?;
         let der = CertificateDer::from_pem_slice(svid.certificate_pem.as_bytes())?.to_vec();
-        let certificate = PeerCertificate { fingerprint: Fingerprint::of_certificate(&der), der };
+        let certificate = PeerCertificate {
+            fingerprint: Fingerprint::of_certificate(&der),
+            der,
+            not_after: Some(svid.expires_at),
+        };
         let presented = Presented { authorization: None, certificate: Some(&certificate) };
         self.check(&presented, &resources[0]).await?;
         let before = own_cpu();

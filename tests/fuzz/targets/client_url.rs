@@ -12,7 +12,11 @@ fuzz_target!(|text: &str| {
             let again: ServiceUrl = shown.parse().unwrap_or_else(|_| panic!("{text:?} became {shown:?}"));
             assert_eq!((again.host(), again.port(), again.is_tls()), (url.host(), url.port(), url.is_tls()));
             assert!(!shown.contains('@') && !shown.chars().any(|c| c.is_control() || c.is_whitespace()));
-            assert!(!url.is_loopback() || ["localhost", "::1"].contains(&url.host()) || !url.host().contains(char::is_alphabetic));
+            assert!(
+                !url.is_loopback()
+                    || ["localhost", "::1"].contains(&url.host())
+                    || !url.host().contains(char::is_alphabetic)
+            );
         }
         // A password stands before an '@'.
         Err(error) => assert!(!text.contains('@') || !error.message.contains(text)),

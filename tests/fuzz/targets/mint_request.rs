@@ -58,7 +58,8 @@ impl Setup {
         let asked = request.clone();
         let access = &self.service.access;
         let Ok(minted) = self.service.runtime.block_on(access.mint(minter, request)) else { return };
-        let claims = self.service.runtime.block_on(access.verify(minted.token.expose_secret(), None)).unwrap();
+        let claims =
+            self.service.runtime.block_on(access.verify(minted.token.expose_secret(), None)).unwrap();
         grants_no_more(minter, &claims);
         assert_eq!((&claims.sub, claims.sub == "bootstrap"), (&asked.subject, claims.bootstrap.is_some()));
         assert_eq!(claims.cnf.is_some(), asked.certificate.is_some());

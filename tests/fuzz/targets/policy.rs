@@ -40,7 +40,9 @@ fuzz_target!(|content: &[u8]| {
                     assert!(!policies.hash().is_empty());
                     let resource = Resource::of_node("n1", &["example.org".into()]);
                     for kind in PrincipalKind::ALL {
-                        for action in [Action::CertSign, Action::IbgpConnect, Action::TokenCreate, Action::Login] {
+                        for action in
+                            [Action::CertSign, Action::IbgpConnect, Action::TokenCreate, Action::Login]
+                        {
                             let _ = policies.decide(&facts(*kind), action, &resource);
                         }
                     }

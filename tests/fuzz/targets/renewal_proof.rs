@@ -38,7 +38,8 @@ impl Setup {
     }
 
     fn shown(&self, der: &[u8]) {
-        let certificate = PeerCertificate { der: der.to_vec(), fingerprint: Fingerprint::of_certificate(der) };
+        let fingerprint = Fingerprint::of_certificate(der);
+        let certificate = PeerCertificate { der: der.to_vec(), fingerprint, not_after: None };
         let presented = Presented { authorization: None, certificate: Some(&certificate) };
         let taken = self.service.runtime.block_on(self.service.access.authenticate(presented)).is_ok();
         assert_eq!(taken, der == self.issued.der);

@@ -67,9 +67,8 @@ fuzz_target!(|data: &[u8]| {
     SETUP.with(|setup| {
         let setup = setup.get_or_init(Setup::start);
         let (kid, now) = (setup.service.kid(), now().to_string());
-        let filled = |text: &str| {
-            text.replace("$KID", &kid).replace("$JTI", &setup.jti).replace("$NOW", &now)
-        };
+        let filled =
+            |text: &str| text.replace("$KID", &kid).replace("$JTI", &setup.jti).replace("$NOW", &now);
         match data.split_first().map(|(first, rest)| (*first, std::str::from_utf8(rest))) {
             Some((0, Ok(claims))) => {
                 let header = filled(r#"{"alg":"ES384","kid":"$KID","typ":"JWT"}"#);

@@ -1,4 +1,5 @@
 //! A service without its network: a CA in memory, and access over it.
+#![allow(dead_code, reason = "each target uses a part of it")]
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -81,13 +82,11 @@ fn workload(ca: &EphemeralCa, service_type: ServiceType, instance: &str) -> Work
 }
 
 /// A certificate of the CA, with its key.
-#[allow(dead_code, reason = "not every target has one")]
 pub struct Issued {
     pub der: Vec<u8>,
     key: EcdsaKeyPair,
 }
 
-#[allow(dead_code, reason = "not every target has one")]
 impl Issued {
     pub fn to(service: &Service, instance: &str) -> Self {
         let workload = service.workload(ServiceType::Node, instance);
@@ -113,7 +112,6 @@ fn pem(text: &str) -> Vec<u8> {
     STANDARD.decode(lines.collect::<String>()).unwrap()
 }
 
-#[allow(dead_code, reason = "not every target needs it")]
 pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
 }
