@@ -31,7 +31,7 @@ pub(super) async fn rotate(client: &Client, how: &RotateKeyRequest, form: Output
     let rotated: RotatedKey = client.post("/auth/keys/rotate", how).await?;
     if rotated.tokens_cut_short > 0 {
         output::warn(&format!(
-            "{} unexpired tokens die before their time: mint them anew",
+            "tokens that die before their time, the system token that was replaced included: {}; mint the others anew",
             rotated.tokens_cut_short
         ));
     }
