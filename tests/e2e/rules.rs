@@ -295,7 +295,7 @@ const AUDIT: &[(&str, &[&str])] = &[
         "nothing is dropped before its file is durable",
         &[
             "a_crash_between_the_file_and_the_drop_costs_nothing",
-            "a_crash_before_more_is_due_leaves_files_that_agree",
+            "a_file_in_whose_place_another_was_written_is_put_aside",
             "nothing_is_dropped_that_could_not_be_written_down",
             "a_clock_that_went_back_leaves_no_gap",
         ],

@@ -16,6 +16,8 @@ use std::{
 
 /// The directory of sealed files, in the data directory.
 pub const SEALED_DIRECTORY: &str = "audit";
+/// The ending of a file in whose place another one was written.
+const SUPERSEDED: &str = "superseded";
 /// So long records stay in the store, in seconds.
 const IN_STORE_SECONDS: i64 = 30 * 86_400;
 /// So long sealed files stay, in seconds.
@@ -114,9 +116,24 @@ fn write(directory: &Path, name: &str, records: &[AuditRecord], end: &str) -> Re
         writeln!(out, "{end}")?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&staged, &path)?;
+        put_aside(directory, name)?;
         File::open(directory)?.sync_all()
     };
     written().map_err(|source| AccessError::File { path, source })
+}
+
+/// Puts files aside that begin with the same record: an earlier try ended before the store dropped what is in them, or
+/// the store was restored from before they were made. Nothing sealed is deleted before its time.
+fn put_aside(directory: &Path, name: &str) -> io::Result<()> {
+    let same_beginning = name.get(.."audit-000000000000-".len()).unwrap_or(name);
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let other = path.file_name().map(|other| other.to_string_lossy()).unwrap_or_default();
+        if other != name && other.starts_with(same_beginning) && other.ends_with(".jsonl") {
+            fs::rename(&path, path.with_extension(SUPERSEDED))?;
+        }
+    }
+    Ok(())
 }
 
 fn delete_before(directory: &Path, before: Timestamp) -> Result<usize, AccessError> {
@@ -138,7 +155,11 @@ fn delete_before(directory: &Path, before: Timestamp) -> Result<usize, AccessErr
 
 /// When the last record of a sealed file was written, by its name; `None` for any other file.
 fn last_record(path: &Path) -> Option<Timestamp> {
-    let name = path.file_name()?.to_str()?.strip_prefix("audit-")?.strip_suffix(".jsonl")?;
+    let ending = path.extension()?.to_str()?;
+    if ending != "jsonl" && ending != SUPERSEDED {
+        return None;
+    }
+    let name = path.file_stem()?.to_str()?.strip_prefix("audit-")?;
     name.rsplit('-').next()?.parse().ok().map(Timestamp::from_millis)
 }
 
