@@ -17,6 +17,8 @@ mod workload;
 pub use actor::Actor;
 pub use ca_role::{CaRole, UnknownCaRole};
 pub use fingerprint::{Fingerprint, FingerprintError, KeyId, SpkiHash};
+// The service writes hashes in hex; the core shows them through their own types.
+#[cfg(feature = "server")]
 pub(crate) use fingerprint::{hex, unhex};
 pub use instance_id::{DnsName, InstanceId, InstanceIdError};
 pub use serial::{Serial, SerialError};
