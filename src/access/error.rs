@@ -34,7 +34,7 @@ pub enum AccessError {
     #[error("renewal proof refused: {0:?}")]
     Ticket(TicketRefusal),
     /// Policy does not allow it.
-    #[error("Permission denied: a {kind} may not {action} here")]
+    #[error("Permission denied: {action} is not for this {kind} here")]
     Denied {
         /// What was asked.
         action: Action,

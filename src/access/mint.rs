@@ -319,13 +319,20 @@ fn check_texts(request: &MintRequest) -> Result<(), AccessError> {
     }
     let many = lists.iter().flat_map(|(name, list)| list.iter().map(move |item| (*name, item)));
     for (name, text) in one.into_iter().chain(many) {
-        if text.is_empty() || text.chars().count() > LONGEST_TEXT || text.chars().any(char::is_control) {
+        if text.is_empty() || text.chars().count() > LONGEST_TEXT || text.chars().any(steers) {
             return Err(wrong(format!(
-                "{name}: 1 to {LONGEST_TEXT} characters, none of them a control character"
+                "{name}: 1 to {LONGEST_TEXT} characters, none of them a control or bidirectional character"
             )));
         }
     }
     Ok(())
+}
+
+/// Control characters, and those that turn the direction of what follows (Unicode, UAX 9): lists would show them as
+/// something else.
+fn steers(character: char) -> bool {
+    let bidirectional = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    character.is_control() || bidirectional
 }
 
 fn record(

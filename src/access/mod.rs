@@ -153,7 +153,7 @@ impl Access {
                     .map_or_else(|| PrincipalKind::Admin.claim(), SpiffeId::to_string);
                 tracing::warn!(target: "catalyst.auth", principal = %caller.actor, expected_principal = expected,
                     node_id = logged(&resource.node_id), domain_id = logged(&resource.domain_id),
-                    reasons = reasons.join("; "),
+                    reasons = if reasons.is_empty() { "no policy permits it".to_owned() } else { reasons.join("; ") },
                     "Permission denied for action: {action}");
             }
             Err(AccessError::Denied { action, kind: caller.facts.kind, reasons })

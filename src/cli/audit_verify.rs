@@ -95,6 +95,11 @@ struct Report {
 }
 
 pub(super) async fn run(client: &Client, kept: &Kept, form: Output) -> Result<ExitCode> {
+    if kept.heads.is_empty() {
+        output::hint(
+            "without --head, an end that was cut off together with the service's own count is not seen",
+        );
+    }
     let report = examine(client, kept).await?;
     let printed = print(&match form {
         Output::Json => json(&report.json())?,
@@ -115,10 +120,16 @@ async fn examine(client: &Client, kept: &Kept) -> Result<Report> {
     if problems.is_empty() {
         problems.extend(follow(client, &mut chain).await?);
     }
+    // Then the end was not come to, and what lies beyond is not missing but unknown.
+    let is_broken = !problems.is_empty();
     if problems.is_empty() {
         problems.extend(compare(&chain, &service));
     }
-    let heads = kept.heads.iter().map(|head| (head.clone(), heads::check(head, &keys, &chain))).collect();
+    let find = |head: &SignedHead| match heads::check(head, &keys, &chain) {
+        Finding::Truncated if is_broken => Finding::Unchecked,
+        finding => finding,
+    };
+    let heads = kept.heads.iter().map(|head| (head.clone(), find(head))).collect();
     let (base, end, records) = (chain.base().clone(), chain.end().clone(), chain.records());
     Ok(Report { service, base, end, records, problems, heads })
 }
@@ -293,8 +304,9 @@ mod tests {
         let (records, key) = (stored(7), HeadKey::new());
         let mut altered = records.clone();
         altered[4].subject = "spiffe://example.org/node/other".into();
-        let report = found(&altered, 7, 3, &key, &[]).await;
+        let report = found(&altered, 7, 3, &key, &[key.sign(7, &records[6].hash)]).await;
         assert!(report.problems[0].contains("record 5"), "{report:?}");
+        assert_eq!(report.json()["heads"][0]["finding"], "unchecked");
         let report = found(&records[..5], 7, 3, &key, &[]).await;
         assert!(report.problems[0].starts_with("truncated"), "{report:?}");
         assert!(report.text().contains("NOT INTACT"));

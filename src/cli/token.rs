@@ -30,10 +30,17 @@ pub(super) async fn mint(client: &Client, wanted: &MintRequest, form: Output) ->
         return Err(ClientError::failed("the service answered something that is no token")
             .with_hint(format!("revoke it: catalyst auth token revoke --jti {}", printable(&minted.jti))));
     }
-    Ok(print(&match form {
+    let printed = print(&match form {
         Output::Json => json(&minted)?,
         Output::Text | Output::Markdown => format!("{}\n", minted.token),
-    }))
+    });
+    if printed != ExitCode::SUCCESS {
+        output::hint(&format!(
+            "the token is made and good; where nobody has it: catalyst auth token revoke --jti {}",
+            minted.jti
+        ));
+    }
+    Ok(printed)
 }
 
 pub(super) async fn verify(

@@ -45,10 +45,10 @@ fn refusal(answer: &Answer, body: &ErrorBody, with_token: bool) -> ClientError {
     let error = ClientError::new(kind(answer.status), printable(&body.error));
     match answer.status {
         StatusCode::UNAUTHORIZED if with_token => error.with_hint(
-            "the token has expired, was revoked, or is another service's: 'catalyst auth token mint' makes a new one, and 'catalyst token recover' where none is left",
+            "the token has expired, was revoked, is bound to a certificate (which this command cannot show), or is another service's: 'catalyst auth token mint' makes a new one, and 'catalyst token recover' where none is left",
         ),
         StatusCode::UNAUTHORIZED => error.with_hint(
-            "give a token with --token-file, CATALYST_AUTH_TOKEN or CATALYST_AUTH_TOKEN_FILE; on the service's machine its file system-token is taken where it can be read",
+            "give a token with --token-file, CATALYST_AUTH_TOKEN or CATALYST_AUTH_TOKEN_FILE; on the service's machine its file system-token is taken where it can be read and the service runs",
         ),
         StatusCode::FORBIDDEN => error.with_hint("use a token that may do this; 'catalyst auth token verify' shows what one is"),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {

@@ -22,6 +22,8 @@ pub enum Finding {
     Sealed,
     /// The log ends before it.
     Truncated,
+    /// The chain breaks before it, so that nothing can be said of it.
+    Unchecked,
     /// The log has another record of this number.
     Rewritten,
     /// The signature is not the token key's.
@@ -41,6 +43,7 @@ impl Finding {
             Self::HoldsUnsigned => "holds-unsigned",
             Self::Sealed => "sealed",
             Self::Truncated => "truncated",
+            Self::Unchecked => "unchecked",
             Self::Rewritten => "rewritten",
             Self::BadSignature => "bad-signature",
         }
@@ -58,6 +61,7 @@ impl fmt::Display for Finding {
             Self::Truncated => {
                 "truncated: the log ends before this record, which was there when the head was signed"
             }
+            Self::Unchecked => "not checked: the chain is broken before this record",
             Self::Rewritten => {
                 "rewritten: the log has another record of this number than when the head was signed"
             }

@@ -3,7 +3,7 @@
 use super::{ClientError, Kind, Result};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
-    fs::File,
+    fs::{File, TryLockError},
     io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -51,8 +51,12 @@ impl TokenSources {
     }
 }
 
-/// A file that is not there, or not for us, is no source; one that everybody may read is an error here too.
+/// A file that is not there, or not for us, is no source; one that everybody may read is an error here too. Nor is one
+/// whose service does not run: then somebody else may listen in its place, and would be given the token.
 fn system_token(path: &Path) -> Result<Option<SecretString>> {
+    if !is_served(path) {
+        return Ok(None);
+    }
     match File::open(path) {
         Err(error)
             if matches!(
@@ -64,6 +68,12 @@ fn system_token(path: &Path) -> Result<Option<SecretString>> {
         }
         opened => read_from(opened, path).map(Some),
     }
+}
+
+/// Whether a service holds the lock of the data directory that this file lies in.
+fn is_served(path: &Path) -> bool {
+    let lock = File::open(path.with_file_name("catalyst.lock"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// The one line of a file that its owner alone may read.
@@ -137,6 +147,13 @@ mod tests {
         path
     }
 
+    /// As a service that runs on the directory holds it.
+    fn lock(directory: &Path) -> File {
+        let lock = File::create(directory.join("catalyst.lock")).unwrap();
+        lock.lock().unwrap();
+        lock
+    }
+
     fn found(sources: TokenSources, is_here: bool) -> Option<String> {
         sources.find(is_here).unwrap().map(|token| token.expose_secret().to_owned())
     }
@@ -144,6 +161,7 @@ mod tests {
     #[test]
     fn the_nearest_source_wins() {
         let directory = tempfile::tempdir().unwrap();
+        let _running = lock(directory.path());
         let path = |name: &str| Some(file(directory.path(), name, &format!("{name}\n"), 0o600));
         let all = || TokenSources {
             given: None,
@@ -168,6 +186,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let there = file(directory.path(), "system-token", "secret\n", 0o600);
         let only = |path| TokenSources { system_token: Some(path), ..TokenSources::default() };
+        assert_eq!(found(only(there.clone()), true), None, "no service runs there");
+        let _running = lock(directory.path());
+        assert_eq!(found(only(there.clone()), true).unwrap(), "secret");
         assert_eq!(found(only(there), false), None);
         assert_eq!(found(only(directory.path().join("absent")), true), None);
     }
@@ -175,6 +196,7 @@ mod tests {
     #[test]
     fn a_file_that_others_may_read_is_refused_with_the_command_that_helps() {
         let directory = tempfile::tempdir().unwrap();
+        let _running = lock(directory.path());
         for mode in [0o640, 0o604, 0o644] {
             let path = file(directory.path(), "token", "secret\n", mode);
             let hint = read(&path).unwrap_err().hint.unwrap();

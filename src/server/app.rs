@@ -7,7 +7,14 @@ use crate::{
     telemetry::Metrics,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Instant,
+};
 
 /// What every request handler can reach.
 #[derive(Clone)]
@@ -18,6 +25,8 @@ struct Inner {
     metrics: Metrics,
     access: Access,
     failures: Failures,
+    /// Where the audit log was found broken; 0 while it is whole.
+    audit_broken_at: AtomicI64,
     places: Places,
 }
 
@@ -33,7 +42,14 @@ pub(super) struct Places {
 
 impl App {
     pub(super) fn new(authority: Arc<Authority>, access: Access, metrics: Metrics, places: Places) -> Self {
-        Self(Arc::new(Inner { authority, metrics, access, failures: Failures::default(), places }))
+        Self(Arc::new(Inner {
+            authority,
+            metrics,
+            access,
+            failures: Failures::default(),
+            audit_broken_at: AtomicI64::new(0),
+            places,
+        }))
     }
 
     pub(super) fn authority(&self) -> &Arc<Authority> {
@@ -46,6 +62,19 @@ impl App {
 
     pub(super) fn access(&self) -> &Access {
         &self.0.access
+    }
+
+    /// Notes what a look at the audit log found.
+    pub(super) fn audit_found(&self, broken_at: Option<i64>) {
+        self.0.audit_broken_at.store(broken_at.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// What the status says of the audit log, if it is not whole.
+    pub(super) fn audit_warning(&self) -> Option<String> {
+        let at = self.0.audit_broken_at.load(Ordering::Relaxed);
+        (at > 0).then(|| {
+            format!("the audit log is not intact at record {at}: compare with the signed heads that you kept")
+        })
     }
 
     pub(super) fn places(&self) -> &Places {

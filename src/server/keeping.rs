@@ -4,17 +4,20 @@
 use super::app::App;
 use crate::{
     access::{Refresh, SignedHead},
-    store::AuditHead,
+    store::{AuditHead, AuditVerdict},
 };
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
 use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_secs(60);
 /// Sealing has its turn once in so many rounds.
 const SEALING_ROUNDS: u32 = 60;
-/// The system token is looked at once a day.
-const SYSTEM_TOKEN_ROUNDS: u32 = 24 * 60;
+/// The system token and the whole audit log are looked at once a day.
+const DAILY_ROUNDS: u32 = 24 * 60;
 /// How long the last head may take when the service ends.
 const LAST_HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -24,13 +27,21 @@ const POLICIES_EVERY: Duration = Duration::from_secs(10);
 /// Looks at the policy directory until the token is cancelled. What lies there holds once it is valid, and is on record.
 pub(super) async fn follow_policies(app: App, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(POLICIES_EVERY)).await.is_some() {
-        let policies = app.access().policies().clone();
-        match tokio::task::spawn_blocking(move || policies.refresh()).await {
+        let (looker, runtime) = (app.clone(), Handle::current());
+        let look = move || {
+            let access = looker.access();
+            // On record first: what can't be recorded does not happen.
+            access.policies().refresh_if(|hash| {
+                runtime.block_on(access.record_policies(hash)).map(drop).map_err(|error| error.to_string())
+            })
+        };
+        match tokio::task::spawn_blocking(look).await {
             Ok(Refresh::Replaced { hash }) => {
                 tracing::warn!(target: "catalyst.auth", policies = hash, "Policies replaced");
-                if let Err(error) = app.access().record_policies(&hash).await {
-                    tracing::error!(target: "catalyst.auth", error = %error, "Change of policies not recorded");
-                }
+            }
+            Ok(Refresh::Unrecorded { why }) => {
+                tracing::error!(target: "catalyst.auth", error = why,
+                    "Policies not replaced — the change could not be recorded; tried again");
             }
             Ok(Refresh::Broken { error, first_seen: true }) => {
                 tracing::error!(target: "catalyst.auth", error = %error,
@@ -49,6 +60,7 @@ pub(super) async fn keep(app: App, stop: CancellationToken) {
     let mut rounds = interval_at(Instant::now() + EVERY, EVERY);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut signed = None;
+    let _stopped = stop.run_until_cancelled(check_audit(&app)).await;
     let mut round = 0;
     while stop.run_until_cancelled(rounds.tick()).await.is_some() {
         signed = log_head(&app, signed).await.or(signed);
@@ -56,7 +68,10 @@ pub(super) async fn keep(app: App, stop: CancellationToken) {
             seal(&app, &stop).await;
         }
         round += 1;
-        if round % SYSTEM_TOKEN_ROUNDS == 0 && app.places().makes_system_token {
+        if round % DAILY_ROUNDS == 0 {
+            let _stopped = stop.run_until_cancelled(check_audit(&app)).await;
+        }
+        if round % DAILY_ROUNDS == 0 && app.places().makes_system_token {
             look_at_system_token(&app).await;
         }
     }
@@ -88,6 +103,18 @@ async fn look_at_system_token(app: &App) {
     if let Err(error) = app.access().look_at_system_token(&app.places().data_dir).await {
         tracing::error!(target: "catalyst.auth", error = %error,
             "System token is not good — remove the file system-token and restart to make a new one");
+    }
+}
+
+/// Recomputes the chain of what is in the store, at the start and once a day.
+async fn check_audit(app: &App) {
+    match app.authority().store().verify_audit().await {
+        Ok(AuditVerdict::Intact(_)) => app.audit_found(None),
+        Ok(AuditVerdict::Broken { seq }) => {
+            app.audit_found(Some(seq));
+            tracing::error!(target: "catalyst.pki", critical = true, seq, "Audit log is not intact");
+        }
+        Err(error) => tracing::error!(target: "catalyst.pki", error = %error, "Audit log not checked"),
     }
 }
 

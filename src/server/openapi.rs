@@ -4,13 +4,17 @@ use super::routes::{audit, cas, certificates, identities, issue, public, tokens}
 use std::sync::OnceLock;
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::{
+        ContentBuilder, Ref, ResponseBuilder,
+        path::Operation,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
 };
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Catalyst PKI", description = "A certificate authority for services"),
-    modifiers(&Bearer),
+    modifiers(&Guarded),
     paths(
         public::health, public::ready, public::metrics, public::bundle, public::crls, public::crl, public::jwks,
         public::spiffe_bundle, public::openapi, issue::sign_csr, issue::keypair, cas::initialize, cas::intermediary,
@@ -22,15 +26,53 @@ use utoipa::{
 )]
 struct Document;
 
-struct Bearer;
+/// What every operation behind authentication has: ways to say who asks, and answers that come before its own.
+struct Guarded;
 
-impl Modify for Bearer {
+/// Of every operation behind authentication.
+const ANSWERS: [(&str, &str); 4] = [
+    ("401", "No credential, or one that is not good"),
+    ("403", "Not allowed by policy"),
+    ("429", "Too many credentials of this address were not good"),
+    ("503", "The store or a key store does not answer now"),
+];
+
+impl Modify for Guarded {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        let proof = ApiKeyValue::with_description(
+            "Authorization",
+            "`Catalyst-Renew <JWT>`: for a CSR alone, signed by the certificate that is renewed",
+        );
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        components.add_security_scheme(
+            "certificate",
+            SecurityScheme::MutualTls { description: None, extensions: None, deprecated: None },
+        );
+        components.add_security_scheme("renewalProof", SecurityScheme::ApiKey(ApiKey::Header(proof)));
+        for (path, item) in &mut document.paths.paths {
+            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                guard(path, operation);
+            }
+        }
+    }
+}
+
+fn guard(path: &str, operation: &mut Operation) {
+    let Some(ways) = &mut operation.security else { return };
+    let none: [String; 0] = [];
+    ways.push(SecurityRequirement::new("certificate", none.clone()));
+    if path == "/pki/csr/sign" {
+        ways.push(SecurityRequirement::new("renewalProof", none));
+    }
+    for (status, description) in ANSWERS {
+        let schema = Ref::from_schema_name("ErrorBody");
+        let answer = || {
+            let content = ContentBuilder::new().schema(Some(schema)).build();
+            ResponseBuilder::new().description(description).content("application/json", content).build()
+        };
+        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| answer().into());
     }
 }
 

@@ -78,6 +78,10 @@ pub(super) async fn access(
         access.preset_bootstrap_token(secret).await?;
     }
     access.read_keys().await?;
+    let hash = access.policies().hash();
+    if access.record_policies(&hash).await? {
+        tracing::warn!(target: "catalyst.auth", policies = hash, "Policies are not those of the last start");
+    }
     Ok(access)
 }
 

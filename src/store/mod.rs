@@ -254,6 +254,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Writes records that stand for themselves, all in one step: policy denials, changes of policy.
     async fn append_audit(&self, entries: &[AuditEntry], stamp: &Stamp) -> Result<()>;
 
+    /// Takes note of the policies that hold from now on, by their hash; an audit record where they are not those of
+    /// before. Answers whether they are others.
+    async fn policies_in_force(&self, hash: &str, stamp: &Stamp) -> Result<bool>;
+
     /// Where the records in the store begin: the head up to which they were sealed and dropped; zero at first.
     async fn audit_base(&self) -> Result<AuditHead>;
 

@@ -187,6 +187,7 @@ fn a_wrong_request_for_a_token_is_refused_with_a_sentence() {
     wrong("USER", json!({"uses": 3}), 422, "invalid_request");
     wrong("USER", json!({"entity": {"name": ""}}), 422, "invalid_request");
     wrong("USER", json!({"entity": {"name": "a\u{0}b"}}), 422, "invalid_request");
+    wrong("USER", json!({"entity": {"name": "a\u{202e}b"}}), 422, "invalid_request");
     wrong("USER", json!({"entity": {"id": "x".repeat(256)}}), 422, "invalid_request");
     wrong("USER", json!({"entity": {"trustedNodes": [""]}}), 422, "invalid_request");
     wrong("USER", json!({"sans": vec!["x"; 101]}), 422, "invalid_request");
@@ -196,7 +197,7 @@ fn a_wrong_request_for_a_token_is_refused_with_a_sentence() {
     let many: Vec<String> = (0..100).map(|n| format!("{n:0255}")).collect();
     wrong("USER", json!({"entity": {"trustedNodes": many}}), 422, "invalid_request");
     // Text that means something elsewhere is text here.
-    let odd = "\"); permit(principal, action, resource); //\u{202e}é";
+    let odd = "\"); permit(principal, action, resource); //é";
     let token = pki.mint(odd, "USER", &json!({"entity": {"name": odd, "trustedDomains": [odd]}}));
     assert_eq!(claims(&token)["sub"], odd);
     refused(&pki.service.http().with_token(&token).get("/pki/status").unwrap(), 403, "permission_denied");

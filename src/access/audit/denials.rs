@@ -45,15 +45,12 @@ impl Denials {
 }
 
 impl Access {
-    /// Writes down that other policies hold from now on.
+    /// Writes down which policies hold from now on, if they are not those of before; answers whether they are others.
     ///
     /// # Errors
-    /// The store's.
-    pub async fn record_policies(&self, hash: &str) -> Result<(), AccessError> {
-        let detail = json!({ "sha256": hash }).to_string();
-        let entry =
-            AuditEntry { action: "policy.replaced".to_owned(), subject: "policies".to_owned(), detail };
-        Ok(self.store.append_audit(&[entry], &self.stamp(Actor::Service)).await?)
+    /// The store's: then they must not hold.
+    pub async fn record_policies(&self, hash: &str) -> Result<bool, AccessError> {
+        Ok(self.store.policies_in_force(hash, &self.stamp(Actor::Service)).await?)
     }
 
     /// Writes what was denied into the audit log; called every minute and at the end.

@@ -61,6 +61,11 @@ pub enum Refresh {
         /// Of the new ones, see [`Policies::hash`].
         hash: String,
     },
+    /// Others lie there, and could not be put on record: the last good policies go on, and the next look tries again.
+    Unrecorded {
+        /// Why.
+        why: String,
+    },
     /// What lies there can't hold: the last good policies go on.
     Broken {
         /// Why.
@@ -139,6 +144,11 @@ impl Policies {
     /// Looks at the directory again and takes what lies there if it is valid; else the last good policies go on. Blocks
     /// while it reads.
     pub fn refresh(&self) -> Refresh {
+        self.refresh_if(|_| Ok(()))
+    }
+
+    /// As [`Policies::refresh`]; valid ones hold only if `record` could be made of their hash.
+    pub fn refresh_if(&self, record: impl FnOnce(&str) -> Result<(), String>) -> Refresh {
         let Some(dir) = &self.shared.dir else { return Refresh::Unchanged };
         let _one_at_a_time = locked(&self.shared.refreshing);
         let found = Source::read(dir).and_then(|source| {
@@ -149,7 +159,13 @@ impl Policies {
         match found {
             Ok(fresh) => {
                 *trouble = None;
-                fresh.map_or(Refresh::Unchanged, |fresh| self.replace(fresh))
+                match fresh {
+                    None => Refresh::Unchanged,
+                    Some(fresh) => match record(&fresh.hash) {
+                        Ok(()) => self.replace(fresh),
+                        Err(why) => Refresh::Unrecorded { why },
+                    },
+                }
             }
             Err(error) => {
                 let first_seen = trouble.as_ref() != Some(&error);

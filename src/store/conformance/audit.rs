@@ -15,6 +15,7 @@ pub(super) async fn run(make: &impl AsyncFn() -> Arc<dyn Store>) {
     who_and_what_can_be_told(make().await.as_ref()).await;
     records_are_found_by_all_that_is_asked(make().await.as_ref()).await;
     records_that_stand_for_themselves_come_together(make().await.as_ref()).await;
+    other_policies_are_on_record(make().await.as_ref()).await;
 }
 
 async fn an_empty_log_is_whole(store: &dyn Store) {
@@ -149,4 +150,17 @@ async fn records_that_stand_for_themselves_come_together(store: &dyn Store) {
     let head = store.audit_head().await.unwrap();
     assert_eq!(store.verify_audit().await.unwrap(), AuditVerdict::Intact(head));
     assert_eq!(store.newest_time().await.unwrap(), at(5));
+}
+
+async fn other_policies_are_on_record(store: &dyn Store) {
+    for (hash, changed) in [("one", true), ("one", false), ("two", true), ("one", true)] {
+        assert_eq!(store.policies_in_force(hash, &stamp(0)).await.unwrap(), changed, "{hash}");
+    }
+    let query = AuditQuery { action: Some("policy.replaced".to_owned()), limit: 9, ..AuditQuery::default() };
+    let details: Vec<String> =
+        store.audit(&query).await.unwrap().into_iter().map(|record| record.detail).collect();
+    assert_eq!(
+        details,
+        [r#"{"from":null,"to":"one"}"#, r#"{"from":"one","to":"two"}"#, r#"{"from":"two","to":"one"}"#]
+    );
 }

@@ -106,3 +106,14 @@ fn expired_since(step: &Step<'_>, at: Timestamp) -> Outcome<Expired> {
     })?;
     Ok(counted.unwrap_or(Expired { any: false, root: false }))
 }
+
+pub(super) fn policies_in_force(step: &mut Step<'_>, hash: &str, stamp: &Stamp) -> Outcome<bool> {
+    let before: Option<String> = step.one("SELECT policies FROM deployment", (), |row| row.get(0))?.flatten();
+    if before.as_deref() == Some(hash) {
+        return Ok(false);
+    }
+    step.execute("UPDATE deployment SET policies = ?1", [hash])?;
+    let detail = serde_json::json!({ "from": before, "to": hash });
+    step.audit(stamp, "policy.replaced", "policies", detail.to_string())?;
+    Ok(true)
+}

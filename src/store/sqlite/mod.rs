@@ -435,6 +435,11 @@ impl Store for SqliteStore {
         self.write(move |step| audit::append(step, &entries, &stamp)).await
     }
 
+    async fn policies_in_force(&self, hash: &str, stamp: &Stamp) -> Result<bool> {
+        let (hash, stamp) = (hash.to_owned(), stamp.clone());
+        self.write(move |step| deployment::policies_in_force(step, &hash, &stamp)).await
+    }
+
     async fn audit_base(&self) -> Result<AuditHead> {
         self.read(audit::base).await
     }

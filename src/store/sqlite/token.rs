@@ -38,9 +38,20 @@ pub(super) fn record(step: &mut Step<'_>, token: &TokenRecord, stamp: &Stamp) ->
         let sql = "INSERT INTO token_san (token, place, san) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
         step.execute(sql, (id, place, san))?;
     }
-    let detail = json!({
-        "subject": token.subject, "principal": token.principal, "expiresAt": token.expires_at.millis(),
+    let entity: serde_json::Value = serde_json::from_str(&token.entity).unwrap_or_default();
+    let mut detail = json!({
+        "subject": token.subject, "principal": token.principal, "expiresAt": token.expires_at.millis(), "entity": entity,
     });
+    if let Some(certificate) = &token.certificate_fingerprint {
+        detail["certificateFingerprint"] = certificate.to_string().into();
+    }
+    if !token.sans.is_empty() {
+        detail["sans"] = token.sans.clone().into();
+    }
+    if let Some(grant) = grant {
+        let spiffe_id = grant.spiffe_id.as_ref().map(ToString::to_string);
+        detail["bootstrap"] = json!({ "spiffeId": spiffe_id, "uses": grant.uses });
+    }
     step.audit(stamp, "token.recorded", &token.jti, detail.to_string())
 }
 

@@ -64,3 +64,6 @@ CREATE TABLE audit_file (
     name TEXT NOT NULL,
     dropped_at INTEGER NOT NULL
 ) STRICT;
+
+-- SHA-256 of the policies that were last in force, so that others are noticed over a restart too.
+ALTER TABLE deployment ADD COLUMN policies TEXT;
