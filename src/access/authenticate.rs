@@ -5,10 +5,10 @@ use super::{
     vocabulary::PrincipalKind,
 };
 use crate::{
-    identity::{Actor, Fingerprint, Timestamp},
+    identity::{Actor, Fingerprint, Timestamp, sha256},
     store::{BootstrapUse, Stamp},
 };
-use aws_lc_rs::{constant_time, digest};
+use aws_lc_rs::constant_time;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 
@@ -56,6 +56,9 @@ impl Access {
         let (scheme, credential) =
             scheme_and_credential(header).ok_or(AccessError::Malformed("no scheme and credential"))?;
         if scheme.eq_ignore_ascii_case(RENEWAL_SCHEME) {
+            if !presented.for_csr {
+                return Err(AccessError::Malformed("a renewal proof is for CSRs alone"));
+            }
             return self.by_renewal_proof(credential).await;
         }
         if !scheme.eq_ignore_ascii_case("bearer") {
@@ -194,12 +197,6 @@ fn prove_binding(
         subject = caller.facts.sub, action = "rejected",
         "Certificate binding mismatch — cnf.x5t#S256 does not match TLS certificate");
     Err(AccessError::Invalid("bound to a certificate that was not presented"))
-}
-
-pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
-    hash
 }
 
 /// How a preset secret is named where tokens have a `jti`: it can be revoked by it.

@@ -2,13 +2,11 @@
 //! hash was seen, over restarts.
 
 use super::{
-    Access, AccessError, Caller, Credential, Facts,
-    authenticate::{preset_jti, sha256},
-    remembered::Checked,
+    Access, AccessError, Caller, Credential, Facts, authenticate::preset_jti, remembered::Checked,
     vocabulary::PrincipalKind,
 };
 use crate::{
-    identity::{Actor, Fingerprint, Timestamp},
+    identity::{Actor, Fingerprint, Timestamp, sha256},
     store::BootstrapUse,
 };
 use secrecy::{ExposeSecret, SecretString};

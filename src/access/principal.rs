@@ -79,6 +79,8 @@ pub struct Presented<'a> {
     pub authorization: Option<&'a [u8]>,
     /// What was proven by mutual TLS on this very connection.
     pub certificate: Option<&'a PeerCertificate>,
+    /// The request brings a CSR, which is all that a renewal proof is good for.
+    pub for_csr: bool,
 }
 
 /// A certificate whose key the peer has proven to hold in the TLS handshake. Nothing else about it is checked yet.

@@ -2,11 +2,11 @@
 //! a JWT that its key has signed for one CSR.
 
 use super::{
-    Access, AccessError, Caller, Credential, Facts, PeerCertificate, authenticate::sha256,
-    remembered::Checked, vocabulary::PrincipalKind,
+    Access, AccessError, Caller, Credential, Facts, PeerCertificate, remembered::Checked,
+    vocabulary::PrincipalKind,
 };
 use crate::{
-    identity::{Actor, CaRole, Fingerprint, Timestamp},
+    identity::{Actor, CaRole, Fingerprint, Timestamp, sha256},
     store::{CertificateStatus, RenewalUse, TicketRefusal},
 };
 use base64::{

@@ -100,8 +100,6 @@ words! {
         IdentityList = "IDENTITY_LIST",
         /// To give a DNS name free.
         IdentityRelease = "IDENTITY_RELEASE",
-        /// To read the token signing keys.
-        KeyList = "KEY_LIST",
         /// To rotate them.
         KeyRotate = "KEY_ROTATE",
         /// To read and verify the audit log.
@@ -196,7 +194,7 @@ impl Action {
             | Self::IdentityList
             | Self::IdentityRelease => ResourceKind::Certificate,
             Self::CaRead | Self::CaManage => ResourceKind::Ca,
-            Self::KeyList | Self::KeyRotate => ResourceKind::SigningKey,
+            Self::KeyRotate => ResourceKind::SigningKey,
             Self::AuditRead => ResourceKind::Audit,
             Self::BackupManage => ResourceKind::Backup,
         }

@@ -24,7 +24,8 @@ pub struct KeyId([u8; 20]);
 )]
 pub struct FingerprintError;
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+/// SHA-256 of any bytes.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     out

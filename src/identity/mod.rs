@@ -16,6 +16,7 @@ mod workload;
 
 pub use actor::Actor;
 pub use ca_role::{CaRole, UnknownCaRole};
+pub(crate) use fingerprint::sha256;
 pub use fingerprint::{Fingerprint, FingerprintError, KeyId, SpkiHash};
 // The service writes hashes in hex; the core shows them through their own types.
 #[cfg(feature = "server")]

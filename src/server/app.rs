@@ -1,6 +1,6 @@
 //! What every request handler can reach.
 
-use super::{failures::Failures, peer::Peer, problem::Problem};
+use super::{endpoints::Endpoint, failures::Failures, peer::Peer, problem::Problem};
 use crate::{
     access::{Access, AccessError, Caller, Presented},
     authority::Authority,
@@ -82,20 +82,21 @@ impl App {
     }
 
     /// Checks the one `Authorization` header (RFC 9110, 11.6.2), or the certificate of the connection.
-    pub(super) async fn authenticate(&self, headers: &HeaderMap, peer: &Peer) -> Result<Caller, Problem> {
+    pub(super) async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: &Peer,
+        endpoint: &Endpoint,
+    ) -> Result<Caller, Problem> {
         let mut given = headers.get_all(AUTHORIZATION).iter();
         let authorization = given.next().map(HeaderValue::as_bytes);
-        let presented = Presented { authorization, certificate: peer.certificate() };
+        let presented =
+            Presented { authorization, certificate: peer.certificate(), for_csr: endpoint.takes_csr() };
         let checked = match given.next() {
             Some(_) => Err(AccessError::Malformed("two Authorization headers")),
             None => self.access().authenticate(presented).await,
         };
         checked.map_err(|error| self.failed(error, peer))
-    }
-
-    /// Refuses what is a credential elsewhere and none here; it counts as a failure.
-    pub(super) fn misplaced(&self, peer: &Peer) -> Problem {
-        self.failed(AccessError::Malformed("a renewal proof is for CSRs alone"), peer)
     }
 
     /// Failures of nobody we know are metrics and a few log lines: the audit log is not theirs to fill.

@@ -17,6 +17,8 @@ pub struct Endpoint {
     pub action: Option<Action>,
     /// Of what it is asked.
     pub target: Target,
+    /// It answers or takes a secret: refused where that could be read on the way.
+    pub is_secret: bool,
     /// What it does, in one line.
     pub help: &'static str,
 }
@@ -58,16 +60,27 @@ impl Target {
     }
 }
 
+impl Endpoint {
+    /// Whether its request brings a CSR.
+    pub fn takes_csr(&self) -> bool {
+        self.action == Some(Action::CertSign)
+    }
+}
+
 const fn public(path: &'static str, help: &'static str) -> Endpoint {
-    Endpoint { method: "GET", path, rpc: None, action: None, target: Target::Nothing, help }
+    Endpoint { method: "GET", path, rpc: None, action: None, target: Target::Nothing, is_secret: false, help }
 }
 
 const fn get(path: &'static str, action: Action, target: Target, help: &'static str) -> Endpoint {
-    Endpoint { method: "GET", path, rpc: None, action: Some(action), target, help }
+    Endpoint { method: "GET", path, rpc: None, action: Some(action), target, is_secret: false, help }
 }
 
 const fn post(path: &'static str, action: Action, target: Target, help: &'static str) -> Endpoint {
     Endpoint { method: "POST", ..get(path, action, target, help) }
+}
+
+const fn secret(endpoint: Endpoint) -> Endpoint {
+    Endpoint { is_secret: true, ..endpoint }
 }
 
 /// Every endpoint.
@@ -82,7 +95,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     public("/.well-known/jwks.json", "keys that sign tokens"),
     public("/.well-known/spiffe-bundle", "SPIFFE trust bundle"),
     post("/pki/csr/sign", Action::CertSign, Target::IdentityAsked, "sign a CSR"),
-    post("/pki/keypair", Action::CertGenerate, Target::IdentityAsked, "make a key and a certificate"),
+    secret(post("/pki/keypair", Action::CertGenerate, Target::IdentityAsked, "make a key and a certificate")),
     get("/pki/certificates", Action::CertList, Target::IdentityFiltered, "list certificates"),
     get("/pki/certificates/{id}", Action::CertList, Target::IdentityRecorded, "show a certificate"),
     post(
@@ -96,7 +109,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     post("/pki/identities/allow", Action::IdentityAllow, Target::IdentityAsked, "lift a denial"),
     get("/pki/identities/denied", Action::IdentityList, Target::Whole, "show the deny list"),
     post("/pki/identities/release", Action::IdentityRelease, Target::NameOwner, "give a DNS name free"),
-    post("/pki/initialize", Action::CaManage, Target::Whole, "make the hierarchy"),
+    secret(post("/pki/initialize", Action::CaManage, Target::Whole, "make the hierarchy")),
     post("/pki/intermediary", Action::CaManage, Target::Whole, "make a further intermediate CA"),
     get("/pki/status", Action::CaRead, Target::Whole, "show how the CA is"),
     get("/pki/ca", Action::CaRead, Target::Whole, "list all CAs"),
@@ -105,7 +118,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     post("/pki/ca/{ski}/revoke", Action::CaManage, Target::Whole, "revoke a CA"),
     get("/pki/audit", Action::AuditRead, Target::Whole, "read the audit log"),
     get("/pki/audit/verify", Action::AuditRead, Target::Whole, "verify the audit log"),
-    post("/auth/tokens", Action::TokenCreate, Target::Own, "mint a token"),
+    secret(post("/auth/tokens", Action::TokenCreate, Target::Own, "mint a token")),
     get("/auth/tokens", Action::TokenList, Target::Own, "list tokens"),
     get("/auth/tokens/revoked", Action::CheckPermissions, Target::Own, "list revoked tokens, for validators"),
     post("/auth/tokens/revoke", Action::TokenRevoke, Target::Own, "revoke tokens"),
@@ -116,10 +129,11 @@ pub const ENDPOINTS: &[Endpoint] = &[
         rpc: None,
         action: None,
         target: Target::Named,
+        is_secret: false,
         help: "ask whether one's own token allows an action",
     },
     get("/auth/keys", Action::CheckPermissions, Target::Own, "list token signing keys"),
-    post("/auth/keys/rotate", Action::KeyRotate, Target::Whole, "rotate the token signing key"),
+    secret(post("/auth/keys/rotate", Action::KeyRotate, Target::Whole, "rotate the token signing key")),
 ];
 
 /// The endpoint of a route, by its method and its path with parameters in braces.

@@ -2,8 +2,13 @@
 
 use crate::library::{Library, workload};
 use catalyst_pki::{
-    access::{Access, AccessError, Config, Policies, Rotated},
+    access::{Access, AccessError, Config, Policies, Rotated, SEALED_DIRECTORY},
     authority::{Authority, AuthorityError},
+    client::{
+        audit::Chain,
+        heads::{Finding, HeadKeys},
+        sealed,
+    },
     identity::Actor,
 };
 use serde_json::Value;
@@ -106,4 +111,20 @@ async fn a_key_that_is_opened_late_does_not_take_over_from_its_successor() {
     for token in [token, another] {
         access.verify(token.expose_secret(), None).await.unwrap();
     }
+}
+
+/// What the service seals is what `audit verify --sealed` reads: both ends of the format in one test.
+#[tokio::test]
+async fn sealed_files_are_what_the_client_verifies() {
+    let (library, home) = (Library::new(), TempDir::new().unwrap());
+    let authority = library.initialized().await;
+    let access = access(&library, &authority).await;
+    library.pass(31 * DAY);
+    let seal = access.seal_audit(home.path()).await.unwrap().expect("records of a month ago");
+    let files = sealed::files(&home.path().join(SEALED_DIRECTORY)).unwrap();
+    assert_eq!(files.len(), 1);
+    let mut chain = Chain::new(sealed::base(&files[0]).unwrap(), [seal.head.seq]);
+    let keys = HeadKeys::from_jwks(&access.jwks().unwrap());
+    assert_eq!(sealed::follow(&files[0], &mut chain, &keys), Ok(Finding::Holds));
+    assert_eq!((chain.base().seq, chain.end().seq), (0, seal.head.seq));
 }

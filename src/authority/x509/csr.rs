@@ -1,12 +1,10 @@
 //! Certification requests (RFC 2986): proof of possession, the key, and the names asked for. Nothing else of a CSR
 //! is ever used.
 
-use aws_lc_rs::{
-    digest,
-    signature::{
-        ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P256_SHA512_ASN1, ECDSA_P384_SHA256_ASN1,
-        ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA512_ASN1, UnparsedPublicKey, VerificationAlgorithm,
-    },
+use crate::identity::sha256;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P256_SHA512_ASN1, ECDSA_P384_SHA256_ASN1,
+    ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA512_ASN1, UnparsedPublicKey, VerificationAlgorithm,
 };
 use const_oid::{
     AssociatedOid, ObjectIdentifier,
@@ -65,12 +63,6 @@ pub enum CsrError {
     /// A kind of name that SVIDs do not have.
     #[error("the request asks for {0}: an SVID has one URI and DNS names, nothing else")]
     NameKind(&'static str),
-}
-
-fn sha256(der: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, der).as_ref());
-    hash
 }
 
 /// The outer frame; its first part stays as the bytes that were signed.

@@ -92,14 +92,6 @@ fn finish(router: Router<App>, app: App) -> Router {
         .with_state(app)
 }
 
-/// What answers or takes a secret: refused where it could be read on the way, whatever the operator allows else.
-const SECRET: &[(Method, &str)] = &[
-    (Method::POST, "/pki/initialize"),
-    (Method::POST, "/pki/keypair"),
-    (Method::POST, "/auth/tokens"),
-    (Method::POST, "/auth/keys/rotate"),
-];
-
 /// Checks the credential before the body is read, and afterwards that no answer left without Cedar's consent.
 async fn authenticate(State(app): State<App>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
@@ -127,27 +119,15 @@ async fn admit(app: &App, request: &Parts) -> Result<Asker, Problem> {
     refuse_foreign_page(app, &request.headers)?;
     let peer = request.extensions.get::<Peer>().ok_or_else(Problem::undecided)?;
     let path = request.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    if peer.is_overheard()
-        && SECRET.iter().any(|(method, secret)| request.method == *method && path == *secret)
-    {
-        return Err(Problem::overheard());
-    }
-    if is_renewal_proof(&request.headers) && path != "/pki/csr/sign" {
-        return Err(app.misplaced(peer));
-    }
     // A route for GET takes HEAD as well (RFC 9110, 9.3.2), and decides as it does.
     let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
     let endpoint = endpoint(method.as_str(), path).ok_or_else(Problem::undecided)?;
-    let caller = app.authenticate(&request.headers, peer).await?;
+    // Whatever the operator allows else.
+    if endpoint.is_secret && peer.is_overheard() {
+        return Err(Problem::overheard());
+    }
+    let caller = app.authenticate(&request.headers, peer, endpoint).await?;
     Ok(Asker::new(app.clone(), caller, endpoint))
-}
-
-/// A renewal proof is for a CSR and for nothing else, whatever policy allows its certificate.
-fn is_renewal_proof(headers: &HeaderMap) -> bool {
-    let given = headers.get_all(header::AUTHORIZATION).iter();
-    given
-        .filter_map(|value| value.as_bytes().get(..15))
-        .any(|scheme| scheme.eq_ignore_ascii_case(b"catalyst-renew "))
 }
 
 /// A browser names the page that calls; it might hold a certificate, and presents it for whoever asks.

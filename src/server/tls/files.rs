@@ -3,10 +3,9 @@
 use super::Shown;
 use crate::{
     authority::x509::{EncodingError, validity_of},
-    identity::{Clock, Fingerprint, Timestamp},
+    identity::{Clock, Fingerprint, Timestamp, sha256},
     settings::TlsFiles,
 };
-use aws_lc_rs::digest::{SHA256, digest};
 use rustls::{
     pki_types::{
         CertificateDer, PrivateKeyDer,
@@ -194,11 +193,9 @@ fn read_file(
 }
 
 fn content(certificate: &[u8], key: &[u8]) -> Content {
-    let mut content = [0; 32];
     // The length keeps the two apart.
     let whole = Zeroizing::new([&certificate.len().to_be_bytes(), certificate, key].concat());
-    content.copy_from_slice(digest(&SHA256, &whole).as_ref());
-    Content(content)
+    Content(sha256(&whole))
 }
 
 fn pair(paths: &TlsFiles, certificate: &[u8], key: &[u8], at: Timestamp) -> Result<Pair, FileError> {

@@ -114,7 +114,7 @@ impl Setup {
             der,
             not_after: Some(svid.expires_at),
         };
-        let presented = Presented { authorization: None, certificate: Some(&certificate) };
+        let presented = Presented { authorization: None, certificate: Some(&certificate), for_csr: true };
         self.check(&presented, &resources[0]).await?;
         let before = own_cpu();
         for _ in 0..CHECKS {
@@ -165,5 +165,5 @@ impl Setup {
 }
 
 fn bearer(header: &str) -> Presented<'_> {
-    Presented { authorization: Some(header.as_bytes()), certificate: None }
+    Presented { authorization: Some(header.as_bytes()), certificate: None, for_csr: true }
 }

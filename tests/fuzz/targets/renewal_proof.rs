@@ -40,7 +40,7 @@ impl Setup {
     fn shown(&self, der: &[u8]) {
         let fingerprint = Fingerprint::of_certificate(der);
         let certificate = PeerCertificate { der: der.to_vec(), fingerprint, not_after: None };
-        let presented = Presented { authorization: None, certificate: Some(&certificate) };
+        let presented = Presented { authorization: None, certificate: Some(&certificate), for_csr: true };
         let taken = self.service.runtime.block_on(self.service.access.authenticate(presented)).is_ok();
         assert_eq!(taken, der == self.issued.der);
     }

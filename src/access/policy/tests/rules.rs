@@ -6,12 +6,11 @@ use super::{
             principal::Facts,
             vocabulary::{Action, PrincipalKind, Resource},
         },
-        Decision, Policies, decide,
+        Decision, Policies,
     },
     facts, node,
 };
 use crate::identity::SpiffeId;
-use std::time::Instant;
 
 const OWN: &str = "spiffe://catalyst.example.com/node/n1.a.org";
 const OTHER: &str = "spiffe://catalyst.example.com/node/n2.b.org";
@@ -187,30 +186,4 @@ fn a_denial_names_what_forbade_it() {
     assert_eq!(blamed, ["credentials.cedar#3 (line 21)"]);
     let nobody = policies.decide(&facts(PrincipalKind::User), Action::CaManage, &Resource::whole());
     assert_eq!(nobody, Decision::Deny(Vec::new()));
-}
-
-/// Prints what a decision costs; asserts nothing about a clock. Run with `--release --run-ignored all`.
-#[test]
-#[ignore = "a measurement"]
-fn measure_a_decision() {
-    const TIMES: u32 = 200_000;
-    let policies = Policies::built_in().unwrap();
-    let place = certificates("n1.a.org", "a.org", OWN, "node");
-    let askers = [
-        ("ADMIN", token(PrincipalKind::Admin, &["n1.a.org", "n2.b.org", "n3.a.org"], &["a.org", "b.org"])),
-        ("NODE", Facts { node_id: Some("n1.a.org".into()), ..token(PrincipalKind::Node, &[], &["a.org"]) }),
-        ("SVID", Facts { spiffe_id: Some(id(OWN)), ..facts(PrincipalKind::Svid) }),
-    ];
-    for (name, who) in askers {
-        let measure = |what: &str, decide: &dyn Fn() -> Decision| {
-            let begun = Instant::now();
-            for _ in 0..TIMES {
-                assert_eq!(decide(), Decision::Allow);
-            }
-            println!("{name}, {what}: {:.2} µs", begun.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES));
-        };
-        let held = policies.shared.held.load();
-        measure("evaluated", &|| decide::decide(&held, &who, Action::CertSign, &place).decision);
-        measure("remembered", &|| policies.decide(&who, Action::CertSign, &place));
-    }
 }

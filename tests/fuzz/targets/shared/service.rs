@@ -53,7 +53,7 @@ impl Service {
 
     /// Who the value of an `Authorization` header speaks for.
     pub fn caller(&self, authorization: &[u8]) -> Option<Caller> {
-        let presented = Presented { authorization: Some(authorization), certificate: None };
+        let presented = Presented { authorization: Some(authorization), certificate: None, for_csr: true };
         self.runtime.block_on(self.access.authenticate(presented)).ok()
     }
 
