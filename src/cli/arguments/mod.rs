@@ -79,7 +79,7 @@ pub(super) fn parse(
     let output = line.output();
     let request = match matches.subcommand() {
         Some(("auth", auth)) => Some(auth::request(auth).map_err(wrong)?),
-        Some(("pki", pki)) => Some(pki::request(pki)),
+        Some(("pki", pki)) => Some(pki::request(pki).map_err(wrong)?),
         _ => None,
     };
     if let Some(request) = request {

@@ -1,6 +1,6 @@
-//! `catalyst pki …`: today the audit log.
+//! `catalyst pki audit …`
 
-use super::{Request, client, group};
+use super::super::Request;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::path::PathBuf;
 use time::{Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
@@ -19,12 +19,6 @@ pub(in crate::cli) struct AuditFilter {
 }
 
 pub(super) fn command() -> Command {
-    group("pki", "The certificate authority")
-        .args(client::options().map(|option| option.global(true)))
-        .subcommand(audit())
-}
-
-fn audit() -> Command {
     let text = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
     };
@@ -95,8 +89,6 @@ fn moment(text: &str) -> Result<i64, String> {
 
 /// What is asked.
 pub(super) fn request(matches: &ArgMatches) -> Request {
-    // clap lets nothing but 'audit' pass.
-    let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
     if let Some((_, verify)) = matches.subcommand() {
         let path = |name: &str| verify.get_one::<String>(name).map(PathBuf::from);
         return Request::VerifyAudit { heads: path("head"), sealed: path("sealed") };
