@@ -74,8 +74,13 @@ pub struct Ca {
     pub common_name: String,
     /// `EC-P384`, …
     pub algorithm: String,
-    /// `certified`, `active`, `retired` or `revoked`.
+    /// `certified` (waits for its activation, or was superseded), `active`, `retired` or `revoked`.
     pub state: String,
+    /// Since when it is in the bundle; ISO 8601, UTC.
+    pub published_at: String,
+    /// When it first became active; missing where it never was. ISO 8601, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activated_at: Option<String>,
     /// ISO 8601, UTC.
     pub expires_at: String,
     /// How many certificates it has issued.
@@ -106,6 +111,17 @@ pub struct ActivateRequest {
     /// Do not wait for the 24 hours in which verifiers fetch the bundle.
     #[serde(default)]
     pub now: bool,
+}
+
+/// `POST /pki/ca/{ski}/repin`
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RepinRequest {
+    /// Where the same key is now.
+    pub key_uri: String,
+    /// Name of the key store that holds it there; the CA's own unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
 }
 
 /// The trust bundle as JSON.

@@ -8,7 +8,8 @@ mod tokens;
 
 pub use audit::{AuditItem, AuditPage, AuditPoint, AuditVerdict, SignedHead};
 pub use cas::{
-    ActivateRequest, Ca, CaBundle, CaCertificate, InitializeRequest, Initialized, IntermediaryRequest, Status,
+    ActivateRequest, Ca, CaBundle, CaCertificate, InitializeRequest, Initialized, IntermediaryRequest,
+    RepinRequest, Status,
 };
 pub use certificates::{
     CertificateDetail, CertificateItem, CertificatePage, Keypair, KeypairRequest, Purged, RevokeRequest,

@@ -134,18 +134,15 @@ impl Authority {
 }
 
 fn role_of(request: &IntermediateRequest) -> Result<CaRole> {
-    let name = request.common_name.to_lowercase();
     match request.role {
         Some(CaRole::Root) => {
             Err(AuthorityError::Invalid("an intermediate is for services or transport".into()))
         }
         Some(role) => Ok(role),
-        None => match (name.contains("services"), name.contains("transport")) {
-            (true, false) => Ok(CaRole::Services),
-            (false, true) => Ok(CaRole::Transport),
-            _ => Err(AuthorityError::Invalid(
+        None => CaRole::in_name(&request.common_name).ok_or_else(|| {
+            AuthorityError::Invalid(
                 "say what the CA is for with role services or transport: its name does not tell".into(),
-            )),
-        },
+            )
+        }),
     }
 }

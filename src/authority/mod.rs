@@ -20,6 +20,7 @@ mod locks;
 mod names;
 mod observer;
 mod own;
+mod repin;
 mod rotation;
 mod state;
 mod status;
@@ -37,6 +38,7 @@ pub use issuance::{IssueRequest, Svid};
 pub use issuer::KeyCondition;
 pub use observer::{NoObserver, Observer};
 pub use own::{OwnNames, Standing};
+pub use repin::KeyAddress;
 pub use status::{Health, Status};
 pub use upkeep::Gauges;
 

@@ -89,7 +89,7 @@ impl Authority {
         found.ok_or_else(|| AuthorityError::Internal("the CA is not in the store".into()))
     }
 
-    fn row(&self, ca: KeyId) -> Result<CaRow> {
+    pub(super) fn row(&self, ca: KeyId) -> Result<CaRow> {
         let row = self.state.load().ca(ca).cloned();
         row.ok_or_else(|| AuthorityError::NotFound(format!("no CA has the key identifier {ca}")))
     }

@@ -27,8 +27,8 @@ pub(super) struct State {
 }
 
 impl State {
-    /// A view of these rows. Slots of CAs that `before` had already are kept, and issuers that were `opened` to be made
-    /// are not opened again.
+    /// A view of these rows. Issuers that were `opened` for this change are not opened again and take the place of
+    /// earlier ones; all other slots that `before` had already are kept.
     pub(super) fn new(
         hierarchy: Hierarchy,
         trust_domain: &TrustDomain,
@@ -43,9 +43,9 @@ impl State {
             state.pems.insert(ca.ski, x509::certificate_pem(&ca.der)?);
             if ca.role != CaRole::Root && row.is_live(at) {
                 let opened = opened.iter().find(|issuer| issuer.certificate().key_id() == ca.ski);
-                let slot = match (before.slots.get(&ca.ski), opened) {
-                    (Some(slot), _) => slot.clone(),
-                    (None, Some(issuer)) => IssuerSlot::ready(issuer.clone()),
+                let slot = match (opened, before.slots.get(&ca.ski)) {
+                    (Some(issuer), _) => IssuerSlot::ready(issuer.clone()),
+                    (None, Some(slot)) => slot.clone(),
                     (None, None) => IssuerSlot::open(keys.clone(), row.clone()),
                 };
                 state.slots.insert(ca.ski, slot);

@@ -49,6 +49,17 @@ impl CaRole {
     pub fn default_common_name(self) -> String {
         format!("Catalyst {} CA", self.title())
     }
+
+    /// The role of an intermediate by the word Services or Transport in its name, in any case; `None` where the name
+    /// has neither or both.
+    pub fn in_name(common_name: &str) -> Option<Self> {
+        let name = common_name.to_lowercase();
+        match (name.contains("services"), name.contains("transport")) {
+            (true, false) => Some(Self::Services),
+            (false, true) => Some(Self::Transport),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for CaRole {

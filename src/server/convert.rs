@@ -81,6 +81,8 @@ pub(super) fn ca(row: &CaRow) -> api::Ca {
         common_name: certificate.common_name.clone(),
         algorithm: row.key.intention.algorithm.clone(),
         state: if row.revoked_at.is_some() { "revoked" } else { row.key.state.as_str() }.to_owned(),
+        published_at: row.published_at.to_string(),
+        activated_at: row.activated_at.map(|at| at.to_string()),
         expires_at: certificate.not_after.to_string(),
         issued_cert_count: row.issued_count,
         key_uri: made.map(|made| made.uri.clone()).unwrap_or_default(),

@@ -113,6 +113,18 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// expired. The caller has checked how long it was published.
     async fn activate_ca(&self, ca: KeyId, stamp: &Stamp) -> Result<()>;
 
+    /// Records another address of a CA's key, as the operator typed it and as its key store names it.
+    /// [`StoreError::Conflict`] when `made` has another public key than the CA. Idempotent for the same values. The
+    /// caller has seen that the key signs there.
+    async fn repin_ca(
+        &self,
+        ca: KeyId,
+        backend: &str,
+        reference: &str,
+        made: &MadeKey,
+        stamp: &Stamp,
+    ) -> Result<()>;
+
     /// Takes a CA out of the bundle. [`StoreError::Conflict`] while it is active or certificates of it live.
     async fn retire_ca(&self, ca: KeyId, stamp: &Stamp) -> Result<()>;
 

@@ -9,7 +9,7 @@ use super::super::{
 };
 use crate::{
     api,
-    authority::{AuthorityError, InitRequest, IntermediateRequest, Status},
+    authority::{AuthorityError, InitRequest, IntermediateRequest, KeyAddress, Status},
     identity::{CaRole, Fingerprint, KeyId},
     store::CaRow,
 };
@@ -143,6 +143,23 @@ pub(crate) async fn revoke(
     asker.may_all()?;
     let reason = convert::revocation_reason(request.reason.as_deref())?;
     let row = app.authority().revoke_ca(key_id(&ski)?, reason, asker.actor()).await?;
+    described(&app, &row)
+}
+
+/// Moves a CA's pin to another address of the same key.
+#[utoipa::path(post, path = "/pki/ca/{ski}/repin", tag = "CAs", params(("ski" = String, Path, description = "Key identifier, hex")),
+    request_body = api::RepinRequest, security(("bearer" = [])),
+    responses((status = 200, body = api::CaCertificate), (status = 404, body = api::ErrorBody), (status = 409, body = api::ErrorBody),
+        (status = 422, body = api::ErrorBody), (status = 503, body = api::ErrorBody)))]
+pub(crate) async fn repin(
+    State(app): State<App>,
+    Extension(asker): Extension<Asker>,
+    Segment(ski): Segment,
+    Body(request): Body<api::RepinRequest>,
+) -> Result<Json<api::CaCertificate>, Problem> {
+    asker.may_all()?;
+    let address = KeyAddress { reference: request.key_uri, backend: request.backend };
+    let row = app.authority().repin(key_id(&ski)?, address, asker.actor()).await?;
     described(&app, &row)
 }
 

@@ -37,6 +37,7 @@ pub(super) fn all(app: App) -> Router {
         .route("/pki/ca/{ski}/activate", post(cas::activate))
         .route("/pki/ca/{ski}/retire", post(cas::retire))
         .route("/pki/ca/{ski}/revoke", post(cas::revoke))
+        .route("/pki/ca/{ski}/repin", post(cas::repin))
         .route("/pki/certificates", get(certificates::list))
         .route("/pki/certificates/purge", post(certificates::purge))
         .route("/pki/certificates/{id}", get(certificates::show))

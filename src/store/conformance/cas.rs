@@ -4,7 +4,8 @@ use super::fixture::*;
 use crate::{
     identity::{CaRole, KeyId},
     store::{
-        CaRow, CertificateStatus, KeyRole, KeyRowState, RecordOutcome, RevocationReason, Store, StoreError,
+        AuditQuery, CaRow, CertificateStatus, KeyRole, KeyRowState, MadeKey, RecordOutcome, RevocationReason,
+        Store, StoreError,
     },
 };
 use std::sync::Arc;
@@ -13,6 +14,7 @@ pub(super) async fn run(make: &impl AsyncFn() -> Arc<dyn Store>) {
     a_second_ca_waits_for_its_activation(make().await.as_ref()).await;
     a_superseded_ca_retires_when_its_certificates_have_ended(make().await.as_ref()).await;
     an_unused_ca_can_be_retired(make().await.as_ref()).await;
+    a_cas_key_may_move_but_never_change(make().await.as_ref()).await;
     a_revoked_ca_is_out_of_everything(make().await.as_ref()).await;
     what_is_no_ca_is_not_found(make().await.as_ref()).await;
     an_expired_ca_raises_the_bundle_once(make().await.as_ref()).await;
@@ -65,7 +67,8 @@ async fn a_superseded_ca_retires_when_its_certificates_have_ended(store: &dyn St
     let next = second(&world, 20).await;
     store.activate_ca(next, &stamp(30)).await.unwrap();
     let lives = store.retire_ca(world.services.ski, &stamp(40)).await;
-    assert!(matches!(lives, Err(StoreError::Conflict(_))), "{lives:?}");
+    let Err(StoreError::Conflict(sentence)) = lives else { panic!("{lives:?}") };
+    assert!(sentence.starts_with("1 certificate of the services CA"), "{sentence}");
     let end = issued.record().not_after.seconds_since(START);
     store.retire_ca(world.services.ski, &stamp(end)).await.unwrap();
     store.retire_ca(world.services.ski, &stamp(end + 1)).await.unwrap();
@@ -81,6 +84,33 @@ async fn an_unused_ca_can_be_retired(store: &dyn Store) {
     let next = second(&world, 20).await;
     store.retire_ca(next, &stamp(30)).await.unwrap();
     store.intend_key(&intention(KeyRole::Ca(CaRole::Services), 3), &stamp(40)).await.unwrap();
+}
+
+async fn a_cas_key_may_move_but_never_change(store: &dyn Store) {
+    let world = World::new(store).await;
+    let (ca, own) = (world.services.ski, made(KeyRole::Ca(CaRole::Services), 1));
+    let version = store.hierarchy().await.unwrap().bundle_version;
+    let moved = MadeKey { uri: "local:elsewhere-1".to_owned(), ..own.clone() };
+    for when in [10, 20] {
+        store.repin_ca(ca, "hsm", "elsewhere-1", &moved, &stamp(when)).await.unwrap();
+    }
+    let row = row(store, ca).await;
+    assert_eq!((&row.key.made, row.key.state), (&Some(moved.clone()), KeyRowState::Active));
+    assert_eq!(
+        (&*row.key.intention.backend, row.key.intention.reference.as_deref()),
+        ("hsm", Some("elsewhere-1"))
+    );
+    let query = AuditQuery { action: Some("ca.repinned".to_owned()), limit: 10, ..AuditQuery::default() };
+    let records = store.audit(&query).await.unwrap();
+    assert_eq!(records.len(), 1, "the same once more is no change: {records:?}");
+    assert!(records[0].detail.contains(&own.uri) && records[0].detail.contains(&moved.uri), "{records:?}");
+
+    let other = made(KeyRole::Ca(CaRole::Transport), 1);
+    let refused = store.repin_ca(ca, "hsm", "other", &other, &stamp(30)).await;
+    assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    assert_eq!(store.hierarchy().await.unwrap().bundle_version, version, "the certificates are the same");
+    let nobody = store.repin_ca(ski(CaRole::Services, 99), "hsm", "x", &own, &stamp(40)).await;
+    assert!(matches!(nobody, Err(StoreError::NotFound(_))), "{nobody:?}");
 }
 
 async fn a_revoked_ca_is_out_of_everything(store: &dyn Store) {

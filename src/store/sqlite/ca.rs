@@ -9,8 +9,10 @@ use super::{
     step::{Step, all, time, time_if_any},
 };
 use crate::{
-    identity::{CaRole, Fingerprint, KeyId, SpkiHash},
-    store::{CaRow, Hierarchy, InitPlan, KeyRole, KeyRow, KeyRowState, RevocationReason, SignedCa, Stamp},
+    identity::{CaRole, Fingerprint, KeyId, SpkiHash, Timestamp},
+    store::{
+        CaRow, Hierarchy, InitPlan, KeyRole, KeyRow, KeyRowState, MadeKey, RevocationReason, SignedCa, Stamp,
+    },
 };
 use rusqlite::{Connection, Row};
 use serde_json::json;
@@ -295,9 +297,10 @@ pub(super) fn retire(step: &mut Step<'_>, ski: KeyId, stamp: &Stamp) -> Outcome<
     }
     if ca.last_expiry > stamp.at.millis() {
         return conflict(format!(
-            "certificates of the {} CA {ski} live until {}: retire it after that",
+            "{} of the {} CA {ski} live until {}: retire it after that",
+            living(step, ca.id, stamp.at)?,
             ca.role,
-            crate::identity::Timestamp::from_millis(ca.last_expiry)
+            Timestamp::from_millis(ca.last_expiry)
         ));
     }
     key::set_state(step, KeyRole::Ca(ca.role), ca.generation, KeyRowState::Retired)?;
@@ -305,6 +308,57 @@ pub(super) fn retire(step: &mut Step<'_>, ski: KeyId, stamp: &Stamp) -> Outcome<
         raise_bundle(step, stamp.at, ca.role == CaRole::Root)?;
     }
     step.audit(stamp, "ca.retired", ski, json!({"role": ca.role.as_str()}).to_string())
+}
+
+/// How many certificates of a CA have not ended, in words. Of those of all CAs only so many are looked at, for the
+/// writer waits meanwhile.
+fn living(step: &Step<'_>, ca: i64, at: Timestamp) -> Outcome<String> {
+    const LOOKED_AT: i64 = 50_000;
+    let sql = "SELECT count(*), coalesce(sum(issuer = ?1), 0)
+         FROM (SELECT issuer FROM certificate_record WHERE not_after > ?2 ORDER BY not_after LIMIT ?3)";
+    let counted = step.one(sql, (ca, at.millis(), LOOKED_AT), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (looked_at, its): (i64, i64) = counted.unwrap_or_default();
+    Ok(match its {
+        _ if looked_at == LOOKED_AT => format!("{} certificates or more", its.max(1)),
+        1 => "1 certificate".to_owned(),
+        more => format!("{more} certificates"),
+    })
+}
+
+pub(super) fn repin(
+    step: &mut Step<'_>,
+    ski: KeyId,
+    backend: &str,
+    reference: &str,
+    made: &MadeKey,
+    stamp: &Stamp,
+) -> Outcome<()> {
+    let ca = required(step, ski)?;
+    let sql = "SELECT uri, spki, backend, reference FROM ca_key WHERE role = ?1 AND generation = ?2";
+    let pinned = step.one(sql, (ca.role.as_str(), ca.generation), |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, String>(2)?, row.get(3)?))
+    })?;
+    let (uri, spki, old_backend, old_reference): (_, _, _, Option<String>) =
+        pinned.ok_or_else(|| Fault::Row(format!("CA {ski} has no key")))?;
+    if spki != made.spki {
+        return conflict(format!(
+            "{} holds another key than that of the {} CA {ski}: a CA keeps its key for life",
+            made.uri, ca.role
+        ));
+    }
+    if (uri.as_str(), old_backend.as_str(), old_reference.as_deref()) == (&made.uri, backend, Some(reference))
+    {
+        return Ok(());
+    }
+    step.execute(
+        "UPDATE ca_key SET uri = ?3, backend = ?4, reference = ?5 WHERE role = ?1 AND generation = ?2",
+        (ca.role.as_str(), ca.generation, &made.uri, backend, reference),
+    )?;
+    let detail = json!({
+        "role": ca.role.as_str(), "from": uri, "uri": made.uri, "backend": backend, "reference": reference,
+        "spki": SpkiHash::of_spki(&made.spki).to_string(),
+    });
+    step.audit(stamp, "ca.repinned", ski, detail.to_string())
 }
 
 pub(super) fn revoke(

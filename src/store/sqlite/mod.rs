@@ -261,6 +261,19 @@ impl Store for SqliteStore {
         self.write(move |step| ca::activate(step, ca, &stamp)).await
     }
 
+    async fn repin_ca(
+        &self,
+        ca: KeyId,
+        backend: &str,
+        reference: &str,
+        made: &MadeKey,
+        stamp: &Stamp,
+    ) -> Result<()> {
+        let (backend, reference) = (backend.to_owned(), reference.to_owned());
+        let (made, stamp) = (made.clone(), stamp.clone());
+        self.write(move |step| ca::repin(step, ca, &backend, &reference, &made, &stamp)).await
+    }
+
     async fn retire_ca(&self, ca: KeyId, stamp: &Stamp) -> Result<()> {
         let stamp = stamp.clone();
         self.write(move |step| ca::retire(step, ca, &stamp)).await

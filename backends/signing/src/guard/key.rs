@@ -76,6 +76,16 @@ impl GuardedKey {
         self.inner.probe(Backoff::new(self.inner.jitter), deadline).await
     }
 
+    /// Makes one signature over the probe's message whatever the policy says of probes: the proof that a key which is
+    /// to be pinned signs, wanted by an operator and made once.
+    ///
+    /// # Errors
+    /// As [`GuardedKey::sign`].
+    pub async fn prove(&self, deadline: Instant) -> Result<()> {
+        let message = self.inner.probe_message();
+        self.inner.attempt(Purpose::Probe, &message, deadline).await.map(drop)
+    }
+
     /// Whether the key can be relied on.
     pub fn health(&self) -> KeyHealth {
         self.inner.health.now()
