@@ -3,12 +3,17 @@
 mod arguments;
 mod audit;
 mod audit_verify;
+mod ca;
 mod config;
+mod confirm;
 mod exit;
+#[expect(dead_code, reason = "keys come with the commands for certificates")]
+mod files;
 mod key;
 mod output;
 mod policy;
 mod session;
+mod status;
 mod token;
 
 use crate::{

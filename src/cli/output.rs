@@ -2,6 +2,8 @@
 
 use super::exit::FAILED;
 use crate::client::{ClientError, Result, printable};
+use anstream::{AutoStream, ColorChoice};
+use anstyle::AnsiColor;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use serde::Serialize;
 use std::{
@@ -38,6 +40,30 @@ pub(super) fn warn(sentence: &str) {
 /// What the operator can do next.
 pub(super) fn hint(sentence: &str) {
     let _ = writeln!(io::stderr(), "hint: {sentence}");
+}
+
+/// What a colour says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// All is well.
+    Good,
+    /// Somebody has to do something.
+    Bad,
+}
+
+/// A word of a result, in colour where standard output is a terminal that has colours and nobody has turned them off
+/// (`NO_COLOR`).
+pub(super) fn coloured(word: &str, tone: Tone) -> String {
+    let out = io::stdout();
+    if !out.is_terminal() || AutoStream::choice(&out) == ColorChoice::Never {
+        return word.to_owned();
+    }
+    let colour = match tone {
+        Tone::Good => AnsiColor::Green,
+        Tone::Bad => AnsiColor::Red,
+    };
+    let style = colour.on_default().bold();
+    format!("{style}{word}{style:#}")
 }
 
 /// JSON on one line.

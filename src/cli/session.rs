@@ -2,7 +2,7 @@
 
 use super::{
     arguments::{Access, Output, Request, TokenInput},
-    audit, audit_verify, exit, key, output, token,
+    audit, audit_verify, ca, exit, key, output, status, token,
 };
 use crate::{
     access::SYSTEM_TOKEN_FILE,
@@ -38,6 +38,10 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
         Request::VerifyAudit { heads, sealed } => {
             Ready::VerifyAudit(audit_verify::kept(heads.as_deref(), sealed.as_deref())?)
         }
+        Request::Ca(request) => {
+            ca::look_first(&request, form)?;
+            Ready::Other(Request::Ca(request))
+        }
         other => Ready::Other(other),
     };
     let client = Client::open(options(access)?).await?;
@@ -51,6 +55,9 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
             Request::ListKeys => key::list(&client, form).await,
             Request::RotateKey(how) => key::rotate(&client, &how, form).await,
             Request::Audit(filter) => audit::list(&client, &filter, form).await,
+            Request::Init(wanted) => ca::init(&client, &wanted, form).await,
+            Request::Status => status::run(&client, form).await,
+            Request::Ca(request) => ca::run(&client, request, form).await,
             Request::Verify { .. } | Request::VerifyAudit { .. } => Ok(ExitCode::SUCCESS),
         },
     }

@@ -4,9 +4,12 @@ use super::{ClientError, Kind, Result, connection::Answer, printable, url::Servi
 use crate::api::ErrorBody;
 use hyper::{
     StatusCode,
+    body::Bytes,
     header::{CONTENT_TYPE, LOCATION, RETRY_AFTER},
 };
 use serde::de::DeserializeOwned;
+
+const JSON: &str = "application/json";
 
 /// Reads an answer. `with_token`: whether the request carried a credential.
 pub(super) fn read<T: DeserializeOwned>(
@@ -15,9 +18,8 @@ pub(super) fn read<T: DeserializeOwned>(
     path: &str,
     with_token: bool,
 ) -> Result<T> {
-    let content = header(answer, CONTENT_TYPE).unwrap_or_else(|| "no content type".into());
-    let is_json =
-        content.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+    let content = content_type(answer);
+    let is_json = is_of(&content, JSON);
     if answer.status.is_success() && is_json {
         return serde_json::from_slice(&answer.body).map_err(|error| {
             let error = printable(&error.to_string());
@@ -25,11 +27,33 @@ pub(super) fn read<T: DeserializeOwned>(
                 .with_hint("are this command and the service of the same version? 'catalyst version' tells")
         });
     }
-    let body = is_json.then(|| serde_json::from_slice::<ErrorBody>(&answer.body).ok()).flatten();
-    Err(match body {
+    Err(failure(answer, url, path, with_token))
+}
+
+/// The body of an answer to something that nobody needs a credential for.
+pub(super) fn bytes(answer: Answer, url: &ServiceUrl, path: &str, content: &str) -> Result<Bytes> {
+    if answer.status.is_success() && is_of(&content_type(&answer), content) {
+        return Ok(answer.body);
+    }
+    Err(failure(&answer, url, path, false))
+}
+
+fn failure(answer: &Answer, url: &ServiceUrl, path: &str, with_token: bool) -> ClientError {
+    let content = content_type(answer);
+    let body =
+        is_of(&content, JSON).then(|| serde_json::from_slice::<ErrorBody>(&answer.body).ok()).flatten();
+    match body {
         Some(body) if !answer.status.is_success() => refusal(answer, &body, with_token),
         _ => not_ours(answer, url, path, &content),
-    })
+    }
+}
+
+fn content_type(answer: &Answer) -> String {
+    header(answer, CONTENT_TYPE).unwrap_or_else(|| "no content type".into())
+}
+
+fn is_of(content: &str, kind: &str) -> bool {
+    content.split(';').next().is_some_and(|content| content.trim().eq_ignore_ascii_case(kind))
 }
 
 fn kind(status: StatusCode) -> Kind {
@@ -50,6 +74,13 @@ fn refusal(answer: &Answer, body: &ErrorBody, with_token: bool) -> ClientError {
         StatusCode::UNAUTHORIZED => error.with_hint(
             "give a token with --token-file, CATALYST_AUTH_TOKEN or CATALYST_AUTH_TOKEN_FILE; on the service's machine its file system-token is taken where it can be read and the service runs",
         ),
+        // Nothing that a token is to blame for.
+        StatusCode::FORBIDDEN if body.code == "insecure_channel" => error.with_hint(
+            "use https:// or wss:// in --auth-url, with --server-fingerprint from the service's log before the CA is made and --root-fingerprint after",
+        ),
+        StatusCode::SERVICE_UNAVAILABLE if body.code == "not_initialized" => {
+            error.with_hint("make the CA: 'catalyst pki init --common-name NAME'")
+        }
         StatusCode::FORBIDDEN => error.with_hint("use a token that may do this; 'catalyst auth token verify' shows what one is"),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
             let wait = header(answer, RETRY_AFTER).unwrap_or_else(|| "a few".into());

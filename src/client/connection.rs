@@ -1,6 +1,6 @@
 //! One request over one connection, with an end to everything: time, size and redirects.
 
-use super::{ClientError, Result, url::ServiceUrl, verifier::Refusal};
+use super::{ClientError, Result, change, url::ServiceUrl, verifier::Refusal};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, Method, Request, StatusCode,
@@ -12,7 +12,14 @@ use rustls::{
     CertificateError, ClientConfig,
     pki_types::{CertificateDer, ServerName},
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -21,7 +28,6 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 const CONNECT: Duration = Duration::from_secs(10);
-const DEADLINE: Duration = Duration::from_secs(30);
 /// A page of ten thousand records fits well.
 const LARGEST: usize = 64 << 20;
 /// Of a server that nobody has verified yet.
@@ -97,20 +103,24 @@ impl Endpoint {
         body: Bytes,
         most: usize,
     ) -> Result<Answer> {
-        let request = self.request(method, path, headers, body)?;
-        in_time(DEADLINE, &self.url, async {
+        let request = self.request(method.clone(), path, headers, body)?;
+        let sent = AtomicBool::new(false);
+        let answer = in_time(change::patience(&method, path), &self.url, async {
             match &self.route {
                 Route::Plain | Route::PlainLoopback => {
                     let stream = in_time(CONNECT, &self.url, self.connect()).await?;
-                    self.speak(stream, request, most).await
+                    self.speak(stream, request, most, &sent).await
                 }
                 Route::Tls(config) => {
                     let stream = in_time(CONNECT, &self.url, self.connect_tls(config)).await?;
-                    self.speak(stream, request, most).await
+                    self.speak(stream, request, most, &sent).await
                 }
             }
+        });
+        answer.await.map_err(|error| match sent.load(Ordering::Relaxed) {
+            true => change::perhaps_done(error, &method, path),
+            false => error,
         })
-        .await
     }
 
     fn request(
@@ -164,12 +174,14 @@ impl Endpoint {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         request: Request<Full<Bytes>>,
         most: usize,
+        sent: &AtomicBool,
     ) -> Result<Answer> {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| self.broken(&error))?;
         // It ends with the answer, or when the sender is dropped.
         let driver = tokio::spawn(connection);
+        sent.store(true, Ordering::Relaxed);
         let response = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, most).collect().await.map_err(|error| {
@@ -229,7 +241,6 @@ impl Endpoint {
 
 async fn in_time<T>(limit: Duration, url: &ServiceUrl, work: impl Future<Output = Result<T>>) -> Result<T> {
     timeout(limit, work).await.unwrap_or_else(|_| {
-        Err(ClientError::unreachable(format!("{url} did not answer within {} seconds", limit.as_secs()))
-            .with_hint("what was asked may have been done all the same: look before asking again"))
+        Err(ClientError::unreachable(format!("{url} did not answer within {} seconds", limit.as_secs())))
     })
 }

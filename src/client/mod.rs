@@ -6,6 +6,7 @@
 mod answer;
 pub mod audit;
 mod certificate;
+mod change;
 mod connection;
 mod error;
 pub mod heads;
@@ -25,7 +26,7 @@ pub use url::{DEFAULT_URL, ServiceUrl};
 
 use connection::Endpoint;
 use hyper::{
-    HeaderMap, Method,
+    HeaderMap, Method, StatusCode,
     body::Bytes,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue},
 };
@@ -67,10 +68,23 @@ impl Client {
     /// # Errors
     /// No answer, a refusal, or an answer that is not the service's.
     pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, Option<String>)]) -> Result<T> {
-        let given = query.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value)));
-        let query: Vec<_> = given.map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-        let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) };
-        self.ask(Method::GET, path, &target, Bytes::new()).await
+        self.ask(Method::GET, path, &target(path, query), Bytes::new()).await
+    }
+
+    /// GET of something public that is no JSON, as it comes. The token stays here.
+    ///
+    /// # Errors
+    /// No answer, a refusal, or an answer that is not of this content type.
+    pub async fn download(
+        &self,
+        path: &str,
+        query: &[(&str, Option<String>)],
+        content: &'static str,
+    ) -> Result<Bytes> {
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(content))]);
+        let target = target(path, query);
+        let answer = self.endpoint.exchange(Method::GET, &target, headers, Bytes::new()).await?;
+        answer::bytes(answer, &self.endpoint.url, path, content)
     }
 
     /// POST of JSON.
@@ -98,9 +112,19 @@ impl Client {
         if let Some(token) = &self.token {
             headers.insert(AUTHORIZATION, bearer(token)?);
         }
-        let answer = self.endpoint.exchange(method, target, headers, body).await?;
-        answer::read(&answer, &self.endpoint.url, path, self.token.is_some())
+        let answer = self.endpoint.exchange(method.clone(), target, headers, body).await?;
+        let read = answer::read(&answer, &self.endpoint.url, path, self.token.is_some());
+        // What stands in between has lost the service's answer, or the service its own patience.
+        let is_lost = matches!(answer.status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT);
+        read.map_err(|error| if is_lost { change::perhaps_done(error, &method, path) } else { error })
     }
+}
+
+/// The path with the parameters of the query that have a value.
+fn target(path: &str, query: &[(&str, Option<String>)]) -> String {
+    let given = query.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value)));
+    let query: Vec<_> = given.map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
 }
 
 fn bearer(token: &SecretString) -> Result<HeaderValue> {

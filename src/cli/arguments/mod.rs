@@ -9,7 +9,7 @@ mod tests;
 
 pub(super) use auth::{TokenFilter, TokenInput};
 pub(super) use client::Access;
-pub(super) use pki::AuditFilter;
+pub(super) use pki::{AuditFilter, BundleRequest, CaRequest};
 
 use crate::{
     api,
@@ -50,6 +50,9 @@ pub(super) enum Request {
     ListKeys,
     RotateKey(api::RotateKeyRequest),
     Audit(AuditFilter),
+    Init(api::InitializeRequest),
+    Status,
+    Ca(CaRequest),
     /// With the file of the heads that were kept, and the directory of the sealed files.
     VerifyAudit {
         heads: Option<PathBuf>,

@@ -306,6 +306,42 @@ async fn a_service_that_never_answers_is_given_up() {
     assert!(error.message.contains("did not answer within"), "{error}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_change_whose_answer_is_lost_says_where_to_look() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let client = Client::open(options(format!("http://{address}"), Trust::Nothing)).await.unwrap();
+    let lost = |error: ClientError, command: &str| {
+        assert!(error.message.contains("may have been done"), "{error}");
+        assert!(error.hint.unwrap().contains(command));
+    };
+    let asked = client.post::<TokenKeys>("/pki/intermediary", &KEYS).await;
+    lost(asked.unwrap_err(), "catalyst pki ca list");
+    // What only reads has nothing to look for; nor has what never reached the service.
+    let read = client.get::<TokenKeys>("/auth/keys", &[]).await.unwrap_err();
+    assert!(!read.message.contains("may have been done"), "{read}");
+    drop(silent);
+    let unsent = client.post::<TokenKeys>("/pki/intermediary", &KEYS).await.unwrap_err();
+    assert!(!unsent.message.contains("may have been done"), "{unsent}");
+
+    // A proxy that gave up.
+    let fake = Fake::plain(|_| (504, "text/html", "<html>".into())).await;
+    let client = Client::open(options(format!("http://{}", fake.address), Trust::Nothing)).await.unwrap();
+    lost(client.post::<TokenKeys>("/auth/tokens", &KEYS).await.unwrap_err(), "catalyst auth token list");
+}
+
+#[tokio::test]
+async fn what_is_public_is_downloaded_without_the_token() {
+    let ca = TestCa::new();
+    let fake = Fake::plain(service(&ca)).await;
+    let client = Client::open(options(format!("http://{}", fake.address), Trust::Nothing)).await.unwrap();
+    let pem = client.download("/pki/ca/bundle", &[], "application/x-pem-file").await.unwrap();
+    assert_eq!(pem, ca.pem);
+    assert!(!token_was_sent(&fake));
+    let error = client.download("/auth/keys", &[], "application/x-pem-file").await.unwrap_err();
+    assert!(error.message.contains("not the service's"), "{error}");
+}
+
 #[tokio::test]
 async fn a_server_that_nobody_knows_yet_cannot_fill_the_memory() {
     let ca = TestCa::new();

@@ -1,8 +1,10 @@
 //! `catalyst pki …`
 
 mod audit;
+mod ca;
 
 pub(in crate::cli) use audit::AuditFilter;
+pub(in crate::cli) use ca::{BundleRequest, CaRequest};
 
 use super::{Request, client, group};
 use clap::{ArgMatches, Command};
@@ -11,12 +13,20 @@ pub(super) fn command() -> Command {
     group("pki", "The certificate authority")
         .args(client::options().map(|option| option.global(true)))
         .subcommand(audit::command())
+        .subcommands([
+            ca::init(),
+            Command::new("status").about("Show how the CA is; exit code 1 unless all is well"),
+        ])
+        .subcommand(ca::command())
 }
 
 /// What is asked.
 pub(super) fn request(matches: &ArgMatches) -> Result<Request, String> {
     Ok(match matches.subcommand() {
         Some(("audit", audit)) => audit::request(audit),
+        Some(("init", init)) => ca::init_request(init),
+        Some(("status", _)) => Request::Status,
+        Some(("ca", ca)) => ca::request(ca)?,
         // clap lets nothing else pass.
         _ => return Err("a command of 'catalyst pki' is wanted".into()),
     })
