@@ -10,6 +10,7 @@ mod bad_csr;
 mod bad_requests;
 mod binding;
 mod bootstrap;
+mod ca_cli;
 mod checkers;
 mod clock;
 mod command_line;
