@@ -4,6 +4,7 @@ mod audit;
 mod cas;
 mod certificates;
 mod identities;
+mod keys;
 mod tokens;
 
 pub use audit::{AuditItem, AuditPage, AuditPoint, AuditVerdict, SignedHead};
@@ -16,6 +17,7 @@ pub use certificates::{
     SignCsrRequest, SignedCertificate,
 };
 pub use identities::{AllowRequest, DeniedIdentity, DenyAnswer, DenyRequest, ExpiringCert, ReleaseRequest};
+pub use keys::{UnclaimedKey, UnclaimedKeys, UnreadKeyStore};
 pub use tokens::{
     Authorization, AuthorizeRequest, MintRequest, MintedToken, NodeContext, RevokeTokensRequest,
     RevokedTokens, RotateKeyRequest, RotatedKey, TokenEntity, TokenItem, TokenKeys, TokenPage, TokenVerdict,

@@ -25,6 +25,7 @@ mod rotation;
 mod state;
 mod status;
 mod tokens;
+mod unclaimed;
 mod upkeep;
 pub mod x509;
 
@@ -40,6 +41,7 @@ pub use observer::{NoObserver, Observer};
 pub use own::{OwnNames, Standing};
 pub use repin::KeyAddress;
 pub use status::{Health, Status};
+pub use unclaimed::{Reconciliation, Unclaimed, UnclaimedKey};
 pub use upkeep::Gauges;
 
 use crate::{

@@ -10,6 +10,7 @@ mod exit;
 #[expect(dead_code, reason = "keys come with the commands for certificates")]
 mod files;
 mod key;
+mod keys;
 mod output;
 mod policy;
 mod session;

@@ -2,7 +2,7 @@
 
 use super::{
     arguments::{Access, Output, Request, TokenInput},
-    audit, audit_verify, ca, exit, key, output, status, token,
+    audit, audit_verify, ca, exit, key, keys, output, status, token,
 };
 use crate::{
     access::SYSTEM_TOKEN_FILE,
@@ -58,6 +58,7 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
             Request::Init(wanted) => ca::init(&client, &wanted, form).await,
             Request::Status => status::run(&client, form).await,
             Request::Ca(request) => ca::run(&client, request, form).await,
+            Request::ReconcileKeys => keys::reconcile(&client, form).await,
             Request::Verify { .. } | Request::VerifyAudit { .. } => Ok(ExitCode::SUCCESS),
         },
     }

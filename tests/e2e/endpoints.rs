@@ -96,6 +96,7 @@ fn allowed(endpoint: &str) -> &'static [&'static str] {
         | "POST /pki/ca/{ski}/retire"
         | "POST /pki/ca/{ski}/revoke"
         | "POST /pki/ca/{ski}/repin"
+        | "GET /pki/keys/unclaimed"
         | "GET /pki/audit"
         | "GET /pki/audit/verify"
         | "POST /auth/keys/rotate" => &[],

@@ -1,7 +1,7 @@
 //! The key store over a directory of encrypted files.
 
 use crate::{
-    carried,
+    carried::{self, Carried},
     envelope::{self, Cost, Opened},
     error::LocalError,
     files,
@@ -10,8 +10,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use catalyst_signing::{
-    Capability, KeyIntent, KeyLifecycle, KeyPin, KeyUri, Refusal, Result, SignError, SignatureAlgorithm,
-    SigningBackend, SigningKey,
+    Capability, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyUri, Refusal, Result, SignError,
+    SignatureAlgorithm, SigningBackend, SigningKey,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::{
@@ -117,6 +117,13 @@ impl KeyLifecycle for LocalBackend {
         self.off_thread(move |store| store.create(&intent)).await
     }
 
+    /// Opens every key file, which takes as long as scrypt does. One that does not open, or carries no intent, is
+    /// nobody's whom anybody could tell, and is left out.
+    async fn list(&self, deployment: &str) -> Result<Vec<FoundKey>> {
+        let deployment = deployment.to_owned();
+        self.off_thread(move |store| store.list(&deployment)).await
+    }
+
     /// Renames the key's file after checking that it holds the pinned key. A process that has the key open still
     /// signs with it until it closes it.
     async fn schedule_destruction(&self, pin: &KeyPin) -> Result<()> {
@@ -165,6 +172,19 @@ impl Store {
         }
         // Somebody made that file meanwhile: ours by another call, or not ours, which `find` tells apart.
         self.find(intent)?.ok_or(LocalError::Missing(path))
+    }
+
+    fn list(&self, deployment: &str) -> Outcome<Vec<FoundKey>> {
+        let names = files::key_names(&self.directory)?;
+        let found = |name: String| {
+            let uri = parse_reference(&name).ok()?;
+            let opened = self.unlock(&self.path(&uri).ok()?).ok()?;
+            let carried = Carried::read(opened.carried.as_deref(), &opened.private_key).ok()?;
+            let Carried { role, generation, nonce, made, .. } = carried;
+            let made_at = Some(made);
+            (carried.deployment == deployment).then_some(FoundKey { uri, nonce, role, generation, made_at })
+        };
+        Ok(names.into_iter().filter_map(found).collect())
     }
 
     fn pin(&self, uri: KeyUri, algorithm: SignatureAlgorithm) -> Outcome<KeyPin> {

@@ -6,13 +6,15 @@
 //! altered, so the text ends in an HMAC under the private key itself: it holds for this key and no other.
 
 use aws_lc_rs::hmac;
-use catalyst_signing::KeyIntent;
+use catalyst_signing::{KeyIntent, KeyRole, Nonce};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A key may be made a little before its intent by the clocks (SECURITY.md, "Keys in a key store").
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 const PREFIX: &str = "catalyst-pki/key/v1";
+
+const UNREADABLE: &str = "its intent is unreadable";
 
 /// What the attribute of a key made now for `intent` holds.
 pub(crate) fn seal(intent: &KeyIntent, made: SystemTime, private_key: &[u8]) -> Vec<u8> {
@@ -24,19 +26,52 @@ pub(crate) fn seal(intent: &KeyIntent, made: SystemTime, private_key: &[u8]) -> 
     sealed
 }
 
-/// Whether the attribute of an existing key says that it was made for `intent`; otherwise why not, for people.
-pub(crate) fn check(intent: &KeyIntent, attribute: Option<&[u8]>, private_key: &[u8]) -> Result<(), String> {
+/// What a key says of itself.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    pub(crate) deployment: String,
+    pub(crate) role: KeyRole,
+    pub(crate) generation: u32,
+    pub(crate) nonce: Nonce,
+    pub(crate) made: SystemTime,
+}
+
+impl Carried {
+    /// Reads the attribute of an existing key; otherwise why not, for people.
+    pub(crate) fn read(attribute: Option<&[u8]>, private_key: &[u8]) -> Result<Self, String> {
+        let (text, made) = vouched(attribute, private_key)?;
+        let value = |name: &str| {
+            text.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('=')).ok_or(UNREADABLE)
+        };
+        let (role, generation) = value("key")?.rsplit_once('-').ok_or(UNREADABLE)?;
+        Ok(Self {
+            deployment: value("deployment")?.to_owned(),
+            role: role.parse().map_err(|_| UNREADABLE)?,
+            generation: generation.parse().map_err(|_| UNREADABLE)?,
+            nonce: value("nonce")?.parse().map_err(|_| UNREADABLE)?,
+            made: UNIX_EPOCH.checked_add(made).ok_or(UNREADABLE)?,
+        })
+    }
+}
+
+/// What the key itself vouches for: the words of its intent, and when it was made.
+fn vouched<'a>(attribute: Option<&'a [u8]>, private_key: &[u8]) -> Result<(&'a str, Duration), String> {
     let sealed = attribute.ok_or("it carries no intent")?;
-    let end = sealed.iter().position(|&c| c == 0).ok_or("its intent is unreadable")?;
+    let end = sealed.iter().position(|&c| c == 0).ok_or(UNREADABLE)?;
     let (text, mac) = (&sealed[..end], &sealed[end + 1..]);
     hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, private_key), text, mac)
         .map_err(|_| "its intent was altered".to_owned())?;
-    let text = std::str::from_utf8(text).map_err(|_| "its intent is unreadable")?;
-    let (carried, made) = text.rsplit_once(" made=").ok_or("its intent is unreadable")?;
+    let text = std::str::from_utf8(text).map_err(|_| UNREADABLE)?;
+    let (carried, made) = text.rsplit_once(" made=").ok_or(UNREADABLE)?;
+    Ok((carried, Duration::from_secs(made.parse().map_err(|_| UNREADABLE)?)))
+}
+
+/// Whether the attribute of an existing key says that it was made for `intent`; otherwise why not, for people.
+pub(crate) fn check(intent: &KeyIntent, attribute: Option<&[u8]>, private_key: &[u8]) -> Result<(), String> {
+    let (carried, made) = vouched(attribute, private_key)?;
     if carried != describe(intent) {
         return Err(format!("it carries '{carried}', and '{}' was asked for", describe(intent)));
     }
-    let made = Duration::from_secs(made.parse().map_err(|_| "its intent is unreadable")?);
     // A time that no clock can show is at least not too early.
     match UNIX_EPOCH.checked_add(made.saturating_add(TOLERANCE)) {
         Some(latest) if latest < intent.created_at => {
@@ -58,7 +93,7 @@ fn seconds(time: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use catalyst_signing::{KeyRole, Nonce, SignatureAlgorithm};
+    use catalyst_signing::SignatureAlgorithm;
 
     fn intent(nonce: u8) -> KeyIntent {
         KeyIntent {
@@ -78,6 +113,10 @@ mod tests {
         assert!(check(&intent(2), Some(&sealed), b"key").unwrap_err().contains("was asked for"));
         assert_eq!(check(&intent(1), Some(&sealed), b"another").unwrap_err(), "its intent was altered");
         assert_eq!(check(&intent(1), None, b"key").unwrap_err(), "it carries no intent");
+        let read = Carried::read(Some(&sealed), b"key").unwrap();
+        let words = (read.deployment.as_str(), read.role, read.generation, read.nonce);
+        assert_eq!(words, ("0123456789abcdef", KeyRole::Root, 1, intent(1).nonce));
+        assert!(Carried::read(Some(&sealed), b"another").is_err());
     }
 
     #[test]

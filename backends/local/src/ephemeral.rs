@@ -8,8 +8,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use catalyst_signing::{
-    Capability, KeyIntent, KeyLifecycle, KeyPin, KeyUri, Result, SignatureAlgorithm, SigningBackend,
-    SigningKey,
+    Capability, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyUri, Result, SignatureAlgorithm,
+    SigningBackend, SigningKey,
 };
 use std::{
     collections::HashMap,
@@ -114,6 +114,16 @@ impl KeyLifecycle for EphemeralBackend {
         // Another call may have been first: what is there now decides.
         let made = self.find(intent).await?;
         Ok(made.ok_or_else(|| LocalError::Missing(origin(&uri)))?)
+    }
+
+    async fn list(&self, deployment: &str) -> Result<Vec<FoundKey>> {
+        let keys = self.keys();
+        let its = keys.iter().filter(|(_, held)| held.intent.deployment == deployment);
+        let found = |(uri, held): (&String, &Held)| {
+            let KeyIntent { nonce, role, generation, .. } = held.intent;
+            Ok(FoundKey { uri: parse_reference(uri)?, nonce, role, generation, made_at: None })
+        };
+        its.map(found).collect()
     }
 
     /// Forgets the key; there is no file to keep.

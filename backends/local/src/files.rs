@@ -47,6 +47,17 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LocalError> {
     Ok(content)
 }
 
+/// The names of the key files, without `.pem`, in their order.
+pub(crate) fn key_names(directory: &Path) -> Result<Vec<String>, LocalError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).map_err(LocalError::io("list", directory))? {
+        let name = entry.map_err(LocalError::io("list", directory))?.file_name();
+        names.extend(name.to_string_lossy().strip_suffix(".pem").map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// Writes a new file (0600) that is there whole and durably, or not at all. `Ok(false)`: that name is taken, and what
 /// has it is untouched.
 pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<bool, LocalError> {

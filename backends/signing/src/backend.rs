@@ -1,8 +1,8 @@
 //! What a key store must do to serve the CA. Adapters stay small: each call is one attempt, and the guard does the rest.
 
-use crate::{KeyIntent, KeyPin, KeyUri, Result, SignatureAlgorithm};
+use crate::{KeyIntent, KeyPin, KeyRole, KeyUri, Nonce, Result, SignatureAlgorithm};
 use async_trait::async_trait;
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc, time::SystemTime};
 
 /// What a key store can do with one algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,21 @@ pub trait SigningKey: Debug + Send + Sync {
     async fn state(&self) -> Result<KeyState>;
 }
 
+/// A key that carries a deployment's tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundKey {
+    /// Where it is.
+    pub uri: KeyUri,
+    /// The nonce of the intent that it was made for.
+    pub nonce: Nonce,
+    /// What it was made for.
+    pub role: KeyRole,
+    /// Of which generation.
+    pub generation: u32,
+    /// When it was made, where the key store tells.
+    pub made_at: Option<SystemTime>,
+}
+
 /// Making, finding and giving up keys.
 #[async_trait]
 pub trait KeyLifecycle: Send + Sync {
@@ -94,6 +109,9 @@ pub trait KeyLifecycle: Send + Sync {
 
     /// Makes the key for this intent, or gives the one made before: calling it twice makes one key.
     async fn create(&self, intent: &KeyIntent) -> Result<KeyPin>;
+
+    /// Every key here that was made for this deployment (its id, 16 hex digits) and not given up, whatever its intent.
+    async fn list(&self, deployment: &str) -> Result<Vec<FoundKey>>;
 
     /// Gives the key up, as late and as revocably as the key store can.
     async fn schedule_destruction(&self, pin: &KeyPin) -> Result<()>;

@@ -34,6 +34,11 @@ impl KeyStores {
         })
     }
 
+    /// All of them, with their names.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Arc<dyn SigningBackend>)> {
+        self.by_name.iter().map(|(name, store)| (name.as_str(), store))
+    }
+
     /// The key of a committed intent: the one that `reference` names, else the one that was made for it before, else
     /// a new one. A creation whose answer was lost is not repeated: the next call looks again first.
     ///

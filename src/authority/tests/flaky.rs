@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use catalyst_local::EphemeralBackend;
 use catalyst_signing::{
-    Capability, KeyIntent, KeyLifecycle, KeyPin, KeyState, KeyUri, Refusal, Result, SignError,
+    Capability, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyState, KeyUri, Refusal, Result, SignError,
     SignatureAlgorithm, SigningBackend, SigningKey,
 };
 use std::sync::{
@@ -137,6 +137,10 @@ impl KeyLifecycle for Flaky {
         // The answer may be lost after the key was made.
         self.call()?;
         Ok(pin)
+    }
+    async fn list(&self, deployment: &str) -> Result<Vec<FoundKey>> {
+        self.call()?;
+        self.keys.lifecycle().expect("ephemeral keys can be made").list(deployment).await
     }
     async fn schedule_destruction(&self, pin: &KeyPin) -> Result<()> {
         self.call()?;

@@ -4,6 +4,7 @@ mod again;
 mod flaky;
 mod hostile;
 mod own;
+mod unclaimed;
 
 use super::{x509::VerifiedCsr, *};
 use crate::{

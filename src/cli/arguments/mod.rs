@@ -53,6 +53,7 @@ pub(super) enum Request {
     Init(api::InitializeRequest),
     Status,
     Ca(CaRequest),
+    ReconcileKeys,
     /// With the file of the heads that were kept, and the directory of the sealed files.
     VerifyAudit {
         heads: Option<PathBuf>,

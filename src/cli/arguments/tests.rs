@@ -104,6 +104,13 @@ fn contradictions_are_wrong_usage() {
         "catalyst auth token revoke --jti a --san b",
         "catalyst auth key rotate --immediate --grace 1h",
         "catalyst auth key rotate --grace 1w",
+        "catalyst pki ca",
+        "catalyst pki ca activate",
+        "catalyst pki ca revoke a",
+        "catalyst pki ca revoke a --reason because",
+        "catalyst pki ca repin a",
+        "catalyst pki ca bundle --force",
+        "catalyst pki init --ttl-days 0",
         "catalyst pki audit --since yesterday",
         "catalyst pki audit --follow --limit 3",
         "catalyst token recover --data-dir a --certs-db b",
@@ -129,6 +136,42 @@ fn the_audit_log_is_asked_for_and_verified() {
         panic!("verify is wanted")
     };
     assert_eq!(heads.unwrap(), Path::new("heads.json"));
+}
+
+#[test]
+fn the_role_of_a_ca_is_read_from_its_name_unless_it_is_said() {
+    let role = |name: &str, more: &[&str]| {
+        let line = ["catalyst", "pki", "ca", "create-intermediary", "--common-name", name];
+        let line = line.iter().chain(more).map(OsString::from);
+        match parse(&table(), line, Environment::default()) {
+            Ok(Command::Ask(_, Request::Ca(CaRequest::Create(wanted)), _)) => Ok(wanted.role.unwrap()),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    assert_eq!(role("Acme SERVICES CA", &[]).unwrap(), "services");
+    assert_eq!(role("acme transport", &[]).unwrap(), "transport");
+    assert_eq!(role("Edge", &["--role", "transport"]).unwrap(), "transport");
+    assert_eq!(role("Services and Transport", &["--role", "services"]).unwrap(), "services");
+    for name in ["Edge", "Services and Transport", ""] {
+        assert!(role(name, &[]).unwrap_err().contains("--role"), "{name}");
+    }
+    assert!(role("Edge", &["--role", "root"]).is_err());
+}
+
+#[test]
+fn a_bare_init_makes_the_root_alone_and_never_twice() {
+    let (_, Request::Init(wanted), _) = asked("catalyst pki init") else { panic!("init is wanted") };
+    // A name in the request is what makes a second time a conflict.
+    assert_eq!(
+        (wanted.common_name.as_deref(), wanted.with_intermediates),
+        (Some("Catalyst Root CA"), Some(false))
+    );
+    let (_, Request::Init(wanted), _) = asked("catalyst pki init --ttl-days 90 --with-intermediates") else {
+        panic!("init is wanted")
+    };
+    assert_eq!((wanted.ttl_days, wanted.with_intermediates), (Some(90), Some(true)));
+    assert!(matches!(asked("catalyst pki status").1, Request::Status));
 }
 
 #[test]

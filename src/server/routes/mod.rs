@@ -5,6 +5,7 @@ pub(super) mod cas;
 pub(super) mod certificates;
 pub(super) mod identities;
 pub(super) mod issue;
+pub(super) mod keys;
 pub(super) mod public;
 pub(super) mod tokens;
 
@@ -38,6 +39,7 @@ pub(super) fn all(app: App) -> Router {
         .route("/pki/ca/{ski}/retire", post(cas::retire))
         .route("/pki/ca/{ski}/revoke", post(cas::revoke))
         .route("/pki/ca/{ski}/repin", post(cas::repin))
+        .route("/pki/keys/unclaimed", get(keys::unclaimed))
         .route("/pki/certificates", get(certificates::list))
         .route("/pki/certificates/purge", post(certificates::purge))
         .route("/pki/certificates/{id}", get(certificates::show))

@@ -297,10 +297,10 @@ pub(super) fn retire(step: &mut Step<'_>, ski: KeyId, stamp: &Stamp) -> Outcome<
     }
     if ca.last_expiry > stamp.at.millis() {
         return conflict(format!(
-            "{} of the {} CA {ski} live until {}: retire it after that",
-            living(step, ca.id, stamp.at)?,
+            "certificates of the {} CA {ski} live until {} ({}): retire it after that",
             ca.role,
-            Timestamp::from_millis(ca.last_expiry)
+            Timestamp::from_millis(ca.last_expiry),
+            living(step, ca.id, stamp.at)?
         ));
     }
     key::set_state(step, KeyRole::Ca(ca.role), ca.generation, KeyRowState::Retired)?;
@@ -318,11 +318,7 @@ fn living(step: &Step<'_>, ca: i64, at: Timestamp) -> Outcome<String> {
          FROM (SELECT issuer FROM certificate_record WHERE not_after > ?2 ORDER BY not_after LIMIT ?3)";
     let counted = step.one(sql, (ca, at.millis(), LOOKED_AT), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (looked_at, its): (i64, i64) = counted.unwrap_or_default();
-    Ok(match its {
-        _ if looked_at == LOOKED_AT => format!("{} certificates or more", its.max(1)),
-        1 => "1 certificate".to_owned(),
-        more => format!("{more} certificates"),
-    })
+    Ok(if looked_at == LOOKED_AT { format!("{} or more", its.max(1)) } else { format!("{its} in all") })
 }
 
 pub(super) fn repin(

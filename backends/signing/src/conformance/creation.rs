@@ -3,9 +3,9 @@
 use super::{
     LookAlike,
     report::{Tried, ensure, failed, skipped},
-    subject::{Subject, broken},
+    subject::{DEPLOYMENT, Subject, broken},
 };
-use crate::{KeyIntent, KeyPin, KeyState, SigningBackend};
+use crate::{FoundKey, KeyIntent, KeyPin, KeyState, SigningBackend};
 use std::sync::Arc;
 
 /// `find` for an intent nobody acted on is `None`, not an error.
@@ -43,6 +43,24 @@ pub(super) async fn is_found_after_restart(subject: &Subject<'_>) -> Tried {
     subject.some_algorithm().map(drop)
 }
 
+/// A key that was made is listed with its intent's words, for its own deployment and no other.
+pub(super) async fn is_listed(subject: &Subject<'_>) -> Tried {
+    let (intent, pin) = subject.intended(subject.some_algorithm()?).await?;
+    let backend = subject.harness.backend().await;
+    let Some(lifecycle) = backend.lifecycle() else { return skipped("this process may not make keys") };
+    let listed = lifecycle.list(&intent.deployment).await.or_else(|e| broken("list", &e))?;
+    let its = |found: &&FoundKey| found.uri == pin.uri;
+    let Some(found) = listed.iter().find(its) else { return failed(format!("{} is not listed", pin.uri)) };
+    let words = (found.nonce, found.role, found.generation);
+    ensure(words == (intent.nonce, intent.role, intent.generation), || {
+        format!("{} is listed as {found:?}", pin.uri)
+    })?;
+    let others = lifecycle.list("0000000000000000").await.or_else(|e| broken("list", &e))?;
+    ensure(others.iter().all(|found| found.uri != pin.uri), || {
+        format!("{} is listed for another deployment", pin.uri)
+    })
+}
+
 /// Neither `find` nor `create` gives the planted key. For a twin, `find` must stop: either could be the right one.
 pub(super) async fn does_not_adopt(subject: &Subject<'_>, kind: LookAlike) -> Tried {
     let intent = subject.fresh_intent(subject.some_algorithm()?)?;
@@ -78,6 +96,8 @@ pub(super) async fn gives_keys_up(subject: &Subject<'_>) -> Tried {
             let state = key.state().await.or_else(|e| broken("state", &e))?;
             ensure(state != KeyState::Usable, || format!("{} is still usable", pin.uri))?;
         }
+        let listed = lifecycle.list(DEPLOYMENT).await.or_else(|e| broken("list", &e))?;
+        ensure(listed.iter().all(|found| found.uri != pin.uri), || format!("{} is still listed", pin.uri))?;
     }
     Ok(())
 }

@@ -109,6 +109,7 @@ pub async fn run_all(harness: &dyn Harness) -> Report {
         creation::unknown_intent_finds_nothing(&subject).await,
     );
     report.add("a key is found after a restart", creation::is_found_after_restart(&subject).await);
+    report.add("a key is listed for its deployment", creation::is_listed(&subject).await);
     for kind in LookAlike::ALL {
         let rule = match kind {
             LookAlike::Foreign => "a foreign key under the same name is not adopted",

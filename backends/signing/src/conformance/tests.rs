@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    Capability, KeyLifecycle, KeyPin, KeyState, KeyUri, Nonce, Refusal, Result, SignError, SigningKey,
+    Capability, FoundKey, KeyLifecycle, KeyPin, KeyState, KeyUri, Nonce, Refusal, Result, SignError,
+    SigningKey,
 };
 use aws_lc_rs::{
     encoding::AsDer,
@@ -25,6 +26,7 @@ enum Fault {
     CreatesAnew,
     OneKeyForAll,
     ForgetsOnRestart,
+    ListsOthers,
     IgnoresTheNonce,
     IgnoresTheAge,
     TakesTheFirst,
@@ -158,6 +160,19 @@ impl KeyLifecycle for Soft {
             _ => Ok(self.add(intent, std::time::SystemTime::now()).pin()),
         }
     }
+    async fn list(&self, deployment: &str) -> Result<Vec<FoundKey>> {
+        let keys = self.keys.lock().unwrap();
+        let its =
+            |key: &&Arc<SoftKey>| key.intent.deployment == deployment || self.fault == Fault::ListsOthers;
+        let found = |key: &Arc<SoftKey>| FoundKey {
+            uri: key.pin().uri,
+            nonce: key.intent.nonce,
+            role: key.intent.role,
+            generation: key.intent.generation,
+            made_at: Some(key.made),
+        };
+        Ok(keys.iter().filter(its).map(found).collect())
+    }
     async fn schedule_destruction(&self, pin: &KeyPin) -> Result<()> {
         if self.fault != Fault::KeepsWhatIsGivenUp {
             self.keys.lock().unwrap().retain(|key| key.uri != pin.uri.as_str());
@@ -244,6 +259,7 @@ async fn each_fault_is_noticed_by_its_rule() {
         (Fault::OneKeyForAll, "two intents make two keys"),
         (Fault::FindsSomething, "an intent nobody acted on finds no key"),
         (Fault::ForgetsOnRestart, "a key is found after a restart"),
+        (Fault::ListsOthers, "a key is listed for its deployment"),
         (Fault::IgnoresTheNonce, "a foreign key under the same name is not adopted"),
         (Fault::IgnoresTheAge, "a key older than its intent is not adopted"),
         (Fault::TakesTheFirst, "of two matching keys none is adopted"),

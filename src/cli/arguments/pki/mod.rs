@@ -18,6 +18,11 @@ pub(super) fn command() -> Command {
             Command::new("status").about("Show how the CA is; exit code 1 unless all is well"),
         ])
         .subcommand(ca::command())
+        .subcommand(group("keys", "The keys in the key stores").subcommand(
+            Command::new("reconcile").about(
+                "List keys that were made for this deployment and belong to no CA; nothing is destroyed",
+            ),
+        ))
 }
 
 /// What is asked.
@@ -27,6 +32,7 @@ pub(super) fn request(matches: &ArgMatches) -> Result<Request, String> {
         Some(("init", init)) => ca::init_request(init),
         Some(("status", _)) => Request::Status,
         Some(("ca", ca)) => ca::request(ca)?,
+        Some(("keys", _)) => Request::ReconcileKeys,
         // clap lets nothing else pass.
         _ => return Err("a command of 'catalyst pki' is wanted".into()),
     })

@@ -56,6 +56,9 @@ async fn the_root_is_never_probed_even_with_a_hidden_public_key() {
     tokio::time::sleep(seconds(600)).await;
     assert_eq!(rogue.calls(), 0);
     assert_eq!(key.probe(within(1)).await.unwrap_err().code(), "key_refused_purpose");
+    // Unless an operator wants the proof that it signs.
+    key.prove(within(1)).await.unwrap();
+    assert_eq!(rogue.calls(), 1);
     // Its first signature is verified like any other.
     rogue.will(vec![Act::AnotherKey; 3]);
     assert_eq!(sign(&key).await.unwrap_err().code(), "key_integrity");

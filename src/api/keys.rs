@@ -1,0 +1,44 @@
+//! Keys in the key stores.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A key that carries the deployment's tags and belongs to no CA.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnclaimedKey {
+    /// Where it is.
+    pub uri: String,
+    /// Name of its key store.
+    pub backend: String,
+    /// What it was made for: `root`, `services`, `transport`, `token` or `probe`.
+    pub role: String,
+    /// Of which generation.
+    pub generation: u32,
+    /// ISO 8601, UTC; missing where the key store does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_at: Option<String>,
+    /// `unknown`, `unfinished` (it was meant, and what needs it is not finished) or `copy` (of a key at another address).
+    pub reason: String,
+    /// Where the key is used that this is a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<String>,
+}
+
+/// A key store that could not be looked into.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UnreadKeyStore {
+    /// Its name.
+    pub backend: String,
+    /// Why.
+    pub error: String,
+}
+
+/// `GET /pki/keys/unclaimed`
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UnclaimedKeys {
+    /// Keys that belong to no CA.
+    pub keys: Vec<UnclaimedKey>,
+    /// Key stores of which nothing can be said.
+    pub unread: Vec<UnreadKeyStore>,
+}
