@@ -2,7 +2,12 @@
 
 use super::exit::FAILED;
 use crate::client::{ClientError, Result, printable};
-use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use anstream::{AutoStream, ColorChoice, stream::RawStream};
+use anstyle::{AnsiColor, Style};
+use comfy_table::{
+    ContentArrangement, Table,
+    presets::{NOTHING, UTF8_FULL_CONDENSED},
+};
 use serde::Serialize;
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -32,12 +37,46 @@ pub(super) fn put(part: &str) -> Result<bool> {
 
 /// What the operator should know and a script should not read.
 pub(super) fn warn(sentence: &str) {
-    let _ = writeln!(io::stderr(), "warning: {}", printable(sentence));
+    // Nobody is left to tell when standard error is closed, here and below.
+    let _ = writeln!(
+        io::stderr(),
+        "{}: {}",
+        styled("warning", AnsiColor::Yellow, &io::stderr()),
+        printable(sentence)
+    );
+}
+
+/// A denial or revocation that holds, and that verifiers have still to learn of.
+pub(super) fn warn_of_pending_crl() {
+    warn(
+        "it holds from now on, but the CRL that says so is still to be signed: the key store is away; the service signs it as soon as it can",
+    );
 }
 
 /// What the operator can do next.
 pub(super) fn hint(sentence: &str) {
-    let _ = writeln!(io::stderr(), "hint: {sentence}");
+    let _ = writeln!(io::stderr(), "{}: {sentence}", styled("hint", AnsiColor::Cyan, &io::stderr()));
+}
+
+/// What went wrong.
+pub(super) fn error(sentence: &str) {
+    let _ = writeln!(io::stderr(), "{}: {sentence}", styled("error", AnsiColor::Red, &io::stderr()));
+}
+
+/// What a result begins with that says: done.
+pub(super) fn ok() -> String {
+    styled("[ok]", AnsiColor::Green, &io::stdout())
+}
+
+/// A word in colour where the stream is a terminal that shows colours, and nobody set NO_COLOR.
+fn styled(word: &str, color: AnsiColor, stream: &impl RawStream) -> String {
+    match AutoStream::choice(stream) {
+        ColorChoice::Never => word.to_owned(),
+        _ => {
+            let style = Style::new().bold().fg_color(Some(color.into()));
+            format!("{style}{word}{style:#}")
+        }
+    }
 }
 
 /// JSON on one line.
@@ -48,17 +87,39 @@ pub(super) fn json(value: &impl Serialize) -> Result<String> {
 
 /// Rows for people where standard output is a terminal, else for programs.
 pub(super) fn rows<const N: usize>(headers: [&str; N], rows: &[[String; N]]) -> String {
-    if io::stdout().is_terminal() { table(headers, rows) } else { plain(rows) }
+    if io::stdout().is_terminal() { table(headers, rows, width()) } else { plain(rows) }
 }
 
-/// A table with a header and borders.
-fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]]) -> String {
+/// How many columns the terminal has, where it says so.
+fn width() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col)
+}
+
+/// A table with a header and borders, whose cells are broken where it would be wider than the terminal.
+fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]], width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED).set_header(headers);
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
     for row in rows {
         table.add_row(row.iter().map(|cell| printable(cell)));
     }
     format!("{table}\n")
+}
+
+/// Columns with a header and without borders, in a pipe too: for lists that people read and keep.
+pub(super) fn columns<const N: usize>(headers: [&str; N], rows: &[[String; N]]) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(headers);
+    for row in rows {
+        table.add_row(row.iter().map(|cell| printable(cell)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 /// A line a row, tabs between its cells, `-` for an empty one; nothing else, so that every line is a row.
@@ -84,8 +145,31 @@ mod tests {
 
     #[test]
     fn a_table_has_a_header_and_steers_no_terminal() {
-        let table = table(["SUBJECT", "NAME"], &sample());
+        let table = table(["SUBJECT", "NAME"], &sample(), None);
         assert!(table.contains("SUBJECT") && table.contains("x y"));
         assert!(!table.contains('\u{1b}') && !table.contains('\t'));
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal_and_loses_nothing() {
+        let rows = [[1; 4].map(|_| "spiffe://catalyst.example.com/node/node-a".to_owned())];
+        for width in [1, 10, 40, 80] {
+            let table = table(["A", "B", "C", "D"], &rows, Some(width));
+            // Four cells with their borders have no less than this.
+            let most = usize::from(width.max(17));
+            assert!(table.lines().all(|line| line.chars().count() <= most), "{width}:\n{table}");
+            let shown: String = table.chars().filter(char::is_ascii_alphanumeric).collect();
+            assert_eq!(shown.matches('f').count(), 8, "{table}");
+        }
+    }
+
+    #[test]
+    fn columns_are_padded_and_end_with_the_line() {
+        let rows = [["spiffe://td/node/a".into(), "Störung — 1".into()], ["b".into(), "e\u{1b}[31m".into()]];
+        assert_eq!(
+            columns(["SPIFFE ID", "Reason"], &rows),
+            "SPIFFE ID           Reason\nspiffe://td/node/a  Störung — 1\nb                   e\u{fffd}[31m\n"
+        );
+        assert_eq!(columns(["SPIFFE ID", "Reason"], &[]), "SPIFFE ID  Reason\n");
     }
 }

@@ -33,7 +33,11 @@ fn the_version_has_a_command_and_a_flag() {
 
 #[test]
 fn a_passphrase_can_be_asked_for() {
-    assert!(matches!(parsed("catalyst passphrase new"), Ok(Command::NewPassphrase)));
+    assert!(matches!(parsed("catalyst passphrase new"), Ok(Command::NewPassphrase(Output::Text))));
+    assert!(matches!(
+        parsed("catalyst passphrase new --output json"),
+        Ok(Command::NewPassphrase(Output::Json))
+    ));
     assert!(parsed("catalyst passphrase").unwrap_err().use_stderr());
 }
 
