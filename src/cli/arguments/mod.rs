@@ -145,7 +145,10 @@ fn group(name: &'static str, about: &'static str) -> clap::Command {
 
 /// The whole grammar.
 pub(super) fn command(table: &Table) -> clap::Command {
-    let serve = with_settings(clap::Command::new("serve").about("Run the certificate authority"), table);
+    let serve = with_settings(clap::Command::new("serve").about("Run the certificate authority"), table)
+        .after_help(
+            "A flag outranks its variable, that the settings file, that the default.\n\nExamples:\n  catalyst serve --dev\n  catalyst serve --trust-domain pki.example.org \\\n    --certs-db /var/lib/catalyst/certs.db \\\n    --local-passphrase-file /etc/catalyst/passphrase",
+        );
     let config = clap::Command::new("config").about("Show the settings that hold and where they come from");
     let config = with_settings(config, table).arg(output_arg(&["text", "json", "markdown"]));
     let version = clap::Command::new("version").about("Show the version and the key stores of this build");
@@ -164,13 +167,19 @@ pub(super) fn command(table: &Table) -> clap::Command {
                 .action(ArgAction::SetTrue)
                 .help("Print the token itself, not only where it lies"),
         )
-        .arg(output_arg(&["text", "json"]));
+        .arg(output_arg(&["text", "json"]))
+        .after_help("Examples:\n  catalyst token recover --data-dir /var/lib/catalyst \\\n    --local-passphrase-file /etc/catalyst/passphrase");
     let token = group("token", "The system token of a service on this machine").subcommand(recover);
-    let new = clap::Command::new("new").about("Print a new random passphrase of 256 bits");
+    let new = clap::Command::new("new")
+        .about("Print a new random passphrase of 256 bits")
+        .after_help("Examples:\n  (umask 077; catalyst passphrase new > /etc/catalyst/passphrase)");
     let passphrase = group("passphrase", "Passphrases of local key files")
         .subcommand(new.arg(output_arg(&["text", "json"])));
     clap::Command::new("catalyst")
         .about("A certificate authority for services")
+        .after_help(
+            "Examples:\n  catalyst serve --dev                    # try it out\n  catalyst auth token list                # in the same directory\n  catalyst pki cert list --auth-url wss://auth.example.org:4020/rpc \\\n    --token-file admin.token --root-fingerprint SHA256\n\n'catalyst COMMAND --help' tells more.",
+        )
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -239,14 +248,29 @@ fn setting_arg(row: &'static Setting) -> Option<Arg> {
         Fallback::Value(value) => format!(", default {value}"),
         Fallback::Unset(_) | Fallback::Derived { .. } => String::new(),
     };
-    let help = format!("{} [{variable}{default}]", row.help);
+    // The sentence is written for a table in Markdown.
+    let help = format!("{} [{variable}{default}]", row.help.replace('`', "'"));
     let flag = row.flag?;
-    let arg = Arg::new(flag).long(flag).value_name(row.kind.placeholder()).help(help);
+    let arg =
+        Arg::new(flag).long(flag).value_name(row.kind.placeholder()).help(help).help_heading(heading(flag));
     Some(match row.kind {
         // `--flag` alone says yes; `--flag=false` overrules a variable.
         Kind::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
         _ => arg,
     })
+}
+
+/// Under which a setting stands in the help of `serve`.
+fn heading(flag: &str) -> &'static str {
+    match flag {
+        "trust-domain" | "svid-ttl" | "issue-limit" | "dns-names" => "Certificates",
+        "algorithm" => "Keys",
+        "listen" | "public-listen" | "insecure-http" | "allowed-origins" => "Network",
+        flag if flag.starts_with("key-backend") || flag.starts_with("local-") => "Keys",
+        flag if flag.starts_with("tls") => "Network",
+        flag if flag.starts_with("log-") => "Log",
+        _ => "Place and policy",
+    }
 }
 
 fn output_arg(forms: &'static [&'static str]) -> Arg {
