@@ -42,7 +42,7 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
         Request::VerifyAudit { heads, sealed } => {
             Ready::VerifyAudit(audit_verify::kept(heads.as_deref(), sealed.as_deref())?)
         }
-        Request::Cert(request) => Ready::Cert(cert::prepare(request)?),
+        Request::Cert(request) => Ready::Cert(Box::new(cert::prepare(request)?)),
         Request::Identity(request) => Ready::Other(Request::Identity(identity::prepare(request)?)),
         other => Ready::Other(other),
     };
@@ -50,7 +50,7 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
     match request {
         Ready::Verify(jwt, audience) => token::verify(&client, &jwt, audience, form).await,
         Ready::VerifyAudit(kept) => audit_verify::run(&client, &kept, form).await,
-        Ready::Cert(ready) => cert::run(&client, ready, form).await,
+        Ready::Cert(ready) => cert::run(&client, *ready, form).await,
         Ready::Other(request) => match request {
             Request::Mint(wanted) => token::mint(&client, &wanted, form).await,
             Request::Revoke(which) => token::revoke(&client, &which, form).await,
@@ -68,7 +68,7 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
 enum Ready {
     Verify(SecretString, Option<String>),
     VerifyAudit(audit_verify::Kept),
-    Cert(cert::Ready),
+    Cert(Box<cert::Ready>),
     Other(Request),
 }
 

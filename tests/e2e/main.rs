@@ -52,6 +52,7 @@ mod shutdown;
 mod startup;
 mod storage;
 mod system_token;
+mod terminal;
 mod tls;
 mod together;
 mod tokens;
