@@ -87,7 +87,8 @@ fn initialized(made: &Initialized) -> String {
     let in_hex = root.parse::<Fingerprint>().map_or_else(|_| "-".into(), |print| hex(print.as_bytes()));
     let or_none = |print: &Option<String>| print.as_deref().map_or_else(|| "none yet".into(), printable);
     format!(
-        "[ok] PKI initialized:\n  Root CA:      {root}\n  In hex:       {in_hex}\n  Services CA:  {}\n  Transport CA: {}\n  Clients pin:  --root-fingerprint {root}\n",
+        "{} PKI initialized:\n  Root CA:      {root}\n  In hex:       {in_hex}\n  Services CA:  {}\n  Transport CA: {}\n  Clients pin:  --root-fingerprint {root}\n",
+        output::ok(),
         or_none(&made.services_ca_fingerprint),
         or_none(&made.transport_ca_fingerprint),
     )
@@ -244,7 +245,7 @@ fn text(ca: &Ca, done: &str, now: Timestamp) -> String {
         ("Key:", printable(&ca.key_uri)),
     ];
     let lines = fields.map(|(name, value)| format!("  {name:<12} {value}\n"));
-    format!("[ok] {done}:\n{}", lines.concat())
+    format!("{} {done}:\n{}", output::ok(), lines.concat())
 }
 
 #[cfg(test)]

@@ -2,10 +2,7 @@
 
 use super::output;
 use crate::client::{ClientError, Kind};
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 pub(super) const FAILED: u8 = 1;
 pub(super) const WRONG_USAGE: u8 = 2;
@@ -15,8 +12,7 @@ const CONFLICT: u8 = 5;
 
 /// Says what went wrong, and what to do, on standard error.
 pub(super) fn report(error: &ClientError) -> ExitCode {
-    // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(io::stderr(), "error: {error}");
+    output::error(&error.to_string());
     if let Some(hint) = &error.hint {
         output::hint(hint);
     }

@@ -4,13 +4,16 @@ mod arguments;
 mod audit;
 mod audit_verify;
 mod ca;
+mod cert;
 mod config;
 mod confirm;
 mod exit;
-#[expect(dead_code, reason = "keys come with the commands for certificates")]
 mod files;
+mod identity;
+mod interrupt;
 mod key;
 mod keys;
+mod manual;
 mod output;
 mod policy;
 mod session;
@@ -32,6 +35,7 @@ use std::{
     io::{self, Write as _},
     process::ExitCode,
 };
+use zeroize::Zeroizing;
 
 /// The key stores of this build, with the settings that each adds.
 pub const BACKENDS: &[BackendSettings] = &[BackendSettings { name: "local", settings: &[] }];
@@ -72,10 +76,12 @@ pub fn run(
             Ok(settings) => print(&config::render(&table, &settings, output)),
             Err(error) => refuse(&error),
         },
-        Command::NewPassphrase => match crate::settings::new_passphrase() {
-            Ok(passphrase) => print(&format!("{}\n", passphrase.expose_secret())),
+        Command::NewPassphrase(output) => match crate::settings::new_passphrase() {
+            Ok(passphrase) => print(&shown_passphrase(passphrase.expose_secret(), output)),
             Err(error) => fail(&error),
         },
+        Command::Completions(shell) => print(&manual::completions(&table, shell)),
+        Command::Manual(pages) => manual::run(&table, pages).unwrap_or_else(|error| exit::report(&error)),
         Command::Policy(task) => policy::run(&table, task),
         Command::Version(output) => print(&version(&table, output)),
         Command::RecoverToken { inputs, print, output } => {
@@ -144,6 +150,13 @@ fn run_service(table: &Table, inputs: &Inputs, serve: Serve) -> ExitCode {
     }
     drop(log);
     outcome.map_or(ExitCode::from(FAILED), |()| ExitCode::SUCCESS)
+}
+
+fn shown_passphrase(passphrase: &str, output: Output) -> Zeroizing<String> {
+    Zeroizing::new(match output {
+        Output::Json => format!("{}\n", serde_json::json!({ "passphrase": passphrase })),
+        Output::Text | Output::Markdown => format!("{passphrase}\n"),
+    })
 }
 
 fn version(table: &Table, output: Output) -> String {

@@ -2,9 +2,12 @@
 
 use super::exit::FAILED;
 use crate::client::{ClientError, Result, printable};
-use anstream::{AutoStream, ColorChoice};
-use anstyle::AnsiColor;
-use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use anstream::{AutoStream, ColorChoice, stream::RawStream};
+use anstyle::{AnsiColor, Style};
+use comfy_table::{
+    ContentArrangement, Table,
+    presets::{NOTHING, UTF8_FULL_CONDENSED},
+};
 use serde::Serialize;
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -34,36 +37,51 @@ pub(super) fn put(part: &str) -> Result<bool> {
 
 /// What the operator should know and a script should not read.
 pub(super) fn warn(sentence: &str) {
-    let _ = writeln!(io::stderr(), "warning: {}", printable(sentence));
+    // Nobody is left to tell when standard error is closed, here and below.
+    let _ = writeln!(
+        io::stderr(),
+        "{}: {}",
+        styled("warning", AnsiColor::Yellow, &io::stderr()),
+        printable(sentence)
+    );
+}
+
+/// A denial or revocation that holds, and that verifiers have still to learn of.
+pub(super) fn warn_of_pending_crl() {
+    warn(
+        "it holds from now on, but the CRL that says so is still to be signed: the key store is away; the service signs it as soon as it can",
+    );
 }
 
 /// What the operator can do next.
 pub(super) fn hint(sentence: &str) {
-    let _ = writeln!(io::stderr(), "hint: {sentence}");
+    let _ = writeln!(io::stderr(), "{}: {sentence}", styled("hint", AnsiColor::Cyan, &io::stderr()));
 }
 
-/// What a colour says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
-    /// All is well.
-    Good,
-    /// Somebody has to do something.
-    Bad,
+/// What went wrong.
+pub(super) fn error(sentence: &str) {
+    let _ = writeln!(io::stderr(), "{}: {sentence}", styled("error", AnsiColor::Red, &io::stderr()));
 }
 
-/// A word of a result, in colour where standard output is a terminal that has colours and nobody has turned them off
-/// (`NO_COLOR`).
-pub(super) fn coloured(word: &str, tone: Tone) -> String {
-    let out = io::stdout();
-    if !out.is_terminal() || AutoStream::choice(&out) == ColorChoice::Never {
-        return word.to_owned();
+/// What a result begins with that says: done.
+pub(super) fn ok() -> String {
+    styled("[ok]", AnsiColor::Green, &io::stdout())
+}
+
+/// A word in colour where the stream is a terminal that shows colours, and nobody set NO_COLOR.
+fn styled(word: &str, color: AnsiColor, stream: &impl RawStream) -> String {
+    match AutoStream::choice(stream) {
+        ColorChoice::Never => word.to_owned(),
+        _ => {
+            let style = Style::new().bold().fg_color(Some(color.into()));
+            format!("{style}{word}{style:#}")
+        }
     }
-    let colour = match tone {
-        Tone::Good => AnsiColor::Green,
-        Tone::Bad => AnsiColor::Red,
-    };
-    let style = colour.on_default().bold();
-    format!("{style}{word}{style:#}")
+}
+
+/// The word of a result that says whether all is well.
+pub(super) fn verdict(word: &str, is_good: bool) -> String {
+    styled(word, if is_good { AnsiColor::Green } else { AnsiColor::Red }, &io::stdout())
 }
 
 /// JSON on one line.
@@ -74,24 +92,67 @@ pub(super) fn json(value: &impl Serialize) -> Result<String> {
 
 /// Rows for people where standard output is a terminal, else for programs.
 pub(super) fn rows<const N: usize>(headers: [&str; N], rows: &[[String; N]]) -> String {
-    if io::stdout().is_terminal() { table(headers, rows) } else { plain(rows) }
+    if io::stdout().is_terminal() { table(headers, rows, width()) } else { plain(rows) }
 }
 
-/// A table with a header and borders.
-fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]]) -> String {
+/// How many columns the terminal has, where it says so.
+fn width() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col)
+}
+
+/// A table with a header and borders where the terminal has room for it, else a block of lines for each row.
+fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]], width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED).set_header(headers);
     for row in rows {
         table.add_row(row.iter().map(|cell| printable(cell)));
     }
+    let natural = table.lines().next().map_or(0, |border| border.chars().count());
+    match width {
+        Some(width) if natural > usize::from(width) => {
+            if usize::from(width) < N * NARROWEST {
+                return blocks(headers, rows);
+            }
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        }
+        _ => {}
+    }
     format!("{table}\n")
+}
+
+/// A column with less than this, its border included, is no column that people read.
+const NARROWEST: usize = 20;
+
+/// A line for each cell, under its column's name, and a blank line between rows.
+fn blocks<const N: usize>(headers: [&str; N], rows: &[[String; N]]) -> String {
+    let widest = headers.iter().map(|header| header.len()).max().unwrap_or_default();
+    let line = |(header, cell): (&str, &String)| format!("{header:<widest$}  {}\n", shown(cell));
+    let block = |row: &[String; N]| headers.into_iter().zip(row).map(line).collect::<String>();
+    rows.iter().map(block).collect::<Vec<_>>().join("\n")
+}
+
+/// Columns with a header and without borders, in a pipe too: for lists that people read and keep.
+pub(super) fn columns<const N: usize>(headers: [&str; N], rows: &[[String; N]]) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(headers);
+    for row in rows {
+        table.add_row(row.iter().map(|cell| printable(cell)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 /// A line a row, tabs between its cells, `-` for an empty one; nothing else, so that every line is a row.
 pub(super) fn plain<const N: usize>(rows: &[[String; N]]) -> String {
-    let cell = |cell: &String| if cell.is_empty() { "-".to_owned() } else { printable(cell) };
-    let line = |row: &[String; N]| row.iter().map(cell).collect::<Vec<_>>().join("\t") + "\n";
+    let line = |row: &[String; N]| row.iter().map(|cell| shown(cell)).collect::<Vec<_>>().join("\t") + "\n";
     rows.iter().map(line).collect()
+}
+
+fn shown(cell: &str) -> String {
+    if cell.is_empty() { "-".to_owned() } else { printable(cell) }
 }
 
 #[cfg(test)]
@@ -110,8 +171,36 @@ mod tests {
 
     #[test]
     fn a_table_has_a_header_and_steers_no_terminal() {
-        let table = table(["SUBJECT", "NAME"], &sample());
+        let table = table(["SUBJECT", "NAME"], &sample(), None);
         assert!(table.contains("SUBJECT") && table.contains("x y"));
         assert!(!table.contains('\u{1b}') && !table.contains('\t'));
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal_or_gives_way_to_blocks() {
+        let rows = [[1; 3].map(|_| "spiffe://catalyst.example.com/node/node-a".to_owned())];
+        for width in [60, 80, 120] {
+            let table = table(["A", "B", "C"], &rows, Some(width));
+            assert!(
+                table.lines().all(|line| line.chars().count() <= usize::from(width)),
+                "{width}:\n{table}"
+            );
+        }
+        for width in [1, 10, 40] {
+            let shown = table(["A", "LONG", "C"], &rows, Some(width));
+            assert_eq!(shown.lines().nth(1), Some("LONG  spiffe://catalyst.example.com/node/node-a"));
+        }
+        let two = table(["A", "B"], &sample(), Some(4));
+        assert_eq!(two, "A  ops\nB  -\n\nA  a\u{fffd}b\u{fffd}[31m\u{fffd}\nB  x y\n");
+    }
+
+    #[test]
+    fn columns_are_padded_and_end_with_the_line() {
+        let rows = [["spiffe://td/node/a".into(), "Störung — 1".into()], ["b".into(), "e\u{1b}[31m".into()]];
+        assert_eq!(
+            columns(["SPIFFE ID", "Reason"], &rows),
+            "SPIFFE ID           Reason\nspiffe://td/node/a  Störung — 1\nb                   e\u{fffd}[31m\n"
+        );
+        assert_eq!(columns(["SPIFFE ID", "Reason"], &[]), "SPIFFE ID  Reason\n");
     }
 }

@@ -1,8 +1,9 @@
 //! A command that asks a service: which service, with which credential, and what then happens.
 
 use super::{
+    arguments::CertRequest,
     arguments::{Access, Output, Request, TokenInput},
-    audit, audit_verify, ca, exit, key, keys, output, status, token,
+    audit, audit_verify, ca, cert, exit, identity, interrupt, key, keys, output, status, token,
 };
 use crate::{
     access::SYSTEM_TOKEN_FILE,
@@ -25,7 +26,10 @@ pub(super) fn run(access: Access, request: Request, form: Output) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&ClientError::failed(format!("cannot start: {error}"))),
     };
-    let done = runtime.block_on(ask(access, request, form));
+    let makes_a_key = matches!(request, Request::Cert(CertRequest::Generate(_)));
+    let work = ask(access, request, form);
+    let done = runtime
+        .block_on(async { if makes_a_key { interrupt::clearing_away(work).await } else { work.await } });
     // A resolver that does not come back must not hold up the end.
     runtime.shutdown_background();
     done.unwrap_or_else(|error| exit::report(&error))
@@ -42,12 +46,15 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
             ca::look_first(&request, form)?;
             Ready::Other(Request::Ca(request))
         }
+        Request::Cert(request) => Ready::Cert(Box::new(cert::prepare(request)?)),
+        Request::Identity(request) => Ready::Other(Request::Identity(identity::prepare(request)?)),
         other => Ready::Other(other),
     };
     let client = Client::open(options(access)?).await?;
     match request {
         Ready::Verify(jwt, audience) => token::verify(&client, &jwt, audience, form).await,
         Ready::VerifyAudit(kept) => audit_verify::run(&client, &kept, form).await,
+        Ready::Cert(ready) => cert::run(&client, *ready, form).await,
         Ready::Other(request) => match request {
             Request::Mint(wanted) => token::mint(&client, &wanted, form).await,
             Request::Revoke(which) => token::revoke(&client, &which, form).await,
@@ -59,7 +66,8 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
             Request::Status => status::run(&client, form).await,
             Request::Ca(request) => ca::run(&client, request, form).await,
             Request::ReconcileKeys => keys::reconcile(&client, form).await,
-            Request::Verify { .. } | Request::VerifyAudit { .. } => Ok(ExitCode::SUCCESS),
+            Request::Identity(request) => identity::run(&client, request, form).await,
+            Request::Verify { .. } | Request::VerifyAudit { .. } | Request::Cert(_) => Ok(ExitCode::SUCCESS),
         },
     }
 }
@@ -68,6 +76,7 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
 enum Ready {
     Verify(SecretString, Option<String>),
     VerifyAudit(audit_verify::Kept),
+    Cert(Box<cert::Ready>),
     Other(Request),
 }
 

@@ -3,7 +3,7 @@
 use super::{
     arguments::Output,
     exit::FAILED,
-    output::{self, Tone, json, print},
+    output::{self, json, print},
 };
 use crate::{
     api::{Ca, Status},
@@ -27,9 +27,8 @@ pub(super) async fn run(client: &Client, form: Output) -> Result<ExitCode> {
 }
 
 fn text(status: &Status, now: Timestamp) -> String {
-    let tone = if status.status == "healthy" { Tone::Good } else { Tone::Bad };
-    let mut text =
-        format!("PKI Status: {}\n", output::coloured(&printable(&status.status.to_uppercase()), tone));
+    let word = printable(&status.status.to_uppercase());
+    let mut text = format!("PKI Status: {}\n", output::verdict(&word, status.status == "healthy"));
     match &status.root_ca {
         None => text.push_str("Root CA: none\n"),
         Some(root) => text.push_str(&format!(

@@ -23,8 +23,8 @@ pub(super) fn read<T: DeserializeOwned>(
     if answer.status.is_success() && is_json {
         return serde_json::from_slice(&answer.body).map_err(|error| {
             let error = printable(&error.to_string());
-            ClientError::failed(format!("the answer of {url}{path} is of another form: {error}"))
-                .with_hint("are this command and the service of the same version? 'catalyst version' tells")
+            ClientError::unreachable(format!("{url} does not look like this service: the answer of {path} is of another form: {error}"))
+                .with_hint("does --auth-url lead to something else, or to another version? 'catalyst version' tells this command's")
         });
     }
     Err(failure(answer, url, path, with_token))
@@ -81,6 +81,9 @@ fn refusal(answer: &Answer, body: &ErrorBody, with_token: bool) -> ClientError {
         StatusCode::SERVICE_UNAVAILABLE if body.code == "not_initialized" => {
             error.with_hint("make the CA: 'catalyst pki init --common-name NAME'")
         }
+        StatusCode::FORBIDDEN if body.code == "identity_denied" => error.with_hint(
+            "'catalyst pki identity list-denied' shows why, and 'catalyst pki identity allow' lifts it",
+        ),
         StatusCode::FORBIDDEN => error.with_hint("use a token that may do this; 'catalyst auth token verify' shows what one is"),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
             let wait = header(answer, RETRY_AFTER).unwrap_or_else(|| "a few".into());
@@ -98,16 +101,14 @@ fn not_ours(answer: &Answer, url: &ServiceUrl, path: &str, content: &str) -> Cli
     let status = answer.status;
     if status.is_redirection() {
         let to = header(answer, LOCATION).unwrap_or_else(|| "nowhere".into());
-        return ClientError::failed(format!(
+        return ClientError::unreachable(format!(
             "{url}{path} redirects ({status}) to {to}, which is not followed"
         ))
         .with_hint("give the service's own address with --auth-url");
     }
-    // A success that is not ours is a failure all the same.
-    ClientError::new(
-        kind(status),
-        format!("the answer of {url}{path} is not the service's: {status}, {content}"),
-    )
+    ClientError::unreachable(format!(
+        "{url} does not look like this service: {path} answers {status}, {content}"
+    ))
     .with_hint("does --auth-url lead to something else, such as a proxy or a login page?")
 }
 

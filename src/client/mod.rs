@@ -19,6 +19,7 @@ mod verifier;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use certificate::{Certificate, Request as CertificationRequest};
 pub use error::{ClientError, Kind, Result};
 pub use token::{TokenSources, read as read_token_file, read_text as read_token};
 pub use trust::{Trust, TrustOptions};

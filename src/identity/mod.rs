@@ -6,6 +6,7 @@ mod actor;
 mod ca_role;
 mod fingerprint;
 mod instance_id;
+mod lifetime;
 mod serial;
 mod service_type;
 mod spiffe_id;
@@ -22,6 +23,7 @@ pub use fingerprint::{Fingerprint, FingerprintError, KeyId, SpkiHash};
 #[cfg(feature = "server")]
 pub(crate) use fingerprint::{hex, unhex};
 pub use instance_id::{DnsName, InstanceId, InstanceIdError};
+pub use lifetime::{LifetimeError, lifetime};
 pub use serial::{Serial, SerialError};
 pub use service_type::{ServiceType, UnknownServiceType};
 pub use spiffe_id::{SpiffeId, SpiffeIdError};

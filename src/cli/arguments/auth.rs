@@ -3,7 +3,7 @@
 use super::{Request, client, group};
 use crate::{
     api::{MintRequest, RevokeTokensRequest, RotateKeyRequest, TokenEntity},
-    identity::Fingerprint,
+    identity::{Fingerprint, lifetime},
 };
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 use std::path::PathBuf;
@@ -65,6 +65,7 @@ fn names(name: &'static str, help: &'static str) -> Arg {
 fn mint() -> Command {
     Command::new("mint")
         .about("Make a token; standard output is the token alone")
+        .after_help("Examples:\n  catalyst auth token mint ops --principal ADMIN --expires-in 8h > ops.token\n  catalyst auth token mint gateway-a --principal NODE --node-id gateway-a\n  catalyst auth token mint bootstrap \\\n    --spiffe-id spiffe://catalyst.example.com/node/node-c")
         .arg(
             Arg::new("subject")
                 .value_name("SUBJECT")
@@ -74,7 +75,11 @@ fn mint() -> Command {
         .arg(text("principal", "PRINCIPAL", PRINCIPALS))
         .arg(text("name", "NAME", "Name of whom it speaks for, the subject unless said"))
         .arg(text("type", "TYPE", "What it speaks for: service, user, …").default_value("service"))
-        .arg(text("expires-in", "TIME", "Lifetime: a number with s, m, h or d").default_value("1h"))
+        .arg(
+            text("expires-in", "TIME", "Lifetime: a number with s, m, h, d or w")
+                .default_value("1h")
+                .value_parser(|text: &str| lifetime(text).map(|_| text.to_owned())),
+        )
         .arg(text("node-id", "ID", "The node that it speaks for, of a NODE"))
         .arg(names("trusted-domains", "Domains that it is limited to"))
         .arg(names("trusted-nodes", "Nodes that it is limited to"))
@@ -98,6 +103,7 @@ fn mint() -> Command {
 fn verify() -> Command {
     Command::new("verify")
         .about("Show what a token says and whether the service takes it; exit code 1 if not")
+        .after_help("Examples:\n  catalyst auth token verify --file ops.token\n  catalyst auth token verify - < ops.token")
         .arg(Arg::new("jwt").value_name("TOKEN").help("The token, or '-' for standard input; better a file, for arguments are visible to every user of the machine"))
         .arg(text("file", "FILE", "File that holds the token").conflicts_with("jwt"))
         .group(ArgGroup::new("which").args(["jwt", "file"]).required(true))
@@ -107,6 +113,7 @@ fn verify() -> Command {
 fn revoke() -> Command {
     Command::new("revoke")
         .about("Revoke tokens, from the next call on")
+        .after_help("Examples:\n  catalyst auth token revoke --san gateway-a")
         .arg(text("jti", "JTI", "The token of this name"))
         .arg(text("san", "NAME", "All tokens with this name among their SANs"))
         .arg(fingerprint("cert-fingerprint", "All tokens bound to the certificate with this SHA-256"))
@@ -127,6 +134,7 @@ fn list() -> Command {
 fn rotate() -> Command {
     Command::new("rotate")
         .about("Sign tokens with a new key from now on; the service writes a fresh system token")
+        .after_help("Examples:\n  catalyst auth key rotate --grace 2h")
         .arg(
             Arg::new("immediate")
                 .long("immediate")
@@ -144,6 +152,9 @@ fn rotate() -> Command {
         )
 }
 
+/// As the service takes it, in seconds.
+const LONGEST_GRACE: i64 = 30 * 86_400;
+
 /// A number with its unit, as milliseconds.
 fn milliseconds(text: &str) -> Result<i64, String> {
     let form = || "a number with s, m, h or d is wanted, such as 24h".to_owned();
@@ -156,7 +167,8 @@ fn milliseconds(text: &str) -> Result<i64, String> {
         _ => return Err(form()),
     };
     let number = number.parse::<u32>().map_err(|_| form())?;
-    Ok(i64::from(number) * seconds * 1_000)
+    let seconds = i64::from(number) * seconds;
+    if seconds > LONGEST_GRACE { Err("at most 30 days".into()) } else { Ok(seconds * 1_000) }
 }
 
 /// What is asked. The error is a clause for the operator.

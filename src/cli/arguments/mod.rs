@@ -9,13 +9,17 @@ mod tests;
 
 pub(super) use auth::{TokenFilter, TokenInput};
 pub(super) use client::Access;
-pub(super) use pki::{AuditFilter, BundleRequest, CaRequest};
+pub(super) use pki::{
+    AuditFilter, BundleRequest, CaRequest, CertFilter, CertRequest, Curve, Export, Generate, IdentityRequest,
+    SignCsr,
+};
 
 use crate::{
     api,
     settings::{Environment, Fallback, Inputs, Kind, Setting, Table},
 };
-use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser, error::ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser, error::ErrorKind, value_parser};
+use clap_complete::Shell;
 use client::Line;
 use std::{ffi::OsString, path::Path, path::PathBuf};
 
@@ -25,7 +29,9 @@ pub(super) enum Command {
     Serve(Inputs),
     Config(Output, Inputs),
     Version(Output),
-    NewPassphrase,
+    NewPassphrase(Output),
+    Completions(Shell),
+    Manual(Pages),
     Policy(super::policy::Task),
     /// Makes a new system token while no service runs; `print`: shows it, too.
     RecoverToken {
@@ -59,6 +65,15 @@ pub(super) enum Request {
         heads: Option<PathBuf>,
         sealed: Option<PathBuf>,
     },
+    Cert(CertRequest),
+    Identity(IdentityRequest),
+}
+
+/// Where manual pages go: into a directory, or the main one to standard output.
+#[derive(Debug)]
+pub(super) struct Pages {
+    pub(super) directory: Option<PathBuf>,
+    pub(super) force: bool,
 }
 
 /// The form of a result.
@@ -95,7 +110,14 @@ pub(super) fn parse(
     Ok(match matches.subcommand() {
         Some(("serve", serve)) => Command::Serve(inputs(table, serve, environment)),
         Some(("config", config)) => Command::Config(output, inputs(table, config, environment)),
-        Some(("passphrase", _)) => Command::NewPassphrase,
+        Some(("passphrase", _)) => Command::NewPassphrase(output),
+        Some(("completions", shell)) => {
+            Command::Completions(shell.get_one("shell").copied().unwrap_or(Shell::Bash))
+        }
+        Some(("man", man)) => Command::Manual(Pages {
+            directory: man.get_one("output-dir").cloned(),
+            force: man.get_flag("force"),
+        }),
         Some(("policy", policy)) => Command::Policy(policy::task(table, policy, environment, output)),
         Some(("token", token)) => recover(table, token, environment, output),
         // clap lets nothing else pass.
@@ -126,8 +148,12 @@ fn group(name: &'static str, about: &'static str) -> clap::Command {
         .disable_help_subcommand(true)
 }
 
-fn command(table: &Table) -> clap::Command {
-    let serve = with_settings(clap::Command::new("serve").about("Run the certificate authority"), table);
+/// The whole grammar.
+pub(super) fn command(table: &Table) -> clap::Command {
+    let serve = with_settings(clap::Command::new("serve").about("Run the certificate authority"), table)
+        .after_help(
+            "A flag outranks its variable, that the settings file, that the default.\n\nExamples:\n  catalyst serve --dev\n  catalyst serve --trust-domain pki.example.org \\\n    --certs-db /var/lib/catalyst/certs.db \\\n    --local-passphrase-file /etc/catalyst/passphrase",
+        );
     let config = clap::Command::new("config").about("Show the settings that hold and where they come from");
     let config = with_settings(config, table).arg(output_arg(&["text", "json", "markdown"]));
     let version = clap::Command::new("version").about("Show the version and the key stores of this build");
@@ -146,12 +172,19 @@ fn command(table: &Table) -> clap::Command {
                 .action(ArgAction::SetTrue)
                 .help("Print the token itself, not only where it lies"),
         )
-        .arg(output_arg(&["text", "json"]));
+        .arg(output_arg(&["text", "json"]))
+        .after_help("Examples:\n  catalyst token recover --data-dir /var/lib/catalyst \\\n    --local-passphrase-file /etc/catalyst/passphrase");
     let token = group("token", "The system token of a service on this machine").subcommand(recover);
+    let new = clap::Command::new("new")
+        .about("Print a new random passphrase of 256 bits")
+        .after_help("Examples:\n  (umask 077; catalyst passphrase new > /etc/catalyst/passphrase)");
     let passphrase = group("passphrase", "Passphrases of local key files")
-        .subcommand(clap::Command::new("new").about("Print a new random passphrase of 256 bits"));
+        .subcommand(new.arg(output_arg(&["text", "json"])));
     clap::Command::new("catalyst")
         .about("A certificate authority for services")
+        .after_help(
+            "Examples:\n  catalyst serve --dev                    # try it out\n  catalyst auth token list                # in the same directory\n  catalyst pki cert list --auth-url wss://auth.example.org:4020/rpc \\\n    --token-file admin.token --root-fingerprint SHA256\n\n'catalyst COMMAND --help' tells more.",
+        )
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -163,8 +196,47 @@ fn command(table: &Table) -> clap::Command {
             config,
             policy::command(table),
             passphrase,
+            completions(),
+            man(),
             version.arg(output_arg(&["text", "json"])),
         ])
+}
+
+fn completions() -> clap::Command {
+    clap::Command::new("completions")
+        .about("Print the script that completes these commands in a shell")
+        .arg(
+            Arg::new("shell")
+                .value_name("SHELL")
+                .required(true)
+                .value_parser(value_parser!(Shell))
+                .help("The shell"),
+        )
+        .after_help("Examples:\n  source <(catalyst completions bash)\n  catalyst completions zsh > ~/.zfunc/_catalyst\n  catalyst completions fish > ~/.config/fish/completions/catalyst.fish")
+}
+
+fn man() -> clap::Command {
+    clap::Command::new("man")
+        .about("Print the manual page, or write one for each command")
+        .arg(
+            Arg::new("output-dir")
+                .long("output-dir")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .help(
+                    "A directory for the pages of all commands; the main one to standard output unless said",
+                ),
+        )
+        .arg(
+            Arg::new("force")
+                .long("force")
+                .action(ArgAction::SetTrue)
+                .requires("output-dir")
+                .help("Replace pages that are there"),
+        )
+        .after_help(
+            "Examples:\n  catalyst man | man -l -\n  catalyst man --output-dir /usr/local/share/man/man1",
+        )
 }
 
 fn with_settings(command: clap::Command, table: &Table) -> clap::Command {
@@ -181,14 +253,29 @@ fn setting_arg(row: &'static Setting) -> Option<Arg> {
         Fallback::Value(value) => format!(", default {value}"),
         Fallback::Unset(_) | Fallback::Derived { .. } => String::new(),
     };
-    let help = format!("{} [{variable}{default}]", row.help);
+    // The sentence is written for a table in Markdown.
+    let help = format!("{} [{variable}{default}]", row.help.replace('`', "'"));
     let flag = row.flag?;
-    let arg = Arg::new(flag).long(flag).value_name(row.kind.placeholder()).help(help);
+    let arg =
+        Arg::new(flag).long(flag).value_name(row.kind.placeholder()).help(help).help_heading(heading(flag));
     Some(match row.kind {
         // `--flag` alone says yes; `--flag=false` overrules a variable.
         Kind::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
         _ => arg,
     })
+}
+
+/// Under which a setting stands in the help of `serve`.
+fn heading(flag: &str) -> &'static str {
+    match flag {
+        "trust-domain" | "svid-ttl" | "issue-limit" | "dns-names" => "Certificates",
+        "algorithm" => "Keys",
+        "listen" | "public-listen" | "insecure-http" | "allowed-origins" => "Network",
+        flag if flag.starts_with("key-backend") || flag.starts_with("local-") => "Keys",
+        flag if flag.starts_with("tls") => "Network",
+        flag if flag.starts_with("log-") => "Log",
+        _ => "Place and policy",
+    }
 }
 
 fn output_arg(forms: &'static [&'static str]) -> Arg {

@@ -33,7 +33,11 @@ fn the_version_has_a_command_and_a_flag() {
 
 #[test]
 fn a_passphrase_can_be_asked_for() {
-    assert!(matches!(parsed("catalyst passphrase new"), Ok(Command::NewPassphrase)));
+    assert!(matches!(parsed("catalyst passphrase new"), Ok(Command::NewPassphrase(Output::Text))));
+    assert!(matches!(
+        parsed("catalyst passphrase new --output json"),
+        Ok(Command::NewPassphrase(Output::Json))
+    ));
     assert!(parsed("catalyst passphrase").unwrap_err().use_stderr());
 }
 
@@ -111,6 +115,8 @@ fn contradictions_are_wrong_usage() {
         "catalyst pki ca repin a",
         "catalyst pki ca bundle --force",
         "catalyst pki init --ttl-days 0",
+        "catalyst auth key rotate --grace 31d",
+        "catalyst auth token mint ops --principal ADMIN --expires-in soon",
         "catalyst pki audit --since yesterday",
         "catalyst pki audit --follow --limit 3",
         "catalyst token recover --data-dir a --certs-db b",
@@ -220,4 +226,78 @@ fn wrong_usage_is_an_error_and_help_is_not() {
     for line in ["catalyst serve --help", "catalyst --version"] {
         assert!(!parsed(line).unwrap_err().use_stderr(), "{line}");
     }
+}
+
+const ID: &str = "spiffe://td/gateway/gateway-a";
+
+#[test]
+fn a_certificate_is_asked_for_by_its_identity() {
+    let line = format!("catalyst pki cert generate --spiffe-id {ID} --output-cert c --output-key k");
+    let (_, Request::Cert(CertRequest::Generate(wanted)), _) = asked(&line) else { panic!("{line}") };
+    assert_eq!((wanted.workload.instance_id().as_str(), wanted.curve), ("gateway-a", Curve::P384));
+    assert_eq!((wanted.ttl, wanted.force), (None, false));
+    let line = format!("{line} --common-name gateway-a --ttl-hours 24 --key-type p256 --force");
+    let (_, Request::Cert(CertRequest::Generate(wanted)), _) = asked(&line) else { panic!("{line}") };
+    assert_eq!((wanted.ttl, wanted.curve), (Some(crate::identity::Ttl::MAX), Curve::P256));
+    for wrong in
+        ["--common-name other", "--ttl-hours 0", "--ttl-hours 25", "--ttl-hours 1.5", "--key-type rsa"]
+    {
+        let line =
+            format!("catalyst pki cert generate --spiffe-id {ID} --output-cert c --output-key k {wrong}");
+        assert!(parsed(&line).unwrap_err().use_stderr(), "{line}");
+    }
+    let both =
+        format!("catalyst pki cert generate --common-name b --spiffe-id {ID} --output-cert c --output-key k");
+    let error = parsed(&both).unwrap_err().to_string();
+    assert!(error.contains("'b'") && error.contains("'gateway-a'"), "{error}");
+}
+
+#[test]
+fn a_certificate_is_named_in_every_form_that_tools_print() {
+    let (serial, fingerprint) = ("1f".repeat(16), "AB:".repeat(31) + "AB");
+    for (given, sent) in [
+        (serial.clone(), serial.clone()),
+        ("1F:".repeat(15) + "1F", serial),
+        (fingerprint, "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s".into()),
+        (
+            "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=".into(),
+            "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s".into(),
+        ),
+    ] {
+        let (_, Request::Cert(CertRequest::Show(name)), _) =
+            asked(&format!("catalyst pki cert show {given}"))
+        else {
+            panic!("{given}")
+        };
+        assert_eq!(name, sent);
+    }
+    let error = parsed("catalyst pki cert show 12").unwrap_err().to_string();
+    assert!(error.contains("openssl x509"), "{error}");
+}
+
+#[test]
+fn identities_that_are_none_are_refused_before_anybody_is_asked() {
+    for id in [
+        "node-a",
+        "spiffe://td/node",
+        "spiffe://td/node/A",
+        "spiffe://td/other/a",
+        "spiffe://td/node/a;id",
+        "spiffe://td/node/ä",
+    ] {
+        for line in [
+            format!("catalyst pki identity deny {id} --reason r"),
+            format!("catalyst pki identity allow {id}"),
+            format!("catalyst pki cert generate --spiffe-id {id} --output-cert c --output-key k"),
+        ] {
+            assert!(parsed(&line).unwrap_err().use_stderr(), "{line}");
+        }
+    }
+    for line in [format!("catalyst pki identity deny {ID}"), "catalyst pki identity release A".into()] {
+        assert!(parsed(&line).unwrap_err().use_stderr(), "{line}");
+    }
+    assert!(matches!(
+        asked(&format!("catalyst pki identity deny {ID} --reason r --compromised --yes")).1,
+        Request::Identity(IdentityRequest::Deny { compromised: true, yes: true, .. })
+    ));
 }

@@ -236,7 +236,7 @@ async fn answers_that_are_not_the_services_name_where_they_come_from() {
     for (status, content) in [(200, "text/html"), (502, "text/html"), (404, "text/plain"), (302, "text/html")]
     {
         let error = asked_plain((status, content, "<html>Please log in</html>".into())).await;
-        assert_eq!(error.kind, Kind::Failed, "{status}");
+        assert_eq!(error.kind, Kind::Unreachable, "{status}");
         assert!(
             error.message.contains("http://127.0.0.1:") && error.message.contains("/auth/keys"),
             "{error}"
@@ -245,8 +245,9 @@ async fn answers_that_are_not_the_services_name_where_they_come_from() {
     }
     let error = asked_plain((200, JSON, r#"{"other": 1}"#.into())).await;
     assert!(error.message.contains("another form"), "{error}");
+    assert_eq!(error.kind, Kind::Unreachable);
     let error = asked_plain((500, JSON, "[]".into())).await;
-    assert!(error.message.contains("not the service's"), "{error}");
+    assert!(error.message.contains("does not look like this service"), "{error}");
 }
 
 #[tokio::test]
@@ -339,7 +340,7 @@ async fn what_is_public_is_downloaded_without_the_token() {
     assert_eq!(pem, ca.pem);
     assert!(!token_was_sent(&fake));
     let error = client.download("/auth/keys", &[], "application/x-pem-file").await.unwrap_err();
-    assert!(error.message.contains("not the service's"), "{error}");
+    assert!(error.message.contains("does not look like this service"), "{error}");
 }
 
 #[tokio::test]

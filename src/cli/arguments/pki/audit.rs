@@ -25,6 +25,7 @@ pub(super) fn command() -> Command {
     let number = |name, help| text(name, "N", help);
     let verify = Command::new("verify")
         .about("Recompute the audit log's chain here, and compare it with heads that were kept elsewhere")
+        .after_help("Examples:\n  catalyst pki audit verify --head heads.json")
         .arg(text(
             "head",
             "FILE",
@@ -37,6 +38,7 @@ pub(super) fn command() -> Command {
         ));
     Command::new("audit")
         .about("Show the audit log, oldest first")
+        .after_help("Examples:\n  catalyst pki audit --action identity. --since 2026-02-13\n  catalyst pki audit --follow --output json")
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)
         .subcommand(verify)

@@ -58,6 +58,7 @@ fn role(help: &'static str) -> Arg {
 pub(super) fn init() -> Command {
     Command::new("init")
         .about("Make the root CA, once for the life of a deployment")
+        .after_help("Examples:\n  catalyst pki init --common-name 'Acme Corp Root CA' --algorithm EC-P384 --ttl-days 3650\n  catalyst pki init --with-intermediates")
         .arg(text("common-name", "NAME", "The root's name").default_value("Catalyst Root CA"))
         .arg(text("algorithm", "ALGORITHM", ALGORITHMS))
         .arg(days("Lifetime of the root; 3650 unless said"))
@@ -80,19 +81,22 @@ pub(super) fn command() -> Command {
     let named = || Arg::new("ca").value_name("CA").required(true).help(NAMED);
     group("ca", "The CAs of the hierarchy").subcommands([
         create(),
-        Command::new("list").about("List all CAs that were ever made"),
+        Command::new("list")
+            .about("List all CAs that were ever made")
+            .after_help("Examples:\n  catalyst pki ca list\n  catalyst pki ca list | awk -F'\\t' '$4 == \"active\"'"),
         bundle(),
         Command::new("activate")
             .about("Let a CA issue for its role, a day after it came into the bundle")
+            .after_help("Examples:\n  catalyst pki ca activate 'Acme Corp Services CA v2'\n  catalyst pki ca activate 9676036d --now")
             .arg(named())
             .arg(switch("now", "Do not wait until verifiers have had 24 hours to fetch the bundle")),
         Command::new("retire")
-            .about(
-                "Take a CA out of the bundle that does not issue any more and whose certificates have ended",
-            )
+            .about("Take a CA out of the bundle that does not issue any more and whose certificates have ended")
+            .after_help("Examples:\n  catalyst pki ca retire 'Acme Corp Services CA'")
             .arg(named()),
         Command::new("revoke")
             .about("Revoke an intermediate CA for good, and with it every certificate under it")
+            .after_help("Examples:\n  catalyst pki ca revoke 'Acme Corp Services CA' --reason cACompromise")
             .arg(named())
             .arg(
                 text("reason", "REASON", "Reason on the root's CRL (RFC 5280, 5.3.1)")
@@ -103,6 +107,7 @@ pub(super) fn command() -> Command {
             .arg(switch("yes", "Do not ask")),
         Command::new("repin")
             .about("Tell the service where a CA's key is now; it must be the same key, and sign there")
+            .after_help("Examples:\n  catalyst pki ca repin 'Acme Corp Services CA' --key-uri local:services-9")
             .arg(named())
             .arg(text("key-uri", "URI", "Where the key is, as its key store names it").required(true))
             .arg(text("backend", "NAME", "The key store that holds it there; the one of before unless said")),
@@ -112,6 +117,7 @@ pub(super) fn command() -> Command {
 fn create() -> Command {
     Command::new("create-intermediary")
         .about("Make an intermediate CA under the root")
+        .after_help("Examples:\n  catalyst pki ca create-intermediary --common-name 'Acme Corp Services CA' --ttl-days 730\n  catalyst pki ca create-intermediary --common-name 'Acme Corp Edge CA' --role transport")
         .arg(
             text(
                 "common-name",
@@ -130,6 +136,7 @@ fn create() -> Command {
 fn bundle() -> Command {
     Command::new("bundle")
         .about("Print the CA certificates that verifiers need; asks for no token")
+        .after_help("Examples:\n  catalyst pki ca bundle > ca-bundle.pem\n  catalyst pki ca bundle --role services --output-file services.pem --force")
         .arg(
             text("format", "FORMAT", "pem, or json with both networks' parts")
                 .value_parser(PossibleValuesParser::new(["pem", "json"])),

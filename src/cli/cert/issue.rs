@@ -1,0 +1,121 @@
+//! Asks for a certificate, and looks at what comes before anything is written.
+
+use crate::{
+    api::{CaBundle, SignCsrRequest, SignedCertificate},
+    client::{Certificate, Client, ClientError, Result, printable},
+    identity::{Serial, Ttl, Workload},
+};
+use serde_json::{Value, json};
+
+/// A certificate that is for the identity and the key that were asked for.
+#[derive(Debug)]
+pub(super) struct Issued {
+    workload: Workload,
+    leaf: Certificate,
+    issuer: Certificate,
+    serial: Serial,
+    expires_at: String,
+    renew_after: String,
+}
+
+/// Has a CSR signed. `spki`: its public key, DER.
+///
+/// # Errors
+/// A refusal, or a certificate for something else.
+pub(super) async fn issue(
+    client: &Client,
+    workload: &Workload,
+    ttl: Option<Ttl>,
+    csr_pem: String,
+    spki: &[u8],
+) -> Result<Issued> {
+    same_trust_domain(client, workload).await?;
+    let wanted = SignCsrRequest {
+        csr_pem,
+        service_type: workload.service_type().to_string(),
+        instance_id: workload.instance_id().to_string(),
+        ttl_seconds: ttl.map(Ttl::seconds),
+    };
+    let answer: SignedCertificate = client.post("/pki/csr/sign", &wanted).await?;
+    Issued::check(workload.clone(), answer, spki)
+}
+
+/// The request names no trust domain where the CSR names no identity; so this asks whose service it is.
+async fn same_trust_domain(client: &Client, workload: &Workload) -> Result<()> {
+    let bundle: CaBundle = client.get("/pki/ca/bundle", &[]).await?;
+    let wanted = workload.spiffe_id().trust_domain();
+    if bundle.trust_domain == wanted {
+        return Ok(());
+    }
+    Err(ClientError::failed(format!(
+        "the trust domain of {} is '{wanted}', this CA's is '{}'",
+        workload.spiffe_id(),
+        printable(&bundle.trust_domain)
+    ))
+    .with_hint("give an ID of this CA's trust domain, or the address of the other CA with --auth-url"))
+}
+
+impl Issued {
+    fn check(workload: Workload, answer: SignedCertificate, spki: &[u8]) -> Result<Self> {
+        let other = |what: &str| {
+            ClientError::failed(format!(
+                "the certificate that came is for {what}; it was not written (serial number {})",
+                printable(&answer.serial)
+            ))
+            .with_hint(
+                "is this the service that is meant? Something between here and it may alter its answers",
+            )
+        };
+        let leaf = Certificate::from_pem(&answer.certificate_pem)?;
+        if leaf.spiffe_id() != Some(workload.spiffe_id()) {
+            return Err(other("another identity"));
+        }
+        if !leaf.is_for_key(spki) {
+            return Err(other("another key"));
+        }
+        let issuer = answer.chain.first().map(|issuer| Certificate::from_pem(issuer)).transpose()?;
+        Ok(Self {
+            workload,
+            leaf,
+            issuer: issuer
+                .ok_or_else(|| ClientError::failed("the certificate came without its issuing CA"))?,
+            serial: answer
+                .serial
+                .parse()
+                .map_err(|_| ClientError::failed("the certificate came without its serial number"))?,
+            expires_at: printable(&answer.expires_at),
+            renew_after: printable(&answer.renew_after),
+        })
+    }
+
+    /// Its serial number.
+    pub(super) fn serial(&self) -> Serial {
+        self.serial
+    }
+
+    /// The certificate, then the CA that issued it: what TLS servers send. The root is for verifiers to have.
+    pub(super) fn pem(&self) -> Result<String> {
+        Ok(self.leaf.pem()? + &self.issuer.pem()?)
+    }
+
+    /// The fields that people read, a line each.
+    pub(super) fn lines(&self) -> String {
+        format!(
+            "  Fingerprint: {}\n  SPIFFE ID:   {}\n  Expires:     {}\n",
+            self.leaf.fingerprint(),
+            self.workload.spiffe_id(),
+            self.expires_at
+        )
+    }
+
+    /// The fields that programs read.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "serial": self.serial.to_string(),
+            "fingerprint": self.leaf.fingerprint().to_string(),
+            "spiffeId": self.workload.spiffe_id().as_str(),
+            "expiresAt": self.expires_at,
+            "renewAfter": self.renew_after,
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! `catalyst pki cert show` and `export`
+
+use super::{
+    super::{
+        arguments::{self, Output},
+        files::{Place, Readers},
+        output::{json, ok, print},
+    },
+    list::{kind, seconds_left},
+    sign::place,
+};
+use crate::{
+    api::CertificateDetail,
+    client::{Certificate, Client, Result, printable},
+    identity::{Clock as _, SystemClock, Timestamp},
+};
+use serde_json::json;
+use std::process::ExitCode;
+
+pub(super) async fn run(client: &Client, name: &str, form: Output) -> Result<ExitCode> {
+    let detail = fetch(client, name).await?;
+    Ok(print(&match form {
+        Output::Json => json(&detail)?,
+        Output::Text | Output::Markdown => text(&detail, SystemClock.now()),
+    }))
+}
+
+async fn fetch(client: &Client, name: &str) -> Result<CertificateDetail> {
+    client.get(&format!("/pki/certificates/{name}"), &[]).await
+}
+
+fn text(detail: &CertificateDetail, now: Timestamp) -> String {
+    let item = &detail.item;
+    let left = seconds_left(&item.expires_at, now);
+    let fields = [
+        ("Serial", item.serial.as_str()),
+        ("SPIFFE ID", item.spiffe_id.as_deref().unwrap_or("-")),
+        ("Common Name", if item.common_name.is_empty() { "-" } else { &item.common_name }),
+        ("Type", kind(&item.certificate_type)),
+        ("Status", &item.status),
+        ("Fingerprint", &item.fingerprint),
+        ("Issuer", &detail.issuer_serial),
+        ("Not Before", &detail.not_before),
+        ("Expires", &format!("{} ({left} seconds left)", item.expires_at)),
+        ("Recorded", &detail.created_at),
+    ];
+    fields.iter().map(|(name, value)| format!("{:<13}{}\n", format!("{name}:"), printable(value))).collect()
+}
+
+/// A certificate to write, and the place for it, if it is a file.
+pub(in crate::cli) struct Export {
+    wanted: arguments::Export,
+    place: Option<Place>,
+}
+
+pub(super) fn prepare(wanted: arguments::Export) -> Result<Export> {
+    Ok(Export { place: place(wanted.output_cert.as_deref(), wanted.force)?, wanted })
+}
+
+pub(super) async fn export(client: &Client, ready: &Export, form: Output) -> Result<ExitCode> {
+    let Export { wanted, place } = ready;
+    let detail = fetch(client, &wanted.name).await?;
+    let certificate = Certificate::from_pem(&detail.certificate_pem)?;
+    let mut pem = certificate.pem()?;
+    // The root is for verifiers to have, and signs itself.
+    if wanted.chain && detail.issuer_serial != detail.item.serial {
+        let issuer = fetch(client, &detail.issuer_serial).await?;
+        if issuer.item.certificate_type != "root-ca" {
+            pem += &Certificate::from_pem(&issuer.certificate_pem)?.pem()?;
+        }
+    }
+    if let Some(place) = place {
+        place.write(Readers::Anybody, pem.as_bytes())?;
+    }
+    let path = wanted.output_cert.as_ref().map(|path| printable(&path.display().to_string()));
+    let fingerprint = certificate.fingerprint();
+    Ok(print(&match (form, path) {
+        (Output::Json, path) => json(&json!({
+            "serial": detail.item.serial,
+            "fingerprint": fingerprint.to_string(),
+            "certPath": path,
+            "certificatePem": pem,
+        }))?,
+        (_, Some(path)) => {
+            format!("{} Certificate exported:\n  Fingerprint: {fingerprint}\n  Cert:        {path}\n", ok())
+        }
+        (_, None) => pem,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::CertificateItem;
+
+    #[test]
+    fn every_field_has_a_line_and_steers_no_terminal() {
+        let detail = CertificateDetail {
+            item: CertificateItem {
+                serial: "01".into(),
+                spiffe_id: None,
+                fingerprint: "f".into(),
+                expires_at: "2026-02-13T16:00:00.000Z".into(),
+                status: "active".into(),
+                certificate_type: "services-ca".into(),
+                common_name: "Services\u{1b}[31m CA".into(),
+            },
+            certificate_pem: String::new(),
+            issuer_serial: "02".into(),
+            not_before: "2024-02-14T00:00:00.000Z".into(),
+            created_at: "2024-02-14T00:00:00.000Z".into(),
+        };
+        let shown = text(&detail, "2026-02-13T15:00:00Z".parse().unwrap());
+        assert!(shown.starts_with("Serial:      01\nSPIFFE ID:   -\nCommon Name: Services\u{fffd}[31m CA\nType:        intermediate\n"), "{shown}");
+        assert!(shown.contains("Expires:     2026-02-13T16:00:00.000Z (3600 seconds left)\n"), "{shown}");
+    }
+}
