@@ -29,6 +29,16 @@ fn every_command_has_a_page_and_help_for_a_newcomer() {
     assert!(first.contains(".TH catalyst-pki-cert-generate 1") && first.contains("output\\-key"), "{first}");
     // The words of a name are joined by what words may hold, so its command is looked for in the grammar.
     for words in [
+        vec!["pki", "init"],
+        vec!["pki", "status"],
+        vec!["pki", "ca", "create-intermediary"],
+        vec!["pki", "ca", "list"],
+        vec!["pki", "ca", "bundle"],
+        vec!["pki", "ca", "activate"],
+        vec!["pki", "ca", "retire"],
+        vec!["pki", "ca", "revoke"],
+        vec!["pki", "ca", "repin"],
+        vec!["pki", "keys", "reconcile"],
         vec!["pki", "cert", "generate"],
         vec!["pki", "cert", "sign-csr"],
         vec!["pki", "cert", "list"],
