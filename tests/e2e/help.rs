@@ -53,7 +53,11 @@ fn the_help_of_every_command_is_what_was_read_and_found_good() {
 #[test]
 fn help_can_be_read_in_forty_columns() {
     let output = Command::new("script")
-        .args(["-qec", &format!("stty cols 40; '{}' pki cert generate --help", catalyst().unwrap().display()), "/dev/null"])
+        .args([
+            "-qec",
+            &format!("stty cols 40; '{}' pki cert generate --help", catalyst().unwrap().display()),
+            "/dev/null",
+        ])
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

@@ -119,7 +119,8 @@ impl Terminal {
         let command = command.replace("localhost:4020", &self.service.address().to_string());
         let script =
             format!("exec 2>&1\n. ./exported\n{command}\ncode=$?\nexport -p > exported\nexit $code\n");
-        let path = format!("{}:{}", self.directory.path().join("bin").display(), std::env::var("PATH").unwrap());
+        let path =
+            format!("{}:{}", self.directory.path().join("bin").display(), std::env::var("PATH").unwrap());
         let output = Command::new("bash")
             .args(["-c", &script])
             .current_dir(self.directory.path())

@@ -17,6 +17,8 @@
 //! - **HTTP**: the real `catalyst` binary that was built beside this one, with local keys, the issue limit off, a
 //!   store on disk and the default log. Clients keep their connections and send requests made beforehand, each for an
 //!   identity of its own. `CPU` is what the service's process used (user and system time of all its threads).
+//! - **RPC**: the list of token keys, over one WebSocket and over one HTTP connection; and how long a command takes from
+//!   its start to its end.
 //!
 //! Rows are those in the store before the load.
 #![forbid(unsafe_code)]
@@ -28,6 +30,7 @@ mod library;
 mod load;
 mod process;
 mod requests;
+mod rpc;
 mod service;
 mod table;
 

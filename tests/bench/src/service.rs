@@ -7,6 +7,7 @@ use crate::{
     load::{self, Seen},
     process::memory_of,
     requests::{Request, TRUST_DOMAIN},
+    rpc,
     table::{Row, Table},
 };
 use catalyst_rigs::{Launch, Service, catalyst};
@@ -95,6 +96,7 @@ fn https(founded: &Path, requests: &[Request], plan: &Plan, table: &mut Table) -
         }
         thread::sleep(Duration::from_millis(20));
     }
+    rpc::report(&service, &token, table)?;
     let plain = load::Way::default();
     let (clients, count) = (8, plan.loads[0].1.min(requests.len() / 2));
     let bodies: Vec<_> = requests[..2 * count].iter().map(|request| request.http(&token)).collect();
