@@ -35,6 +35,8 @@ pub struct Status {
     pub summary: Summary,
     /// What is to be done, in sentences.
     pub warnings: Vec<String>,
+    /// What is under way and no trouble: a planned change of CAs takes a day.
+    pub notes: Vec<String>,
     /// When this was.
     pub at: Timestamp,
 }
@@ -56,6 +58,12 @@ impl Authority {
         let summary = self.store.summary(at).await?;
         let cas = self.state.load().hierarchy().cas.clone();
         let mut warnings = if self.is_initialized() { self.warnings(at) } else { Vec::new() };
+        let waiting = cas.iter().filter(|row| row.is_live(at) && row.activated_at.is_none());
+        let notes = waiting.map(|row| {
+            let ca = &row.certificate;
+            format!("{} ({}) is published and waits to be activated", ca.common_name, ca.ski)
+        });
+        let notes = notes.collect();
         warnings.extend(
             check_clock(Some(self.store.newest_time().await?), at).err().map(|error| error.to_string()),
         );
@@ -69,6 +77,7 @@ impl Authority {
             cas,
             summary,
             warnings,
+            notes,
             at,
         })
     }
@@ -95,10 +104,6 @@ impl Authority {
             let name = &row.certificate.common_name;
             if let Some(trouble) = state.slot(row.certificate.ski).and_then(|slot| slot.trouble()) {
                 warnings.push(format!("{name}: {trouble}"));
-            }
-            if row.activated_at.is_none() {
-                warnings
-                    .push(format!("{name} ({}) is published and waits to be activated", row.certificate.ski));
             }
         }
         for crl in self.crls.load().iter() {

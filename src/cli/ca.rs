@@ -70,16 +70,17 @@ pub(super) async fn init(client: &Client, wanted: &InitializeRequest, form: Outp
         conflict_hint(error, "see what there is with 'catalyst pki status'; a further intermediate is made with 'catalyst pki ca create-intermediary'")
     })?;
     let whole = made.services_ca_fingerprint.is_some() && made.transport_ca_fingerprint.is_some();
+    let printed = print(&match form {
+        Output::Json => json(&made)?,
+        Output::Text | Output::Markdown => initialized(&made),
+    });
     output::hint(match whole {
         true => "give verifiers the bundle: catalyst pki ca bundle",
         false => {
             "nothing is issued yet: make a services and a transport CA, catalyst pki ca create-intermediary --common-name 'NAME Services CA' and --common-name 'NAME Transport CA'"
         }
     });
-    Ok(print(&match form {
-        Output::Json => json(&made)?,
-        Output::Text | Output::Markdown => initialized(&made),
-    }))
+    Ok(printed)
 }
 
 fn initialized(made: &Initialized) -> String {
@@ -99,13 +100,13 @@ async fn create(client: &Client, wanted: &IntermediaryRequest, form: Output) -> 
         conflict_hint(error, "see the CAs with 'catalyst pki ca list'; one that waits is activated with 'catalyst pki ca activate', or taken away with 'catalyst pki ca retire'")
     })?;
     let ski = printable(&made.ca.ski);
-    output::hint(&match Standing::of(&made.ca) {
+    let hint = match Standing::of(&made.ca) {
         Standing::Waiting => format!(
             "give verifiers the new bundle (catalyst pki ca bundle), and after 24 hours let the CA issue: catalyst pki ca activate {ski}"
         ),
         _ => "it issues at once; give verifiers the new bundle: catalyst pki ca bundle".to_owned(),
-    });
-    shown(&made, "Intermediate CA made", form)
+    };
+    shown(&made, "Intermediate CA made", &hint, form)
 }
 
 async fn list(client: &Client, form: Output) -> Result<ExitCode> {
@@ -162,10 +163,8 @@ async fn revoke(client: &Client, name: &str, reason: String, yes: bool, form: Ou
     confirm(&question, yes)?;
     let body = RevokeRequest { reason: Some(reason) };
     let revoked: CaCertificate = client.post(&path(&ca, "revoke"), &body).await?;
-    output::hint(
-        "give verifiers the new bundle and the root's CRL; where its role has no active CA now, make one: catalyst pki ca create-intermediary",
-    );
-    shown(&revoked, "CA revoked", form)
+    let hint = "give verifiers the new bundle and the root's CRL; where its role has no active CA now, make one: catalyst pki ca create-intermediary";
+    shown(&revoked, "CA revoked", hint, form)
 }
 
 async fn repin(client: &Client, name: &str, to: &RepinRequest, form: Output) -> Result<ExitCode> {
@@ -185,8 +184,7 @@ async fn act(
 ) -> Result<ExitCode> {
     let ca = named(&all(client).await?, name)?.clone();
     let changed: CaCertificate = client.post(&path(&ca, action), body).await?;
-    output::hint(hint);
-    shown(&changed, done, form)
+    shown(&changed, done, hint, form)
 }
 
 fn path(ca: &Ca, action: &str) -> String {
@@ -225,11 +223,14 @@ fn conflict_hint(error: ClientError, hint: &str) -> ClientError {
     if error.kind == Kind::Conflict && error.hint.is_none() { error.with_hint(hint) } else { error }
 }
 
-fn shown(answer: &CaCertificate, done: &str, form: Output) -> Result<ExitCode> {
-    Ok(print(&match form {
+/// The result, and after it what comes next.
+fn shown(answer: &CaCertificate, done: &str, hint: &str, form: Output) -> Result<ExitCode> {
+    let printed = print(&match form {
         Output::Json => json(answer)?,
         Output::Text | Output::Markdown => text(&answer.ca, done, SystemClock.now()),
-    }))
+    });
+    output::hint(hint);
+    Ok(printed)
 }
 
 fn text(ca: &Ca, done: &str, now: Timestamp) -> String {

@@ -81,12 +81,12 @@ pub(crate) async fn status(
     asker.may_all()?;
     let mut status = convert::status(&app.authority().status().await?);
     let policies = app.access().policies().trouble().map(|trouble| format!("policies: {trouble}"));
-    status
-        .warnings
-        .extend(policies.into_iter().chain(app.access().system_token_warning()).chain(app.audit_warning()));
-    if !status.warnings.is_empty() && status.status == "healthy" {
+    let own = [policies, app.access().system_token_warning(), app.audit_warning()];
+    let own: Vec<_> = own.into_iter().flatten().collect();
+    if !own.is_empty() && status.status == "healthy" {
         status.status = "degraded".to_owned();
     }
+    status.warnings.extend(own);
     Ok(Json(status))
 }
 
