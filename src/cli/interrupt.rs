@@ -24,5 +24,8 @@ pub(super) async fn clearing_away(work: impl Future<Output = Result<ExitCode>>) 
         _ = received(&mut terminate) => KINDS[2],
     };
     output::warn("interrupted: no file was written, and what was asked may have been done all the same");
+    output::hint(
+        "'catalyst pki cert list' shows whether a certificate was issued; without its key it is good for nothing",
+    );
     Ok(ExitCode::from(u8::try_from(128 + number.as_raw_value()).unwrap_or(u8::MAX)))
 }

@@ -29,12 +29,7 @@ use arguments::{Command, Output};
 use exit::{FAILED, WRONG_USAGE};
 use output::print;
 use secrecy::ExposeSecret as _;
-use std::{
-    error::Error,
-    ffi::OsString,
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::{error::Error, ffi::OsString, process::ExitCode};
 use zeroize::Zeroizing;
 
 /// The key stores of this build, with the settings that each adds.
@@ -174,17 +169,17 @@ fn version(table: &Table, output: Output) -> String {
 
 /// Help goes to standard output and is a success; anything else that clap says is wrong usage.
 fn show(shown: &clap::Error) -> ExitCode {
-    // Nobody is left to tell when standard error is closed, here and below.
+    // Nobody is left to tell when standard error is closed.
     let _ = shown.print();
     if shown.use_stderr() { ExitCode::from(WRONG_USAGE) } else { ExitCode::SUCCESS }
 }
 
 fn refuse(error: &SettingsError) -> ExitCode {
-    let _ = writeln!(io::stderr(), "error: {error}");
+    output::error(&error.to_string());
     ExitCode::from(WRONG_USAGE)
 }
 
 fn fail(error: &dyn Error) -> ExitCode {
-    let _ = writeln!(io::stderr(), "error: {error}");
+    output::error(&error.to_string());
     ExitCode::from(FAILED)
 }

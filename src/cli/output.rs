@@ -18,7 +18,7 @@ use std::{
 pub(super) fn print(result: &str) -> ExitCode {
     match io::stdout().write_all(result.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let _ = writeln!(io::stderr(), "error: {error}");
+            self::error(&error.to_string());
             ExitCode::from(FAILED)
         }
         _ => ExitCode::SUCCESS,

@@ -125,7 +125,11 @@ fn a_disk_that_fills_up_loses_no_key() {
     let (code, said) = on_a_disk_of(&service, "4k", &script);
     assert_eq!(code, 0, "{said}");
     assert!(said.starts_with("code 1\nerror: certificate "), "{said}");
-    assert!(said.contains("its key is in ") && said.contains("hint: make room, then fetch it: "), "{said}");
+    assert!(
+        said.contains("its key is in ")
+            && said.contains("hint: make room, then run the same again, or fetch it: "),
+        "{said}"
+    );
     let kept = |args: &[&str], name: &str| {
         let path = directory.path().join(name);
         openssl(&[args, &["-in", path.to_str().unwrap()]].concat()).unwrap()

@@ -96,7 +96,7 @@ fn write(issued: &Issued, wanted: &Generate, mut key: Draft, mut certificate: Dr
         key.keep().display()
     ))
     .with_hint(format!(
-        "make room, then fetch it: catalyst pki cert export {serial} --chain --output-cert {path}; the key belongs at {}",
+        "make room, then run the same again, or fetch it: catalyst pki cert export {serial} --chain --output-cert {path}; the key belongs at {}",
         wanted.output_key.display()
     )))
 }

@@ -119,3 +119,56 @@ impl Issued {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::tests::fake::{Identity, TestCa};
+    use rcgen::PublicKeyData as _;
+
+    const ID: &str = "spiffe://td/gateway/gateway-a";
+
+    fn pem(der: &[u8]) -> String {
+        der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, der).unwrap()
+    }
+
+    /// What the client makes of an answer that holds this certificate, for a key that it has made.
+    fn checked(answered: &Identity, chain: Vec<String>, spki: &[u8]) -> Result<Issued> {
+        let domain = "td".parse().unwrap();
+        let answer = SignedCertificate {
+            certificate_pem: pem(&answered.chain[0]),
+            chain,
+            expires_at: "2026-02-13T16:00:00.000Z\u{1b}[31m".into(),
+            renew_after: "2026-02-13T15:30:00.000Z".into(),
+            fingerprint: "not looked at".into(),
+            serial: "1f".repeat(16),
+        };
+        Issued::check(Workload::of(&domain, ID.parse().unwrap()).unwrap(), answer, spki)
+    }
+
+    #[test]
+    fn a_certificate_for_the_key_and_the_identity_is_taken_with_its_issuer() {
+        let ca = TestCa::new();
+        let answered = ca.server(&[ID, "gateway-a"]);
+        let chain = vec![ca.pem.clone(), "the root is not written".into()];
+        let issued = checked(&answered, chain, &answered.key.subject_public_key_info()).unwrap();
+        assert_eq!(issued.pem().unwrap(), pem(&answered.chain[0]) + &pem(&ca.der));
+        assert!(!issued.lines().contains('\u{1b}') && issued.lines().contains(ID), "{}", issued.lines());
+    }
+
+    #[test]
+    fn a_certificate_for_something_else_is_not() {
+        let ca = TestCa::new();
+        let (good, other) = (ca.server(&[ID]), ca.server(&["spiffe://td/gateway/gateway-b"]));
+        let spki = |identity: &Identity| identity.key.subject_public_key_info();
+        let chain = || vec![ca.pem.clone()];
+        let refused = |answered: &Identity, chain: Vec<String>, spki: &[u8]| {
+            checked(answered, chain, spki).unwrap_err().to_string()
+        };
+        assert!(refused(&other, chain(), &spki(&other)).contains("another identity"));
+        assert!(refused(&ca.server(&["gateway-a"]), chain(), &spki(&good)).contains("another identity"));
+        assert!(refused(&good, chain(), &spki(&other)).contains("another key"));
+        assert!(refused(&good, Vec::new(), &spki(&good)).contains("without its issuing CA"));
+        assert!(refused(&good, vec!["-----BEGIN".into()], &spki(&good)).contains("no certificate"));
+    }
+}

@@ -274,6 +274,10 @@ async fn refusals_have_kinds_of_their_own() {
         let error = asked_plain((status, JSON, body.into())).await;
         assert_eq!((error.kind, error.message.as_str()), (kind, "a reason\u{fffd}[31m"), "{status}");
     }
+    // What the way is to blame for, a token is not.
+    let overheard = r#"{"error": "not over plain HTTP", "code": "insecure_channel"}"#;
+    let hint = asked_plain((403, JSON, overheard.into())).await.hint.unwrap();
+    assert!(hint.contains("https://") && !hint.contains("token"), "{hint}");
     // Also where somebody else says so.
     assert_eq!(asked_plain((503, "text/html", String::new())).await.kind, Kind::Unreachable);
 }
