@@ -20,7 +20,7 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 use std::sync::Arc;
 
-async fn app() -> App {
+pub(in crate::server) async fn app() -> App {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
     let backend: Arc<dyn SigningBackend> = Arc::new(EphemeralBackend::default());
     let key_stores = KeyStores::new(Guard::new(Arc::new(NoObserver)), [("local".to_owned(), backend)]);
@@ -126,8 +126,7 @@ async fn an_answer_without_a_decision_is_held_back() {
         };
         Asker::new(app.clone(), caller, endpoint("GET", "/pki/status").unwrap())
     };
-    let answered =
-        |asker: &Asker, status: StatusCode| consented(asker, "/pki/status", status.into_response());
+    let answered = |asker: &Asker, status: StatusCode| consented(asker, status.into_response());
     assert_eq!(answered(&asker(), StatusCode::OK).status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(answered(&asker(), StatusCode::NOT_FOUND).status(), StatusCode::NOT_FOUND);
     let asked = asker();
