@@ -1,0 +1,23 @@
+//! Clients of Cap'n Web that are not ours: the reference implementation (npm `capnweb`), run by Node.
+
+use crate::{RigError, checkers::run};
+use serde_json::Value;
+use std::{env, path::Path, process::Command};
+
+/// The clients that `tests/rpc/package.json` names: the version that is deployed, and the newest.
+pub const CAPNWEB_CLIENTS: [&str; 2] = ["capnweb-0.4", "capnweb-0.12"];
+
+/// Runs a suite of `tests/rpc` with one of the clients, and gives what it printed. `input` is what the suite is told:
+/// where the service is, and with which credentials.
+///
+/// # Errors
+/// Node or the clients are missing; a check of the suite failed, and the error shows all of them.
+pub fn capnweb_suite(suite: &Path, client: &str, input: &Value) -> Result<String, RigError> {
+    let missing =
+        || RigError::Missing { what: "the Cap'n Web client (CATALYST_RIG_CAPNWEB is not set)".into() };
+    let clients = env::var_os("CATALYST_RIG_CAPNWEB").ok_or_else(missing)?;
+    let mut command = Command::new("node");
+    // By the environment and not as arguments, since it has tokens in it.
+    command.arg(suite).env("CAPNWEB_CLIENTS", clients).env("CAPNWEB_CLIENT", client);
+    run(command.env("CAPNWEB_INPUT", input.to_string()).env("NODE_NO_WARNINGS", "1"))
+}
