@@ -62,6 +62,16 @@ impl<S: Read + Write> Rpc<S> {
         }
     }
 
+    /// The next message that answers something: objects that came along are given back before.
+    pub(crate) fn answer(&mut self) -> Option<Value> {
+        loop {
+            let message = self.hear()?;
+            if message[0] != "release" {
+                return Some(message);
+            }
+        }
+    }
+
     /// What the service says at last, which is why; then the socket is closed.
     #[track_caller]
     pub(crate) fn abort(&mut self) -> String {

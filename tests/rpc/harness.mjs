@@ -86,7 +86,8 @@ export async function rejection(promise) {
     throw new assert.AssertionError({ message: `not rejected: ${JSON.stringify(answer)}` })
   } catch (error) {
     if (error instanceof assert.AssertionError) throw error
-    return error
+    // Version 0.4 hands over an abort's reason in its wrapping.
+    return error?.value instanceof Error ? error.value : error
   }
 }
 

@@ -6,6 +6,7 @@ const keys = (object) => Object.keys(object).sort()
 const has = (object, ...names) => {
   for (const name of names) assert.ok(name in object, `${name} is missing in ${JSON.stringify(object)}`)
 }
+const DAY = 86_400_000
 const PEM = /^-----BEGIN CERTIFICATE-----\n/
 
 for (const [way, call] of Object.entries(WAYS)) {
@@ -91,7 +92,7 @@ for (const [way, call] of Object.entries(WAYS)) {
   })
 
   await check(`certs.rotate, ${way}`, async () => {
-    const answer = await ask('certs', 'rotate', { immediate: undefined, gracePeriodMs: 3_600_000 })
+    const answer = await ask('certs', 'rotate', { immediate: undefined, gracePeriodMs: 30 * DAY })
     assert.equal(answer.success, true)
     has(answer, 'previousKeyId', 'newKeyId', 'gracePeriodEndsAt')
     assert.equal((await ask('validation', 'getJWKS')).keys[0].kid, answer.newKeyId)

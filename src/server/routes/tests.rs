@@ -20,6 +20,9 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 use std::sync::Arc;
 
+/// The secret of its administrator.
+pub(in crate::server) const SYSTEM: &str = "a secret of more than thirty-two characters";
+
 pub(in crate::server) async fn app() -> App {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
     let backend: Arc<dyn SigningBackend> = Arc::new(EphemeralBackend::default());
@@ -35,7 +38,8 @@ pub(in crate::server) async fn app() -> App {
     .unwrap();
     let own = Workload::new(authority.trust_domain(), ServiceType::Auth, "auth-1".parse().unwrap()).unwrap();
     let config = Config { own, domains: Vec::new(), dev: false, bootstrap_ttl: Duration::from_secs(60) };
-    let access = Access::new(config, store, Arc::new(SystemClock), Policies::built_in().unwrap());
+    let mut access = Access::new(config, store, Arc::new(SystemClock), Policies::built_in().unwrap());
+    access.preset_system_token(&SYSTEM.into()).await.unwrap();
     App::new(authority, access, Metrics::new().unwrap(), Places::default())
 }
 

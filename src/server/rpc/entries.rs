@@ -118,3 +118,6 @@ impl Bound {
         Ok(answer)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,7 @@ pub(super) const ENTRIES: &[(&str, &[Rpc])] = &[
         "tokens",
         &[
             rejecting("tokens.create", |call| Box::pin(create(call))),
-            // Its shape has no `success` in API terms: a revocation that failed must not pass for one.
+            // Although its answer has `success`: who looks at none must not take what failed for a revocation.
             rejecting("tokens.revoke", |call| Box::pin(with_body(call, tokens::revoke))),
             rejecting("tokens.list", |call| Box::pin(list_tokens(call))),
         ],

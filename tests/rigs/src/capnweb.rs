@@ -1,6 +1,9 @@
 //! Clients of Cap'n Web that are not ours: the reference implementation (npm `capnweb`), run by Node.
 
-use crate::{RigError, checkers::run};
+use crate::{
+    RigError,
+    checkers::{printed, start},
+};
 use serde_json::Value;
 use std::{env, path::Path, process::Command};
 
@@ -17,7 +20,12 @@ pub fn capnweb_suite(suite: &Path, client: &str, input: &Value) -> Result<String
         || RigError::Missing { what: "the Cap'n Web client (CATALYST_RIG_CAPNWEB is not set)".into() };
     let clients = env::var_os("CATALYST_RIG_CAPNWEB").ok_or_else(missing)?;
     let mut command = Command::new("node");
-    // By the environment and not as arguments, since it has tokens in it.
     command.arg(suite).env("CAPNWEB_CLIENTS", clients).env("CAPNWEB_CLIENT", client);
-    run(command.env("CAPNWEB_INPUT", input.to_string()).env("NODE_NO_WARNINGS", "1"))
+    // Not among the arguments, for there are tokens in it.
+    let output = start(command.env("CAPNWEB_INPUT", input.to_string()))?;
+    let printed = printed(&output);
+    if output.status.success() {
+        return Ok(printed);
+    }
+    Err(RigError::Refused { command: format!("node {} with {client}", suite.display()), output: printed })
 }
