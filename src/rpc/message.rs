@@ -131,6 +131,7 @@ impl Operation {
             _ => return reading.term(Value::Array(items)).map(|_| None),
         };
         let path = Path::read(path).ok_or_else(|| reading::unknown(&items))?;
+        reading.weight += path.weight();
         let arguments = arguments.map(|arguments| reading.terms(arguments)).transpose()?;
         Ok(Some(Self { target, path, arguments, holes: Vec::new() }))
     }

@@ -50,6 +50,19 @@ impl Path {
         &self.0
     }
 
+    /// Octets of memory, about.
+    pub(super) fn weight(&self) -> usize {
+        let names = self.0.iter().map(|step| match step {
+            Step::Name(name) => name.len(),
+            Step::Number(_) => 0,
+        });
+        self.0.len() * size_of::<Step>() + names.sum::<usize>()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// As messages of errors name it: `list.0.jti`
     pub(super) fn joined(&self) -> String {
         self.0.iter().map(Step::name).collect::<Vec<_>>().join(".")

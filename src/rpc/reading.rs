@@ -151,7 +151,7 @@ impl Reading {
     }
 
     fn hole(&mut self, id: i64, path: Path) -> Term {
-        self.weight += size_of::<Hole>();
+        self.weight += size_of::<Hole>() + path.weight();
         self.holes.push(Hole { id, path });
         Term::Hole(self.holes.len() - 1)
     }
@@ -163,8 +163,9 @@ impl Reading {
     }
 
     fn date(&mut self, milliseconds: &Number) -> Value {
+        let milliseconds = milliseconds.as_f64().filter(|milliseconds| milliseconds.abs() < 1e15);
         #[allow(clippy::cast_possible_truncation)]
-        let nanoseconds = milliseconds.as_f64().map(|whole| whole.trunc() as i128 * 1_000_000);
+        let nanoseconds = milliseconds.map(|milliseconds| milliseconds.trunc() as i128 * 1_000_000);
         let format =
             format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
         nanoseconds

@@ -238,7 +238,11 @@ impl Work {
     fn done(self, limits: &Limits) -> Result<Next, Arc<Exception>> {
         let mut answers = self.answers.into_iter().filter_map(|(path, outcome)| Some((path, outcome?)));
         let Some((_, target)) = answers.next() else { return Ok(Next::Settled(Ok(Held::Nothing))) };
-        let target = target?.follow(&self.path)?;
+        let target = target?;
+        if let (Held::Method(_), None, true) = (&target, &self.arguments, self.path.is_empty()) {
+            return Err(failure(Exception::error("Can't dup an RpcTarget stub as a promise.")));
+        }
+        let target = target.follow(&self.path)?;
         let Some(arguments) = self.arguments else { return Ok(Next::Settled(Ok(target))) };
         let Held::Method(method) = target else {
             let message = format!("'{}' is not a function.", self.path.joined());

@@ -78,7 +78,7 @@ impl Table {
 
     /// Whether one more call may be taken.
     pub(super) fn has_room(&self) -> bool {
-        self.pending < self.limits.entries && (self.pending == 0 || self.weight < self.limits.kept)
+        self.pending == 0 || (self.pending < self.limits.entries && self.weight < self.limits.kept)
     }
 
     /// A number for a call, which is pending from now on.
@@ -222,7 +222,7 @@ impl Table {
             self.remove(id);
             self.forgotten = true;
         }
-        while self.entries.len() > self.limits.entries {
+        while self.entries.len() > self.limits.entries.max(1) {
             let Some((_, id)) = self.used.pop_first() else { return };
             self.remove(id);
             self.forgotten = true;

@@ -1,6 +1,11 @@
 //! What a session does, from the wire.
 
+mod errors;
+mod limits;
+mod properties;
+mod serving;
 mod transcripts;
+mod values;
 
 use super::{Answer, Exception, Limits, Method, Object, Transport, batch, serve};
 use async_trait::async_trait;
@@ -122,6 +127,12 @@ impl Dialogue {
         let channel = Channel { messages: received, answers: sent };
         tokio::spawn(async move { serve(channel, main, &limits, end).await });
         Self { messages, answers }
+    }
+
+    pub(super) fn sends(&self, messages: &[String]) {
+        for message in messages {
+            self.messages.send(message.clone()).unwrap();
+        }
     }
 
     /// Sends, and awaits exactly these answers.
