@@ -48,7 +48,6 @@ fn malformed() -> Vec<String> {
         r#"["push",["export"]]"#,
         r#"["push",["promise",1]]"#,
         r#"["pull"]"#,
-        r#"["pull",0]"#,
         r#"["pull",5]"#,
         r#"["pull",-5]"#,
         r#"["pull","1"]"#,

@@ -208,7 +208,9 @@ mod tests {
             let Client { to_server, mut from_server } = client;
             // Another sender keeps the wire open where the client says nothing.
             let open = (wait > 0).then(|| to_server.clone());
-            last.map(|last| to_server.send(last).unwrap());
+            if let Some(last) = last {
+                to_server.send(last).unwrap();
+            }
             drop(to_server);
             let start = Instant::now();
             socket.farewell().await;
