@@ -3,11 +3,13 @@
 
 use crate::{
     pki::{Pki, ok, spiffe_id},
+    tls::{dev, shown_own},
     tokens::csr,
 };
 use catalyst_rigs::{CAPNWEB_CLIENTS, capnweb_suite};
 use serde_json::{Map, Value, json};
-use std::{path::Path, thread, time::Duration};
+use std::{fs, path::Path, thread, time::Duration};
+use tempfile::TempDir;
 
 /// Runs a suite against this service with both clients. Each gets an input of its own.
 #[track_caller]
@@ -16,14 +18,19 @@ fn suite(name: &str, input: impl Fn(&Pki) -> Value, afterwards: impl Fn(&Pki, &V
         let pki = Pki::dev();
         let mut input = input(&pki);
         input["url"] = format!("http://{}", pki.service.address()).into();
-        input["token"] = pki.token.clone().into();
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/rpc/{name}.mjs"));
-        match capnweb_suite(&path, client, &input) {
-            Ok(printed) => println!("{client}, {name}\n{printed}"),
-            Err(error) => panic!("{client}, {name}: {error}"),
-        }
+        run(name, client, &pki, &mut input, None);
         afterwards(&pki, &input);
         pki.still_works();
+    }
+}
+
+#[track_caller]
+fn run(name: &str, client: &str, pki: &Pki, input: &mut Value, ca: Option<&Path>) {
+    input["token"] = pki.token.clone().into();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/rpc/{name}.mjs"));
+    match capnweb_suite(&path, client, input, ca) {
+        Ok(printed) => println!("{client}, {name}\n{printed}"),
+        Err(error) => panic!("{error}"),
     }
 }
 
@@ -68,6 +75,19 @@ fn deployed_clients_are_refused_in_the_words_that_they_know() {
 #[test]
 fn a_revoked_token_ends_the_sockets_that_it_opened() {
     suite("revoked", |_| json!({}), |_, _| {});
+}
+
+#[test]
+fn deployed_clients_come_over_tls_with_the_root_that_they_trust() {
+    let directory = TempDir::new().unwrap();
+    let ca = directory.path().join("bundle.pem");
+    for client in CAPNWEB_CLIENTS {
+        let pki = dev();
+        shown_own(&pki.service);
+        fs::write(&ca, pki.bundle()).unwrap();
+        let mut input = json!({"url": format!("https://localhost:{}", pki.service.address().port())});
+        run("revoked", client, &pki, &mut input, Some(&ca));
+    }
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub(in crate::server) async fn app() -> App {
     let config = Config { own, domains: Vec::new(), dev: false, bootstrap_ttl: Duration::from_secs(60) };
     let mut access = Access::new(config, store, Arc::new(SystemClock), Policies::built_in().unwrap());
     access.preset_system_token(&SYSTEM.into()).await.unwrap();
+    access.open(authority.token_key().await.unwrap()).await.unwrap();
     App::new(authority, access, Metrics::new().unwrap(), Places::default())
 }
 

@@ -43,7 +43,7 @@ impl Method for Entry {
     async fn call(&self, arguments: Vec<Value>) -> Result<Answer, Exception> {
         let _running = self.visit.begin();
         let credential = arguments.first().and_then(Value::as_str).unwrap_or_default();
-        Ok(match self.enter(&SecretString::from(credential)).await {
+        Ok(match self.enter(Arc::new(credential.into())).await {
             Ok(object) => Answer::Object(object),
             Err(error) => Answer::Value(json!({ "error": error })),
         })
@@ -51,8 +51,8 @@ impl Method for Entry {
 }
 
 impl Entry {
-    async fn enter(&self, credential: &SecretString) -> Result<Object, String> {
-        let caller = self.visit.enter(credential).await.map_err(|problem| problem.sentence().to_owned())?;
+    async fn enter(&self, credential: Arc<SecretString>) -> Result<Object, String> {
+        let caller = self.visit.enter(&credential).await.map_err(|problem| problem.sentence().to_owned())?;
         let methods: Vec<_> =
             self.methods.iter().filter_map(|method| Some((method, endpoint_of_rpc(method.name)?))).collect();
         let actions: Vec<Action> =
@@ -84,7 +84,8 @@ fn asked_of(endpoint: &'static Endpoint) -> &'static [Action] {
 /// A method of the object that a credential was given. Every call is looked at anew.
 struct Bound {
     visit: Arc<Visit>,
-    credential: SecretString,
+    /// One for all methods of the object, of which a session may have thousands.
+    credential: Arc<SecretString>,
     method: &'static Rpc,
     endpoint: &'static Endpoint,
 }

@@ -14,7 +14,12 @@ use super::{
 async fn bound(method: &'static Rpc, address: &str, credential: &str) -> Bound {
     let peer = Peer { address: address.parse().unwrap(), channel: Channel::Plain };
     let visit = Arc::new(Visit::new(app().await, peer));
-    Bound { visit, credential: credential.into(), method, endpoint: endpoint_of_rpc(method.name).unwrap() }
+    Bound {
+        visit,
+        credential: Arc::new(credential.into()),
+        method,
+        endpoint: endpoint_of_rpc(method.name).unwrap(),
+    }
 }
 
 /// The sentence of a call that fails, in whatever shape.
