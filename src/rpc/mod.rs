@@ -83,7 +83,7 @@ impl std::error::Error for Exception {}
 pub struct Limits {
     /// Octets of a message.
     pub message: usize,
-    /// Levels of nesting in a message.
+    /// Levels of nesting in a message; none beyond 127 is read.
     pub depth: usize,
     /// Entries of a session's tables: what is beyond, least recently used first, is forgotten once it is settled.
     pub entries: usize,

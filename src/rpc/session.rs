@@ -258,9 +258,10 @@ impl Work {
 impl Call {
     /// A method that panics has failed, and the session goes on. The panic itself is in the log.
     async fn run(self) -> (i64, Result<Answer, Exception>) {
-        let answer = AssertUnwindSafe(self.method.call(self.arguments)).catch_unwind().await;
+        let Self { id, method, arguments } = self;
+        let answer = AssertUnwindSafe(async move { method.call(arguments).await }).catch_unwind().await;
         let failed = |_| Err(Exception::error("The service failed at this call; its log says more."));
-        (self.id, answer.unwrap_or_else(failed))
+        (id, answer.unwrap_or_else(failed))
     }
 }
 

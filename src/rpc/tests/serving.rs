@@ -1,7 +1,7 @@
 //! A session over a socket: calls side by side, and the ways in which it ends.
 
 use super::{Dialogue, LIMITS, Plain, main_object, object};
-use crate::rpc::{Answer, Exception, Method};
+use crate::rpc::{Answer, Exception, Method, Transport, serve};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::{
@@ -120,6 +120,53 @@ async fn the_end_comes_after_what_is_answered_and_before_what_is_not() {
     assert_eq!(dialogue.hears().await.unwrap(), r#"["abort",["error","Error","The service ends."]]"#);
     assert_eq!(dialogue.hears().await, None);
     settled(&count, 0).await;
+}
+
+/// Says after a while that it has run.
+struct Late(Arc<AtomicUsize>);
+
+#[async_trait]
+impl Method for Late {
+    async fn call(&self, _: Vec<Value>) -> Result<Answer, Exception> {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(Answer::Nothing)
+    }
+}
+
+/// A client that reads nothing until the late call has run.
+struct Stuck {
+    messages: std::vec::IntoIter<&'static str>,
+    late: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Transport for Stuck {
+    async fn receive(&mut self) -> Option<Result<String, Exception>> {
+        self.messages.next().map(|message| Ok(message.to_owned()))
+    }
+
+    async fn send(&mut self, _: String) -> bool {
+        settled(&self.late, 1).await;
+        true
+    }
+}
+
+#[tokio::test]
+async fn calls_go_on_while_the_client_reads_nothing() {
+    let late = Arc::new(AtomicUsize::new(0));
+    let main = object(vec![
+        ("late", Arc::new(Late(Arc::clone(&late)))),
+        ("now", Arc::new(Plain(|_| Ok(Answer::Nothing)))),
+    ]);
+    let messages = vec![
+        r#"["push",["pipeline",0,["late"],[]]]"#,
+        r#"["push",["pipeline",0,["now"],[]]]"#,
+        r#"["pull",2]"#,
+    ];
+    let stuck = Stuck { messages: messages.into_iter(), late: Arc::clone(&late) };
+    serve(stuck, main, &LIMITS, std::future::pending()).await;
+    assert_eq!(late.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
