@@ -11,7 +11,7 @@ mod visit;
 use super::{
     app::App, connections::Stay, extract::read, peer::Peer, problem::Problem, routes::refuse_foreign_page,
 };
-use crate::rpc::{self, Limits};
+use crate::rpc::{self, Exception, Limits};
 use axum::{
     Router,
     extract::{
@@ -22,8 +22,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use socket::Socket;
-use std::sync::Arc;
+use socket::{Frames, Socket};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::oneshot, time::sleep};
+use tokio_util::sync::CancellationToken;
 use visit::Visit;
 
 /// A message carries what a body of the HTTP interface may have (64 KiB), and what the protocol puts around it.
@@ -31,6 +33,8 @@ const MESSAGE: usize = 72 * 1024;
 const BATCH: usize = 256 * 1024;
 /// Octets that a socket reads at once, and gathers before it writes: most messages are smaller.
 const BUFFER: usize = 4 * 1024;
+/// How long a client may take to hear what it is still owed when its socket ends.
+const LAST_MESSAGES: Duration = Duration::from_secs(5);
 
 const LIMITS: Limits = Limits {
     message: MESSAGE,
@@ -64,11 +68,25 @@ async fn open(State(app): State<App>, request: Request) -> Result<Response, Prob
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER);
     Ok(upgrade.on_upgrade(async move |socket| {
-        let visit = Arc::new(Visit::new(app, peer));
-        let mut socket = Socket::new(socket);
-        rpc::serve(&mut socket, entries::main(&visit), &LIMITS, visit.end(stay.stopping())).await;
-        socket.farewell().await;
+        converse(Socket::new(socket), Visit::new(app, peer), stay.stopping()).await;
     }))
+}
+
+/// Serves a socket until it ends, one way or the other. A client that takes nothing any more holds nothing up.
+async fn converse<F: Frames>(mut socket: Socket<F>, visit: Visit, stopping: &CancellationToken) {
+    let visit = Arc::new(visit);
+    let (tell, told) = oneshot::channel();
+    let told = async { told.await.unwrap_or_else(|_| Exception::error("the session is over")) };
+    let end = async {
+        // Nobody listens where the session has ended by itself.
+        let _ = tell.send(visit.end(stopping).await);
+        sleep(LAST_MESSAGES).await;
+    };
+    tokio::select! {
+        () = rpc::serve(&mut socket, entries::main(&visit), &LIMITS, told) => {}
+        () = end => {}
+    }
+    socket.farewell().await;
 }
 
 fn reason(rejection: &WebSocketUpgradeRejection) -> &'static str {
@@ -90,3 +108,6 @@ async fn batch(State(app): State<App>, request: Request) -> Result<Response, Pro
     let answers = rpc::batch(entries::main(&visit), messages, &LIMITS).await;
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], answers).into_response())
 }
+
+#[cfg(test)]
+mod tests;
