@@ -9,6 +9,7 @@ mod manage;
 mod mint;
 mod policy;
 mod principal;
+mod prospects;
 mod recover;
 mod remembered;
 mod renewal;
@@ -144,31 +145,37 @@ impl Access {
     /// # Errors
     /// [`AccessError::Denied`], logged.
     pub fn authorize(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<(), AccessError> {
-        let denied = |reasons: Vec<String>| {
-            // The first of a minute; the audit log gets the count.
-            if self.denials.count(caller, action) {
-                let expected = resource
-                    .spiffe_id
-                    .as_ref()
-                    .map_or_else(|| PrincipalKind::Admin.claim(), SpiffeId::to_string);
-                tracing::warn!(target: "catalyst.auth", principal = %caller.actor, expected_principal = expected,
-                    node_id = logged(&resource.node_id), domain_id = logged(&resource.domain_id),
-                    reasons = if reasons.is_empty() { "no policy permits it".to_owned() } else { reasons.join("; ") },
-                    "Permission denied for action: {action}");
-            }
-            Err(AccessError::Denied { action, kind: caller.facts.kind, reasons })
-        };
+        self.decide(caller, action, resource).map_err(|reasons| {
+            self.record_denial(caller, action, resource, &reasons);
+            AccessError::Denied { action, kind: caller.facts.kind, reasons }
+        })
+    }
+
+    /// What policy says, and the reasons where it denies. Nothing is recorded.
+    fn decide(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<(), Vec<String>> {
         match self.policies.decide(&caller.facts, action, resource) {
-            Decision::Deny(reasons) => denied(reasons),
+            Decision::Deny(reasons) => Err(reasons),
             // Whatever an operator's policies say: nobody else makes a second CA service.
             Decision::Allow
                 if resource.service_type == Some("auth")
                     && matches!(action, Action::CertSign | Action::CertGenerate)
                     && !caller.facts.is_global_admin() =>
             {
-                denied(vec!["auth identities are for a global ADMIN".to_owned()])
+                Err(vec!["auth identities are for a global ADMIN".to_owned()])
             }
             Decision::Allow => Ok(()),
+        }
+    }
+
+    fn record_denial(&self, caller: &Caller, action: Action, resource: &Resource, reasons: &[String]) {
+        // The first of a minute; the audit log gets the count.
+        if self.denials.count(caller, action) {
+            let expected =
+                resource.spiffe_id.as_ref().map_or_else(|| PrincipalKind::Admin.claim(), SpiffeId::to_string);
+            tracing::warn!(target: "catalyst.auth", principal = %caller.actor, expected_principal = expected,
+                node_id = logged(&resource.node_id), domain_id = logged(&resource.domain_id),
+                reasons = if reasons.is_empty() { "no policy permits it".to_owned() } else { reasons.join("; ") },
+                "Permission denied for action: {action}");
         }
     }
 

@@ -52,6 +52,21 @@ impl Access {
         Ok(caller)
     }
 
+    /// Whether the certificate that was proven on a connection was put on hold or revoked, so that the connection is
+    /// to end. One that is nobody's, or past its end, only proves nothing.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn is_cut_off(&self, presented: &PeerCertificate) -> Result<bool, AccessError> {
+        match self.by_certificate(presented).await {
+            Err(AccessError::IdentityDenied(_) | AccessError::Ticket(TicketRefusal::CertificateGone)) => {
+                Ok(true)
+            }
+            Err(error @ AccessError::Store(_)) => Err(error),
+            Ok(_) | Err(_) => Ok(false),
+        }
+    }
+
     /// Who has signed a renewal proof.
     pub(super) async fn by_renewal_proof(&self, proof: &str) -> Result<Caller, AccessError> {
         if proof.len() > LONGEST_PROOF {

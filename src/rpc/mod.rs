@@ -5,6 +5,22 @@
 //! is not answered yet can be called already ("pipelining"). There are two transports: whole messages over a socket
 //! ([`serve`]), and a batch of them in one request ([`batch`]).
 
+mod batch;
+mod held;
+mod message;
+mod path;
+mod reading;
+mod serve;
+mod session;
+mod table;
+mod term;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use batch::batch;
+pub use serve::serve;
+
 use async_trait::async_trait;
 use serde_json::Value;
 use std::{fmt, sync::Arc};
@@ -67,7 +83,7 @@ impl std::error::Error for Exception {}
 pub struct Limits {
     /// Octets of a message.
     pub message: usize,
-    /// Levels of nesting in a message.
+    /// Levels of nesting in a message; none beyond 127 is read.
     pub depth: usize,
     /// Entries of a session's tables: what is beyond, least recently used first, is forgotten once it is settled.
     pub entries: usize,
@@ -87,20 +103,4 @@ pub trait Transport: Send {
 
     /// Sends a message; `false` when the client has gone.
     async fn send(&mut self, message: String) -> bool;
-}
-
-/// Serves one client until it goes, breaks the protocol, or `end` comes, whose exception is the client's last message.
-pub async fn serve(
-    transport: impl Transport,
-    main: Object,
-    limits: &Limits,
-    end: impl Future<Output = Exception> + Send,
-) {
-    let _ = (transport, main, limits, end);
-}
-
-/// Answers a batch: messages joined by newlines, in the request as in the answer.
-pub async fn batch(main: Object, request: &str, limits: &Limits) -> String {
-    let _ = (main, request, limits);
-    String::new()
 }

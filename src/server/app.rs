@@ -1,12 +1,13 @@
 //! What every request handler can reach.
 
-use super::{endpoints::Endpoint, failures::Failures, peer::Peer, problem::Problem};
+use super::{asker::Asker, endpoints::Endpoint, failures::Failures, peer::Peer, problem::Problem};
 use crate::{
     access::{Access, AccessError, Caller, Presented},
     authority::Authority,
     telemetry::Metrics,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
+use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     path::PathBuf,
     sync::{
@@ -15,6 +16,7 @@ use std::{
     },
     time::Instant,
 };
+use zeroize::Zeroizing;
 
 /// What every request handler can reach.
 #[derive(Clone)]
@@ -38,6 +40,28 @@ pub(super) struct Places {
     pub(super) makes_system_token: bool,
     /// Web origins whose pages may call.
     pub(super) allowed_origins: Vec<String>,
+}
+
+/// What shows who sends a request.
+#[derive(Clone, Copy)]
+pub(super) enum Shown<'a> {
+    /// The one `Authorization` header (RFC 9110, 11.6.2), or the certificate of the connection.
+    Headers(&'a HeaderMap),
+    /// A bearer credential, which came as an argument.
+    Bearer(&'a SecretString),
+}
+
+/// Why a request is not served.
+pub(super) struct Refusal {
+    pub(super) problem: Problem,
+    /// The credential was good until it was revoked.
+    pub(super) is_revoked: bool,
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        refusal.problem
+    }
 }
 
 impl App {
@@ -81,30 +105,55 @@ impl App {
         &self.0.places
     }
 
-    /// Checks the one `Authorization` header (RFC 9110, 11.6.2), or the certificate of the connection.
+    /// Lets a request in: over a connection that may carry it, with a credential that is good at this very moment.
+    pub(super) async fn admit(
+        &self,
+        shown: Shown<'_>,
+        peer: &Peer,
+        endpoint: &'static Endpoint,
+    ) -> Result<Asker, Refusal> {
+        // Whatever the operator allows else.
+        if endpoint.is_secret && peer.is_overheard() {
+            return Err(Refusal { problem: Problem::overheard(), is_revoked: false });
+        }
+        let caller = self.authenticate(shown, peer, endpoint.takes_csr()).await?;
+        Ok(Asker::new(self.clone(), caller, endpoint))
+    }
+
+    /// Who sends a request.
     pub(super) async fn authenticate(
         &self,
-        headers: &HeaderMap,
+        shown: Shown<'_>,
         peer: &Peer,
-        endpoint: &Endpoint,
-    ) -> Result<Caller, Problem> {
-        let mut given = headers.get_all(AUTHORIZATION).iter();
-        let authorization = given.next().map(HeaderValue::as_bytes);
-        let presented =
-            Presented { authorization, certificate: peer.certificate(), for_csr: endpoint.takes_csr() };
-        let checked = match given.next() {
-            Some(_) => Err(AccessError::Malformed("two Authorization headers")),
-            None => self.access().authenticate(presented).await,
+        for_csr: bool,
+    ) -> Result<Caller, Refusal> {
+        let bearer;
+        let (authorization, another) = match shown {
+            Shown::Headers(headers) => {
+                let mut given = headers.get_all(AUTHORIZATION).iter();
+                (given.next().map(HeaderValue::as_bytes), given.next().is_some())
+            }
+            Shown::Bearer(credential) => {
+                bearer = Zeroizing::new(format!("Bearer {}", credential.expose_secret()));
+                (Some(bearer.as_bytes()), false)
+            }
         };
-        checked.map_err(|error| self.failed(error, peer))
+        let checked = if another {
+            Err(AccessError::Malformed("two Authorization headers"))
+        } else {
+            let presented = Presented { authorization, certificate: peer.certificate(), for_csr };
+            self.access().authenticate(presented).await
+        };
+        checked.map_err(|error| self.refused(error, peer))
     }
 
     /// Failures of nobody we know are metrics and a few log lines: the audit log is not theirs to fill.
-    fn failed(&self, error: AccessError, peer: &Peer) -> Problem {
+    pub(super) fn refused(&self, error: AccessError, peer: &Peer) -> Refusal {
+        let is_revoked = matches!(error, AccessError::Revoked);
         let reason = error.to_string();
         let problem = Problem::from(error);
         if problem.status() != StatusCode::UNAUTHORIZED {
-            return problem;
+            return Refusal { problem, is_revoked };
         }
         self.metrics().authentication_failed(problem.code());
         let verdict = self.0.failures.count(peer.address.ip(), Instant::now());
@@ -112,9 +161,6 @@ impl App {
             tracing::warn!(target: "catalyst.auth", address = %peer.address.ip(), reason,
                 unlogged_before = verdict.unlogged, "Authentication failed");
         }
-        match verdict.wait {
-            Some(wait) => Problem::too_many_failures(wait),
-            None => problem,
-        }
+        Refusal { problem: verdict.wait.map_or(problem, Problem::too_many_failures), is_revoked }
     }
 }

@@ -1,6 +1,10 @@
 //! Who asks, as a request handler sees it: the only way to a decision, and the mark that one was taken.
 
-use super::{app::App, endpoints::Endpoint, problem::Problem};
+use super::{
+    app::App,
+    endpoints::{Endpoint, Target},
+    problem::Problem,
+};
 use crate::{
     access::{Action, Caller, Resource},
     identity::Actor,
@@ -45,9 +49,13 @@ impl Asker {
         Ok(self.app.access().authorize(&self.caller, action, resource)?)
     }
 
-    /// Whether Cedar was asked.
-    pub(super) fn was_decided(&self) -> bool {
-        self.decided.load(Ordering::Acquire)
+    /// Whether an answer may leave: Cedar was asked before it was made, or it is public.
+    pub(super) fn was_decided(&self) -> Result<(), Problem> {
+        if self.decided.load(Ordering::Acquire) || self.endpoint.target == Target::Nothing {
+            return Ok(());
+        }
+        tracing::error!(target: "catalyst.auth", path = self.endpoint.path, "Answer held back — no policy was asked");
+        Err(Problem::undecided())
     }
 
     pub(super) fn caller(&self) -> &Caller {

@@ -4,7 +4,7 @@ use super::{
     opening::{Opened, Speaks},
     patience::Patient,
     peer::{Channel, Peer},
-    places::Places,
+    places::{Place, Places},
 };
 use crate::{access::PeerCertificate, authority::x509::validity_of, identity::Fingerprint};
 use axum::Router;
@@ -23,7 +23,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::server::TlsStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 /// How long a client may take to send a request's head, the wait on an idle connection included.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
@@ -44,10 +47,25 @@ struct Listener {
     stop: CancellationToken,
 }
 
+/// What a connection takes along that goes on as something else than HTTP: its place, and a part in the service's end.
+/// In every request's extensions.
+#[derive(Clone)]
+pub(super) struct Stay {
+    stop: CancellationToken,
+    _kept: Arc<(Place, TaskTrackerToken)>,
+}
+
+impl Stay {
+    /// Is cancelled when the service ends: then the connection has a little time left.
+    pub(super) fn stopping(&self) -> &CancellationToken {
+        &self.stop
+    }
+}
+
 /// Serves until the token is cancelled, then lets connections finish.
 pub(super) async fn serve(listener: TcpListener, speaks: Speaks, router: Router, stop: CancellationToken) {
     let places = Places::new(MOST_CONNECTIONS);
-    let graceful = GracefulShutdown::new();
+    let (graceful, stays) = (GracefulShutdown::new(), TaskTracker::new());
     let served = Arc::new(Listener { speaks, router, server: server(), stop: stop.clone() });
     loop {
         let vacancy = tokio::select! {
@@ -68,20 +86,20 @@ pub(super) async fn serve(listener: TcpListener, speaks: Speaks, router: Router,
         };
         let Some(place) = places.take(vacancy, peer.ip()) else { continue };
         let (served, watcher) = (served.clone(), graceful.watcher());
+        let stay = Stay { stop: stop.clone(), _kept: Arc::new((place, stays.token())) };
         // Off the loop at once: a client that is slow to open its connection delays nobody else's.
-        tokio::spawn(async move {
-            served.connection(stream, peer, watcher).await;
-            drop(place);
-        });
+        tokio::spawn(async move { served.connection(stream, peer, stay, watcher).await });
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+    stays.close();
+    let ended = async { tokio::join!(graceful.shutdown(), stays.wait()) };
+    if tokio::time::timeout(GRACE, ended).await.is_err() {
         tracing::warn!(target: "catalyst.pki", "Connections cut off at shutdown");
     }
 }
 
 impl Listener {
-    async fn connection(&self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr, stay: Stay, watcher: Watcher) {
         // Answers are small: waiting to fill a packet would only delay them (RFC 1122, 4.2.3.4).
         if stream.set_nodelay(true).is_err() {
             return;
@@ -94,28 +112,29 @@ impl Listener {
         match opened {
             None => {}
             Some(Opened::Plain(stream)) => {
-                self.requests(stream, Peer { address: peer, channel: Channel::Plain }, watcher).await;
+                self.requests(stream, Peer { address: peer, channel: Channel::Plain }, stay, watcher).await;
             }
             Some(Opened::Tls(stream)) => {
                 let channel = Channel::Tls { certificate: certificate(&stream) };
-                self.requests(stream, Peer { address: peer, channel }, watcher).await;
+                self.requests(stream, Peer { address: peer, channel }, stay, watcher).await;
             }
         }
     }
 
     /// Serves what is asked on an open connection; every request knows where it comes from.
-    async fn requests<S>(&self, stream: S, peer: Peer, watcher: Watcher)
+    async fn requests<S>(&self, stream: S, peer: Peer, stay: Stay, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let router = TowerToHyperService::new(self.router.clone());
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(peer.clone());
+            request.extensions_mut().insert(stay.clone());
             router.call(request)
         });
         let io = TokioIo::new(Patient::new(stream, HEAD_DEADLINE, WRITE_DEADLINE));
         // A peer that goes away is no event for us.
-        let _ended = watcher.watch(self.server.serve_connection(io, service)).await;
+        let _ended = watcher.watch(self.server.serve_connection_with_upgrades(io, service)).await;
     }
 }
 

@@ -4,7 +4,7 @@ use super::problem::Problem;
 use crate::{
     access::{BootstrapRequest, Claims, Entity, MintRequest, PrincipalKind, Selector},
     api,
-    authority::{Health, Status, Svid},
+    authority::{Bundle, Health, Status, Svid},
     identity::{
         CaRole, Fingerprint, ServiceType, SpiffeId, SpkiHash, TrustDomain, Ttl, Workload, WorkloadError,
         lifetime,
@@ -108,6 +108,17 @@ pub(super) fn status(status: &Status) -> api::Status {
         active_cert_count: status.summary.active_certificates,
         denied_identity_count: status.summary.denied_identities,
         warnings: [status.warnings.as_slice(), status.notes.as_slice()].concat(),
+    }
+}
+
+/// Both networks' bundles; with `issuing_only` without the roots.
+pub(super) fn bundle(bundle: &Bundle, issuing_only: bool) -> api::CaBundle {
+    api::CaBundle {
+        trust_domain: bundle.trust_domain.to_string(),
+        services_bundle: bundle.network(CaRole::Services, issuing_only),
+        transport_bundle: bundle.network(CaRole::Transport, issuing_only),
+        version: bundle.version,
+        expires_at: bundle.expires_at.to_string(),
     }
 }
 

@@ -10,8 +10,8 @@ pub struct Endpoint {
     pub method: &'static str,
     /// Path, with parameters in braces.
     pub path: &'static str,
-    /// The method of the RPC interface that does the same, as in `pki.signCsr`.
-    pub rpc: Option<&'static str>,
+    /// The methods of the RPC interface that do the same, as in `pki.signCsr`.
+    pub rpc: &'static [&'static str],
     /// What policy is asked; `None` where nothing is ([`Target::Nothing`]), or what the request names
     /// ([`Target::Named`]).
     pub action: Option<Action>,
@@ -68,11 +68,11 @@ impl Endpoint {
 }
 
 const fn public(path: &'static str, help: &'static str) -> Endpoint {
-    Endpoint { method: "GET", path, rpc: None, action: None, target: Target::Nothing, is_secret: false, help }
+    Endpoint { method: "GET", path, rpc: &[], action: None, target: Target::Nothing, is_secret: false, help }
 }
 
 const fn get(path: &'static str, action: Action, target: Target, help: &'static str) -> Endpoint {
-    Endpoint { method: "GET", path, rpc: None, action: Some(action), target, is_secret: false, help }
+    Endpoint { method: "GET", path, rpc: &[], action: Some(action), target, is_secret: false, help }
 }
 
 const fn post(path: &'static str, action: Action, target: Target, help: &'static str) -> Endpoint {
@@ -83,20 +83,27 @@ const fn secret(endpoint: Endpoint) -> Endpoint {
     Endpoint { is_secret: true, ..endpoint }
 }
 
+impl Endpoint {
+    const fn as_rpc(self, methods: &'static [&'static str]) -> Self {
+        Self { rpc: methods, ..self }
+    }
+}
+
 /// Every endpoint.
 pub const ENDPOINTS: &[Endpoint] = &[
     public("/health", "whether the process lives"),
     public("/ready", "whether it serves and signs"),
     public("/metrics", "metrics"),
     public("/openapi.json", "description of the HTTP interface"),
-    public("/pki/ca/bundle", "CA certificates"),
+    public("/pki/ca/bundle", "CA certificates").as_rpc(&["pki.getCaBundle"]),
     public("/pki/crl", "all CRLs"),
     public("/pki/crl/{ca}", "one CRL"),
-    public("/.well-known/jwks.json", "keys that sign tokens"),
+    public("/.well-known/jwks.json", "keys that sign tokens").as_rpc(&["validation.getJWKS"]),
     public("/.well-known/spiffe-bundle", "SPIFFE trust bundle"),
-    post("/pki/csr/sign", Action::CertSign, Target::IdentityAsked, "sign a CSR"),
+    post("/pki/csr/sign", Action::CertSign, Target::IdentityAsked, "sign a CSR").as_rpc(&["pki.signCsr"]),
     secret(post("/pki/keypair", Action::CertGenerate, Target::IdentityAsked, "make a key and a certificate")),
-    get("/pki/certificates", Action::CertList, Target::IdentityFiltered, "list certificates"),
+    get("/pki/certificates", Action::CertList, Target::IdentityFiltered, "list certificates")
+        .as_rpc(&["pki.listCertificates"]),
     get("/pki/certificates/{id}", Action::CertList, Target::IdentityRecorded, "show a certificate"),
     post(
         "/pki/certificates/{id}/revoke",
@@ -104,14 +111,19 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Target::IdentityRecorded,
         "revoke a certificate",
     ),
-    post("/pki/certificates/purge", Action::CertPurge, Target::Whole, "delete expired certificates"),
-    post("/pki/identities/deny", Action::IdentityDeny, Target::IdentityAsked, "deny an identity"),
-    post("/pki/identities/allow", Action::IdentityAllow, Target::IdentityAsked, "lift a denial"),
-    get("/pki/identities/denied", Action::IdentityList, Target::Whole, "show the deny list"),
+    post("/pki/certificates/purge", Action::CertPurge, Target::Whole, "delete expired certificates")
+        .as_rpc(&["pki.purgeExpired"]),
+    post("/pki/identities/deny", Action::IdentityDeny, Target::IdentityAsked, "deny an identity")
+        .as_rpc(&["pki.denyIdentity"]),
+    post("/pki/identities/allow", Action::IdentityAllow, Target::IdentityAsked, "lift a denial")
+        .as_rpc(&["pki.allowIdentity"]),
+    get("/pki/identities/denied", Action::IdentityList, Target::Whole, "show the deny list")
+        .as_rpc(&["pki.listDenied"]),
     post("/pki/identities/release", Action::IdentityRelease, Target::NameOwner, "give a DNS name free"),
-    secret(post("/pki/initialize", Action::CaManage, Target::Whole, "make the hierarchy")),
+    secret(post("/pki/initialize", Action::CaManage, Target::Whole, "make the hierarchy"))
+        .as_rpc(&["pki.initialize"]),
     post("/pki/intermediary", Action::CaManage, Target::Whole, "make a further intermediate CA"),
-    get("/pki/status", Action::CaRead, Target::Whole, "show how the CA is"),
+    get("/pki/status", Action::CaRead, Target::Whole, "show how the CA is").as_rpc(&["pki.getStatus"]),
     get("/pki/ca", Action::CaRead, Target::Whole, "list all CAs"),
     post("/pki/ca/{ski}/activate", Action::CaManage, Target::Whole, "let a CA issue"),
     post("/pki/ca/{ski}/retire", Action::CaManage, Target::Whole, "take a CA out of the bundles"),
@@ -120,22 +132,27 @@ pub const ENDPOINTS: &[Endpoint] = &[
     get("/pki/keys/unclaimed", Action::CaManage, Target::Whole, "look for keys that belong to no CA"),
     get("/pki/audit", Action::AuditRead, Target::Whole, "read the audit log"),
     get("/pki/audit/verify", Action::AuditRead, Target::Whole, "verify the audit log"),
-    secret(post("/auth/tokens", Action::TokenCreate, Target::Own, "mint a token")),
-    get("/auth/tokens", Action::TokenList, Target::Own, "list tokens"),
-    get("/auth/tokens/revoked", Action::CheckPermissions, Target::Own, "list revoked tokens, for validators"),
-    post("/auth/tokens/revoke", Action::TokenRevoke, Target::Own, "revoke tokens"),
-    post("/auth/tokens/verify", Action::CheckPermissions, Target::Own, "ask whether a token is good"),
+    secret(post("/auth/tokens", Action::TokenCreate, Target::Own, "mint a token")).as_rpc(&["tokens.create"]),
+    get("/auth/tokens", Action::TokenList, Target::Own, "list tokens")
+        .as_rpc(&["tokens.list", "certs.getTokensByCert"]),
+    get("/auth/tokens/revoked", Action::CheckPermissions, Target::Own, "list revoked tokens, for validators")
+        .as_rpc(&["validation.getRevocationList"]),
+    post("/auth/tokens/revoke", Action::TokenRevoke, Target::Own, "revoke tokens").as_rpc(&["tokens.revoke"]),
+    post("/auth/tokens/verify", Action::CheckPermissions, Target::Own, "ask whether a token is good")
+        .as_rpc(&["validation.validate"]),
     Endpoint {
         method: "POST",
         path: "/auth/authorize",
-        rpc: None,
+        rpc: &["permissions.authorizeAction"],
         action: None,
         target: Target::Named,
         is_secret: false,
         help: "ask whether one's own token allows an action",
     },
-    get("/auth/keys", Action::CheckPermissions, Target::Own, "list token signing keys"),
-    secret(post("/auth/keys/rotate", Action::KeyRotate, Target::Whole, "rotate the token signing key")),
+    get("/auth/keys", Action::CheckPermissions, Target::Own, "list token signing keys")
+        .as_rpc(&["certs.list"]),
+    secret(post("/auth/keys/rotate", Action::KeyRotate, Target::Whole, "rotate the token signing key"))
+        .as_rpc(&["certs.rotate"]),
 ];
 
 /// The endpoint of a route, by its method and its path with parameters in braces.
@@ -143,12 +160,17 @@ pub(super) fn endpoint(method: &str, path: &str) -> Option<&'static Endpoint> {
     ENDPOINTS.iter().find(|endpoint| endpoint.method == method && endpoint.path == path)
 }
 
+/// The endpoint that a method of the RPC interface stands for.
+pub(super) fn endpoint_of_rpc(method: &str) -> Option<&'static Endpoint> {
+    ENDPOINTS.iter().find(|endpoint| endpoint.rpc.contains(&method))
+}
+
 /// The table of `docs/access.md`.
 pub fn endpoints_markdown() -> String {
     let mut table =
         String::from("| endpoint | what it does | action | resource |\n| --- | --- | --- | --- |\n");
     for endpoint in ENDPOINTS {
-        let rpc = endpoint.rpc.map_or_else(String::new, |method| format!(", `{method}`"));
+        let rpc: String = endpoint.rpc.iter().map(|method| format!(", `{method}`")).collect();
         let (action, resource) = match endpoint.action {
             Some(action) => {
                 (format!("`{action}`"), format!("`{}` of {}", action.resource_kind(), endpoint.target.text()))

@@ -20,7 +20,7 @@ pub(super) struct Body<T>(pub(super) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        object(&read(request).await?).map(Self)
+        object(&read(request, MAX_BODY).await?).map(Self)
     }
 }
 
@@ -30,7 +30,7 @@ pub(super) struct OptionalBody<T>(pub(super) T);
 impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalBody<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let bytes = read(request).await?;
+        let bytes = read(request, MAX_BODY).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -74,17 +74,18 @@ fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-async fn read(request: Request) -> Result<Bytes, Problem> {
+/// A whole body of at most so many octets, in time.
+pub(super) async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY) {
-        return Err(Problem::too_large());
+    if announced.is_some_and(|length| length > most) {
+        return Err(Problem::too_large(most));
     }
-    let body = Limited::new(request.into_body(), MAX_BODY);
+    let body = Limited::new(request.into_body(), most);
     match tokio::time::timeout(BODY_DEADLINE, body.collect()).await {
         Err(_) => Err(Problem::too_slow()),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(most)),
         Ok(Err(_)) => Err(Problem::malformed("the body could not be read")),
     }
 }

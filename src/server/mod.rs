@@ -17,6 +17,7 @@ mod places;
 mod problem;
 mod recover;
 mod routes;
+mod rpc;
 mod start;
 mod tls;
 

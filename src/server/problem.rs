@@ -43,8 +43,10 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "malformed_request", sentence)
     }
 
-    pub(super) fn too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body has more than 64 KiB")
+    /// A body of more than so many octets.
+    pub(super) fn too_large(most: usize) -> Self {
+        let sentence = format!("the body has more than {} KiB", most / 1024);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", sentence)
     }
 
     pub(super) fn too_slow() -> Self {
@@ -105,6 +107,19 @@ impl Problem {
         )
     }
 
+    /// Something else than a WebSocket where one was to be opened.
+    pub(super) fn websocket_expected(why: &str) -> Self {
+        let sentence = format!(
+            "this is the Cap'n Web interface: open a WebSocket here, or POST a batch of messages ({why})"
+        );
+        Self::new(StatusCode::UPGRADE_REQUIRED, "websocket_expected", sentence)
+    }
+
+    /// A call that took too long; what it began may be done all the same.
+    pub(super) fn not_in_time() -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "not_in_time", "no answer in time: look whether it was done")
+    }
+
     pub(super) fn not_found(sentence: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", sentence)
     }
@@ -126,6 +141,9 @@ impl IntoResponse for Problem {
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response

@@ -195,7 +195,7 @@ fn what_is_not_there_is_404_and_a_wrong_method_405() {
         "/pki/csr/sign/",
         "//pki/status",
         "/PKI/status",
-        "/rpc",
+        "/rpc/",
         "/health/",
         "/pki/../health",
     ] {

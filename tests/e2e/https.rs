@@ -128,6 +128,11 @@ impl Https {
         Ok(Self(BufReader::new(StreamOwned::new(session, stream))))
     }
 
+    /// The connection, for another protocol.
+    pub(crate) fn into_stream(self) -> StreamOwned<ClientConnection, TcpStream> {
+        self.0.into_inner()
+    }
+
     pub(crate) fn session(&self) -> &ClientConnection {
         &self.0.get_ref().conn
     }

@@ -39,7 +39,7 @@ fn who_stalls_in_the_handshake_is_cut_off() {
 }
 
 /// Resident memory of a process in MiB (proc(5)).
-fn resident(pid: u32) -> u64 {
+pub(crate) fn resident(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024

@@ -108,6 +108,7 @@ const CREDENTIALS: &[(&str, &[&str])] = &[
         &[
             "a_certificate_that_ends_or_is_revoked_ends_its_open_connection",
             "a_certificate_of_a_revoked_ca_proves_nothing_on_an_open_connection_either",
+            "a_revoked_certificate_ends_its_socket_and_a_bootstrap_credential_that_of_a_denied_identity",
         ],
     ),
     ("a proof has its type, algorithm, audience, CSR and life", &["a_proof_with_anything_wrong_is_refused"]),
@@ -128,6 +129,7 @@ const CREDENTIALS: &[(&str, &[&str])] = &[
             "a_token_bound_to_a_certificate_is_refused_without_it",
             "a_bound_token_works_with_its_certificate_and_no_other",
             "a_bound_token_needs_its_certificate_and_ends_with_it",
+            "a_socket_over_tls_takes_a_bound_token_with_its_certificate_and_no_other",
         ],
     ),
     (
@@ -137,7 +139,13 @@ const CREDENTIALS: &[(&str, &[&str])] = &[
             "a_revoked_token_is_dead_at_the_next_call_of_an_open_tls_connection",
             "a_token_that_is_used_while_it_is_revoked_never_works_afterwards",
             "of_revocations_at_once_one_counts",
+            "a_revoked_token_ends_the_sockets_that_it_opened",
+            "a_revoked_credential_ends_the_visit_it_was_brought_to_and_no_other",
         ],
+    ),
+    (
+        "a denial ends the identity's open sockets at the next call",
+        &["a_denied_identity_loses_its_open_sockets_at_the_next_call"],
     ),
     (
         "tokens are ours, recorded, in time and for us",
@@ -157,7 +165,13 @@ const CEDAR: &[(&str, &[&str])] = &[
             "only_an_admin_without_bounds_passes_for_the_whole_deployment",
         ],
     ),
-    ("no answer leaves without a decision", &["an_answer_without_a_decision_is_held_back"]),
+    (
+        "no answer leaves without a decision",
+        &[
+            "an_answer_without_a_decision_is_held_back",
+            "an_answer_of_a_method_without_a_decision_is_held_back",
+        ],
+    ),
     ("policy can narrow credentials", &["a_policy_can_narrow_what_credentials_may"]),
     (
         "policy can't widen what the program keeps shut",
@@ -204,7 +218,10 @@ const TRANSPORT: &[(&str, &[&str])] = &[
     ("TLS 1.3, hybrid key exchange", &["openssl_and_curl_find_tls_1_3_and_a_certificate_they_believe"]),
     (
         "secrets are refused over plain HTTP from elsewhere",
-        &["secrets_are_neither_asked_for_nor_answered_where_they_can_be_read_on_the_way"],
+        &[
+            "secrets_are_neither_asked_for_nor_answered_where_they_can_be_read_on_the_way",
+            "methods_with_secrets_are_refused_where_they_can_be_read_on_the_way",
+        ],
     ),
     (
         "the CLI sends its token to the pinned root alone",
@@ -216,6 +233,7 @@ const TRANSPORT: &[(&str, &[&str])] = &[
         &[
             "a_page_of_any_origin_is_refused_unless_the_operator_names_it",
             "a_page_is_refused_whatever_certificate_its_browser_shows",
+            "a_page_opens_no_socket_and_sends_no_batch_unless_the_operator_names_its_origin",
         ],
     ),
     (
@@ -241,6 +259,18 @@ const LIMITS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "whoever opens a socket and is nobody, or is gone, keeps no place",
+        &["who_shows_no_good_credential_has_five_minutes", "who_answers_no_question_for_a_minute_is_gone"],
+    ),
+    (
+        "what is malformed is answered, and leaves nothing behind",
+        &[
+            "malformed_messages_end_in_a_reject_or_an_abort",
+            "frames_that_are_no_text_or_too_long_end_in_an_abort",
+            "what_goes_wrong_leaves_nothing_behind",
+        ],
+    ),
+    (
         "connections are bounded",
         &[
             "ten_thousand_connections_that_never_come_to_the_point_leave_the_service_well",
@@ -262,6 +292,8 @@ const AUDIT: &[(&str, &[&str])] = &[
             "denials_by_policy_are_counted_into_few_records",
             "every_minute_denials_are_written_and_a_head_is_signed",
             "denials_are_counted_apart_up_to_a_measure",
+            "a_no_is_one_denial_and_a_yes_none",
+            "what_nobody_was_refused_is_in_no_record",
         ],
     ),
     (

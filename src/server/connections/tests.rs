@@ -50,6 +50,29 @@ async fn a_request_knows_its_channel_and_the_certificate_that_was_proven_on_it()
 }
 
 #[tokio::test]
+async fn the_end_waits_for_what_a_request_left_behind() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let (heard, mut done) = tokio::sync::oneshot::channel();
+    let heard = Arc::new(std::sync::Mutex::new(Some(heard)));
+    let leave = async move |Extension(stay): Extension<Stay>| {
+        tokio::spawn(async move {
+            stay.stopping().cancelled().await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            heard.lock().unwrap().take().unwrap().send(()).unwrap();
+            drop(stay);
+        });
+        "left"
+    };
+    let router = Router::new().route("/", get(leave));
+    let serving = tokio::spawn(serve(listener, Speaks::Http, router, stop.clone()));
+    assert_eq!(ask(TcpStream::connect(address).await.unwrap()).await, "left");
+    stop.cancel();
+    serving.await.unwrap();
+    done.try_recv().unwrap();
+}
+
+#[tokio::test]
 async fn the_end_waits_for_nobody_who_has_asked_nothing() {
     let (address, stop, serving) = listening(false).await;
     let mut silent = TcpStream::connect(address).await.unwrap();

@@ -19,7 +19,7 @@ use serde::Deserialize;
 const MOST: u32 = 10_000;
 
 /// Which certificates.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ListQuery {
     limit: Option<u32>,

@@ -9,7 +9,14 @@ pub(super) mod keys;
 pub(super) mod public;
 pub(super) mod tokens;
 
-use super::{app::App, asker::Asker, endpoints::endpoint, peer::Peer, problem::Problem};
+use super::{
+    app::{App, Shown},
+    asker::Asker,
+    endpoints::endpoint,
+    peer::Peer,
+    problem::Problem,
+    rpc,
+};
 use crate::telemetry::TraceContext;
 use axum::{
     Router,
@@ -24,7 +31,7 @@ use tower_http::timeout::TimeoutLayer;
 use tracing::Instrument as _;
 
 /// No answer takes longer; signing and the stores have shorter limits of their own, CA ceremonies in an HSM longer.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(300);
+pub(super) const ANSWER_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Everything.
 pub(super) fn all(app: App) -> Router {
@@ -58,7 +65,7 @@ pub(super) fn all(app: App) -> Router {
         .route("/auth/keys", get(tokens::keys))
         .route("/auth/keys/rotate", post(tokens::rotate))
         .route_layer(middleware::from_fn_with_state(app.clone(), authenticate));
-    finish(read_only().merge(authenticated), app)
+    finish(read_only().merge(authenticated).merge(rpc::routes()), app)
 }
 
 /// The read-only endpoints alone, for the second listener.
@@ -103,15 +110,13 @@ async fn authenticate(State(app): State<App>, request: Request, next: Next) -> R
         Err(problem) => return problem.into_response(),
     };
     parts.extensions.insert(asker.clone());
-    let path = parts.uri.path().to_owned();
-    consented(&asker, &path, next.run(Request::from_parts(parts, body)).await)
+    consented(&asker, next.run(Request::from_parts(parts, body)).await)
 }
 
 /// The answer, if Cedar was asked before it was made. No cache keeps it.
-fn consented(asker: &Asker, path: &str, mut response: Response) -> Response {
-    if response.status().is_success() && !asker.was_decided() {
-        tracing::error!(target: "catalyst.auth", path, "Answer held back — no policy was asked");
-        return Problem::undecided().into_response();
+fn consented(asker: &Asker, mut response: Response) -> Response {
+    if let Some(problem) = asker.was_decided().err().filter(|_| response.status().is_success()) {
+        return problem.into_response();
     }
     let no_store = header::HeaderValue::from_static("no-store");
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
@@ -125,16 +130,11 @@ async fn admit(app: &App, request: &Parts) -> Result<Asker, Problem> {
     // A route for GET takes HEAD as well (RFC 9110, 9.3.2), and decides as it does.
     let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
     let endpoint = endpoint(method.as_str(), path).ok_or_else(Problem::undecided)?;
-    // Whatever the operator allows else.
-    if endpoint.is_secret && peer.is_overheard() {
-        return Err(Problem::overheard());
-    }
-    let caller = app.authenticate(&request.headers, peer, endpoint).await?;
-    Ok(Asker::new(app.clone(), caller, endpoint))
+    Ok(app.admit(Shown::Headers(&request.headers), peer, endpoint).await?)
 }
 
 /// A browser names the page that calls; it might hold a certificate, and presents it for whoever asks.
-fn refuse_foreign_page(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn refuse_foreign_page(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
     let allowed = &app.places().allowed_origins;
     let foreign = |origin: &HeaderValue| !allowed.iter().any(|known| known.as_bytes() == origin.as_bytes());
     if headers.get_all(header::ORIGIN).iter().any(foreign) {
@@ -166,4 +166,4 @@ async fn join_trace(request: Request, next: Next) -> Response {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -2,6 +2,7 @@
 
 use super::super::{
     app::App,
+    convert,
     extract::{Parameters, Segment},
     observers::Figures,
     openapi,
@@ -87,14 +88,7 @@ pub(crate) async fn bundle(
         return Ok(response);
     }
     if json {
-        let body = api::CaBundle {
-            trust_domain: bundle.trust_domain.to_string(),
-            services_bundle: bundle.network(CaRole::Services, issuing_only),
-            transport_bundle: bundle.network(CaRole::Transport, issuing_only),
-            version: bundle.version,
-            expires_at: bundle.expires_at.to_string(),
-        };
-        return Ok(cached(Json(body).into_response(), &tag));
+        return Ok(cached(Json(convert::bundle(&bundle, issuing_only)).into_response(), &tag));
     }
     let pem = role.map_or_else(|| bundle.pem(), |role| bundle.network(role, issuing_only).concat());
     let pem = ([(header::CONTENT_TYPE, "application/x-pem-file")], pem).into_response();

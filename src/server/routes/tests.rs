@@ -20,7 +20,10 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 use std::sync::Arc;
 
-async fn app() -> App {
+/// The secret of its administrator.
+pub(in crate::server) const SYSTEM: &str = "a secret of more than thirty-two characters";
+
+pub(in crate::server) async fn app() -> App {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
     let backend: Arc<dyn SigningBackend> = Arc::new(EphemeralBackend::default());
     let key_stores = KeyStores::new(Guard::new(Arc::new(NoObserver)), [("local".to_owned(), backend)]);
@@ -35,7 +38,9 @@ async fn app() -> App {
     .unwrap();
     let own = Workload::new(authority.trust_domain(), ServiceType::Auth, "auth-1".parse().unwrap()).unwrap();
     let config = Config { own, domains: Vec::new(), dev: false, bootstrap_ttl: Duration::from_secs(60) };
-    let access = Access::new(config, store, Arc::new(SystemClock), Policies::built_in().unwrap());
+    let mut access = Access::new(config, store, Arc::new(SystemClock), Policies::built_in().unwrap());
+    access.preset_system_token(&SYSTEM.into()).await.unwrap();
+    access.open(authority.token_key().await.unwrap()).await.unwrap();
     App::new(authority, access, Metrics::new().unwrap(), Places::default())
 }
 
@@ -126,8 +131,7 @@ async fn an_answer_without_a_decision_is_held_back() {
         };
         Asker::new(app.clone(), caller, endpoint("GET", "/pki/status").unwrap())
     };
-    let answered =
-        |asker: &Asker, status: StatusCode| consented(asker, "/pki/status", status.into_response());
+    let answered = |asker: &Asker, status: StatusCode| consented(asker, status.into_response());
     assert_eq!(answered(&asker(), StatusCode::OK).status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(answered(&asker(), StatusCode::NOT_FOUND).status(), StatusCode::NOT_FOUND);
     let asked = asker();

@@ -44,13 +44,13 @@ pub(crate) async fn mint(
 }
 
 /// Which tokens.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ListQuery {
-    limit: Option<u32>,
-    cursor: Option<i64>,
-    san: Option<String>,
-    certificate_fingerprint: Option<String>,
+    pub(crate) limit: Option<u32>,
+    pub(crate) cursor: Option<i64>,
+    pub(crate) san: Option<String>,
+    pub(crate) certificate_fingerprint: Option<String>,
 }
 
 /// Tokens that were made, newest first.

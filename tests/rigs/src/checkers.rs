@@ -125,7 +125,7 @@ fn run(command: &mut Command) -> Result<String, RigError> {
     if output.status.success() { Ok(printed(&output)) } else { Err(refused(command, &output)) }
 }
 
-fn start(command: &mut Command) -> Result<std::process::Output, RigError> {
+pub(crate) fn start(command: &mut Command) -> Result<std::process::Output, RigError> {
     command.output().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             RigError::Missing { what: command.get_program().to_string_lossy().into_owned() }
@@ -138,7 +138,7 @@ fn refused(command: &Command, output: &std::process::Output) -> RigError {
     RigError::Refused { command: format!("{command:?}"), output: printed(output) }
 }
 
-fn printed(output: &std::process::Output) -> String {
+pub(crate) fn printed(output: &std::process::Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod capnweb;
 pub mod checkers;
 pub mod http;
 pub mod logs;
@@ -11,6 +12,7 @@ pub mod scan;
 mod seed;
 mod service;
 
+pub use capnweb::{CAPNWEB_CLIENTS, capnweb_suite};
 pub use seed::Seeded;
 pub use service::{Launch, Service, catalyst};
 

@@ -1,0 +1,64 @@
+//! A session in one request.
+
+use super::{
+    Exception, Limits, Object,
+    session::{End, Session},
+    wire,
+};
+
+/// Answers a batch: messages joined by newlines, in the request as in the answer.
+///
+/// All calls of it run to their end, also those whose answers nobody asks for. Where it breaks the protocol what comes
+/// behind is not read, and the last message is an abort.
+pub async fn batch(main: Object, request: &str, limits: &Limits) -> String {
+    if request.lines().nth(limits.batch).is_some() {
+        let most = limits.batch;
+        let message =
+            format!("A batch has at most {most} messages, and nothing of this one was done: send several.");
+        return wire::abort(&Exception { name: "RangeError", message });
+    }
+    let mut session = Session::new(main, limits);
+    let mut answers = Answers { text: String::new(), most: limits.kept };
+    let mut end = None;
+    for message in request.lines() {
+        while !session.has_room() {
+            session.run().await;
+        }
+        if let Err(reason) = session.take(message) {
+            end = Some(reason);
+            break;
+        }
+        answers.collect(&mut session);
+    }
+    while session.is_busy() {
+        session.run().await;
+        answers.collect(&mut session);
+    }
+    answers.collect(&mut session);
+    if let Some(End::Broken(exception)) = end {
+        answers.push(&wire::abort(&exception));
+    }
+    answers.text
+}
+
+/// The messages of the answer.
+struct Answers {
+    text: String,
+    /// Octets, for one request must not ask for any number of large answers.
+    most: usize,
+}
+
+impl Answers {
+    fn collect(&mut self, session: &mut Session) {
+        while let Some(message) = session.answer(self.most.saturating_sub(self.text.len())) {
+            self.push(&message);
+        }
+    }
+
+    fn push(&mut self, message: &str) {
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
+        self.text.push_str(message);
+    }
+}

@@ -1,0 +1,252 @@
+//! What a client may refer to: the answers of its calls, and the methods that answers held.
+
+use super::{
+    Exception, Limits, Method, Object,
+    held::{Held, Meter, Outcome, failure},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+/// A session's table. Numbers of calls count up from 1, those of methods down from -1, and none is used again. 0 is the
+/// main object.
+///
+/// What is settled may be forgotten, least recently used first, when there is too much of it: clients leave some of it
+/// unreleased, and a session may be long.
+pub(super) struct Table {
+    main: Option<Object>,
+    entries: HashMap<i64, Entry>,
+    /// The settled entries by when they were last used.
+    used: BTreeMap<u64, i64>,
+    /// Those of them that hold data.
+    heavy: BTreeMap<u64, i64>,
+    clock: u64,
+    last_call: i64,
+    last_method: i64,
+    pending: usize,
+    /// Octets of the calls that are pending.
+    weight: usize,
+    forgotten: bool,
+    limits: Limits,
+    pub(super) meter: Meter,
+}
+
+enum Entry {
+    Pending(Pending),
+    Settled { outcome: Outcome, pulled: bool, used: u64 },
+}
+
+struct Pending {
+    waiting: Vec<Place>,
+    weight: usize,
+    pulled: bool,
+    released: bool,
+}
+
+/// Where an answer belongs: the call that waits for it, and which of its answers it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) call: i64,
+    pub(super) answer: usize,
+}
+
+/// What is due when a call has settled.
+pub(super) struct Due {
+    pub(super) waiting: Vec<Place>,
+    /// The client has pulled it.
+    pub(super) pulled: bool,
+}
+
+impl Table {
+    pub(super) fn new(main: Object, limits: &Limits) -> Self {
+        Self {
+            main: Some(main),
+            entries: HashMap::new(),
+            used: BTreeMap::new(),
+            heavy: BTreeMap::new(),
+            clock: 0,
+            last_call: 0,
+            last_method: 0,
+            pending: 0,
+            weight: 0,
+            forgotten: false,
+            limits: *limits,
+            meter: Meter::default(),
+        }
+    }
+
+    /// Whether one more call may be taken.
+    pub(super) fn has_room(&self) -> bool {
+        self.pending == 0 || (self.pending < self.limits.entries && self.weight < self.limits.kept)
+    }
+
+    /// A number for a call, which is pending from now on.
+    pub(super) fn open(&mut self, weight: usize, pulled: bool, released: bool) -> i64 {
+        self.last_call += 1;
+        self.pending += 1;
+        self.weight += weight;
+        let pending = Pending { waiting: Vec::new(), weight, pulled, released };
+        self.entries.insert(self.last_call, Entry::Pending(pending));
+        self.forget();
+        self.last_call
+    }
+
+    /// What a call came to, or `None` while it is pending: then its answer is put into `place` later.
+    ///
+    /// # Errors
+    /// There never was such an entry, or the client has released it.
+    pub(super) fn refer(&mut self, id: i64, place: Place) -> Result<Option<Outcome>, Exception> {
+        if id == 0
+            && let Some(main) = &self.main
+        {
+            return Ok(Some(Ok(Held::Object(Arc::clone(main)))));
+        }
+        if let Some(Entry::Pending(pending)) = self.entries.get_mut(&id)
+            && !pending.released
+        {
+            pending.waiting.push(place);
+            return Ok(None);
+        }
+        self.touch(id);
+        match self.entries.get(&id) {
+            Some(Entry::Settled { outcome, .. }) => Ok(Some(outcome.clone())),
+            _ if self.is_forgotten(id) => Ok(Some(Err(failure(self.gone(id))))),
+            _ => Err(Exception::error(format!("no such entry on exports table: {id}"))),
+        }
+    }
+
+    /// What is to be answered now.
+    ///
+    /// # Errors
+    /// There never was such an entry, or the client has released it.
+    pub(super) fn pull(&mut self, id: i64) -> Result<Option<Outcome>, Exception> {
+        self.touch(id);
+        match self.entries.get_mut(&id) {
+            Some(Entry::Pending(pending)) if !pending.released => {
+                pending.pulled = true;
+                Ok(None)
+            }
+            Some(Entry::Settled { .. }) if id < 0 => {
+                Ok(Some(Err(failure(Exception::error("Tried to resolve a non-promise stub.")))))
+            }
+            Some(Entry::Settled { outcome, pulled, .. }) => {
+                let first = !std::mem::replace(pulled, true);
+                Ok(first.then(|| outcome.clone()))
+            }
+            _ => match &self.main {
+                Some(main) if id == 0 => Ok(Some(Ok(Held::Object(Arc::clone(main))))),
+                _ if self.is_forgotten(id) => Ok(Some(Err(failure(self.gone(id))))),
+                _ => Err(Exception::error(format!("no such export ID: {id}"))),
+            },
+        }
+    }
+
+    /// Gives a reference back. A call that is pending goes on.
+    ///
+    /// # Errors
+    /// There never was such an entry, or the client has released it; or it never had so many references.
+    pub(super) fn release(&mut self, id: i64, count: u64) -> Result<(), Exception> {
+        let known = match self.entries.get(&id) {
+            Some(Entry::Pending(pending)) => !pending.released,
+            Some(Entry::Settled { .. }) => true,
+            None => id == 0 && self.main.is_some(),
+        };
+        match count {
+            _ if !known && self.is_forgotten(id) => {}
+            _ if !known => return Err(Exception::error(format!("no such export ID: {id}"))),
+            0 => {}
+            1 if id == 0 => self.main = None,
+            1 => match self.entries.get_mut(&id) {
+                Some(Entry::Pending(pending)) => pending.released = true,
+                _ => self.remove(id),
+            },
+            _ => return Err(Exception::error(format!("refcount would go negative: 1 < {count}"))),
+        }
+        Ok(())
+    }
+
+    /// A call has ended.
+    pub(super) fn settle(&mut self, id: i64, outcome: Outcome) -> Due {
+        let Some(Entry::Pending(pending)) = self.entries.remove(&id) else {
+            return Due { waiting: Vec::new(), pulled: false };
+        };
+        self.pending -= 1;
+        self.weight -= pending.weight;
+        if !pending.released {
+            self.keep(id, outcome, pending.pulled);
+        }
+        Due { waiting: pending.waiting, pulled: pending.pulled }
+    }
+
+    /// A number for a method that an answer holds.
+    pub(super) fn export(&mut self, method: &Arc<dyn Method>) -> i64 {
+        self.last_method -= 1;
+        self.keep(self.last_method, Ok(Held::Method(Arc::clone(method))), false);
+        self.last_method
+    }
+
+    fn keep(&mut self, id: i64, outcome: Outcome, pulled: bool) {
+        self.clock += 1;
+        self.used.insert(self.clock, id);
+        if matches!(outcome, Ok(Held::Data(_))) {
+            self.heavy.insert(self.clock, id);
+        }
+        self.entries.insert(id, Entry::Settled { outcome, pulled, used: self.clock });
+        self.forget();
+    }
+
+    fn touch(&mut self, id: i64) {
+        if let Some(Entry::Settled { used, .. }) = self.entries.get_mut(&id) {
+            self.clock += 1;
+            let before = std::mem::replace(used, self.clock);
+            self.used.remove(&before);
+            self.used.insert(self.clock, id);
+            if self.heavy.remove(&before).is_some() {
+                self.heavy.insert(self.clock, id);
+            }
+        }
+    }
+
+    fn remove(&mut self, id: i64) {
+        if let Some(Entry::Settled { used, .. }) = self.entries.remove(&id) {
+            self.used.remove(&used);
+            self.heavy.remove(&used);
+        }
+    }
+
+    /// The last answer stays, whatever its size.
+    fn forget(&mut self) {
+        while self.meter.octets() > self.limits.kept && self.heavy.len() > 1 {
+            let Some((_, id)) = self.heavy.pop_first() else { return };
+            self.remove(id);
+            self.forgotten = true;
+        }
+        while self.entries.len() > self.limits.entries.max(1) {
+            let Some((_, id)) = self.used.pop_first() else { return };
+            self.remove(id);
+            self.forgotten = true;
+        }
+    }
+
+    /// Whether an entry that is not there may have been forgotten: which ones were released is not kept.
+    fn is_forgotten(&self, id: i64) -> bool {
+        let was = id != 0 && (self.last_method..=self.last_call).contains(&id);
+        self.forgotten && was && !self.entries.contains_key(&id)
+    }
+
+    fn gone(&self, id: i64) -> Exception {
+        Exception::error(format!(
+            "{id} was forgotten: this session keeps the {} answers and methods that were used last, and {} octets of \
+             answers. Ask for it again, from the entry point on.",
+            self.limits.entries, self.limits.kept
+        ))
+    }
+}
+
+#[cfg(test)]
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}

@@ -1,0 +1,56 @@
+//! A socket to its end, on a clock that the tests move.
+
+use super::{
+    super::{peer::Channel, routes::tests::app},
+    *,
+};
+use axum::extract::ws::Message;
+use futures_util::{Sink, Stream};
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::time::{Instant, pause};
+
+/// A client that has sent this, and takes nothing.
+struct Deaf(VecDeque<&'static str>);
+
+impl Stream for Deaf {
+    type Item = Result<Message, axum::Error>;
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.pop_front().map_or(Poll::Pending, |message| Poll::Ready(Some(Ok(Message::text(message)))))
+    }
+}
+
+impl Sink<Message> for Deaf {
+    type Error = axum::Error;
+    fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        Poll::Pending
+    }
+    fn start_send(self: Pin<&mut Self>, _: Message) -> Result<(), axum::Error> {
+        Ok(())
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        Poll::Pending
+    }
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_does_not_put_off_the_end() {
+    let peer = Peer { address: ([127, 0, 0, 1], 4711).into(), channel: Channel::Plain };
+    let visit = Visit::new(app().await, peer);
+    pause();
+    let stopping = CancellationToken::new();
+    let sent = [r#"["push",["pipeline",0,["pki"],["garbage"]]]"#, r#"["pull",1]"#];
+    let start = Instant::now();
+    let stop = async {
+        sleep(Duration::from_secs(60)).await;
+        stopping.cancel();
+    };
+    tokio::join!(converse(Socket::new(Deaf(sent.into())), visit, &stopping), stop);
+    assert_eq!(start.elapsed().as_secs(), 60 + 5 + 2);
+}
