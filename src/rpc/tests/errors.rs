@@ -152,3 +152,29 @@ async fn nothing_that_a_client_sent_comes_back_in_an_error_about_its_form() {
         assert!(!answers.concat().contains(secret), "{answers:?}");
     }
 }
+
+#[tokio::test]
+async fn a_method_is_called_and_nothing_else() {
+    let mut dialogue = Dialogue::new();
+    let object = r#"["resolve",1,{"create":["export",-1],"list":["export",-2],"revoke":["export",-3]}]"#;
+    dialogue.says(&[r#"["push",["pipeline",0,["tokens"],["<jwt>"]]]"#, r#"["pull",1]"#], &[object]).await;
+    dialogue
+        .says(
+            &[
+                r#"["pull",-1]"#,
+                r#"["push",["pipeline",-3,[]]]"#,
+                r#"["pull",2]"#,
+                r#"["push",["pipeline",-3,["call"],[]]]"#,
+                r#"["pull",3]"#,
+                r#"["push",["pipeline",1,["revoke"]]]"#,
+                r#"["pull",4]"#,
+            ],
+            &[
+                r#"["reject",-1,["error","Error","Tried to resolve a non-promise stub."]]"#,
+                r#"["reject",2,["error","Error","Can't dup an RpcTarget stub as a promise."]]"#,
+                r#"["reject",3,["error","TypeError","'call' is not a function."]]"#,
+                r#"["resolve",4,["export",-4]]"#,
+            ],
+        )
+        .await;
+}
