@@ -4,6 +4,7 @@
 //! ```text
 //! cargo build --release && cargo run --release -p catalyst-bench            # quick: stores of 1,000 and 50,000 rows
 //! cargo build --release && cargo run --release -p catalyst-bench -- full    # stores of 1,000 and 1,000,000 rows
+//! cargo build --release && cargo run --release -p catalyst-bench -- rpc     # Cap'n Web and the command line alone
 //! ```
 //!
 //! - **Cryptography**: raw P-384 in aws-lc-rs on one thread, taken again during every load, since a machine is not
@@ -56,21 +57,29 @@ const FULL: Plan =
     Plan { rows: [1_000, 1_000_000], loads: [(1, 5_000), (8, 20_000), (64, 40_000)], reads: 4_000 };
 
 fn main() -> ExitCode {
-    let plan = match std::env::args().nth(1).as_deref() {
-        None | Some("quick") => QUICK,
-        Some("full") => FULL,
+    let done = match std::env::args().nth(1).as_deref() {
+        None | Some("quick") => run(&QUICK),
+        Some("full") => run(&FULL),
+        Some("rpc") => run_rpc(),
         Some(_) => {
-            eprintln!("usage: catalyst-bench [quick|full]");
+            eprintln!("usage: catalyst-bench [quick|full|rpc]");
             return ExitCode::from(2);
         }
     };
-    match run(&plan) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run_rpc() -> Outcome {
+    let mut table = Table::default();
+    service::report_rpc(&requests::make(1)?, &mut table)?;
+    print!("{table}");
+    Ok(())
 }
 
 fn run(plan: &Plan) -> Outcome {

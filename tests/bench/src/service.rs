@@ -32,6 +32,7 @@ pub(crate) fn report(requests: &[Request], plan: &Plan, table: &mut Table) -> Ou
     table.push(Row::of("release binary").figure(megabytes(binary)).target("< 40 MB"));
     let founded = tempfile::tempdir()?;
     let pem = found(founded.path(), requests)?;
+    report_rpc(requests, table)?;
     https(founded.path(), requests, plan, table)?;
     let mut seen = Vec::new();
     for rows in plan.rows {
@@ -78,6 +79,18 @@ fn found(directory: &Path, requests: &[Request]) -> Outcome<String> {
     pem.ok_or_else(|| signed.text().into())
 }
 
+/// Measures Cap'n Web and the command line, with a new hierarchy.
+pub(crate) fn report_rpc(requests: &[Request], table: &mut Table) -> Outcome {
+    let directory = tempfile::tempdir()?;
+    found(directory.path(), requests)?;
+    let mut service = launch(directory.path())?.start()?;
+    let token = token(directory.path())?;
+    until_ready(|| Ok(service.http().with_token(&token).get("/pki/status")?))?;
+    rpc::report(&service, &token, table)?;
+    service.stop()?;
+    Ok(())
+}
+
 /// HTTPS beside plain HTTP, at the same listener of one service.
 fn https(founded: &Path, requests: &[Request], plan: &Plan, table: &mut Table) -> Outcome {
     let directory = tempfile::tempdir()?;
@@ -96,7 +109,6 @@ fn https(founded: &Path, requests: &[Request], plan: &Plan, table: &mut Table) -
         }
         thread::sleep(Duration::from_millis(20));
     }
-    rpc::report(&service, &token, table)?;
     let plain = load::Way::default();
     let (clients, count) = (8, plan.loads[0].1.min(requests.len() / 2));
     let bodies: Vec<_> = requests[..2 * count].iter().map(|request| request.http(&token)).collect();
