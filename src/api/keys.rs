@@ -20,7 +20,7 @@ pub struct UnclaimedKey {
     pub made_at: Option<String>,
     /// `unknown`, `unfinished` (it was meant, and what needs it is not finished) or `copy` (of a key at another address).
     pub reason: String,
-    /// Where the key is used that this is a copy of.
+    /// The address of the key of the same nonce that is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy_of: Option<String>,
 }

@@ -16,9 +16,10 @@ pub enum Unclaimed {
     Unknown,
     /// It was meant for a CA or for tokens, and what needs it is not finished.
     Unfinished,
-    /// It is a copy of a key that is used at another address.
+    /// It has the nonce of a key that is used at another address: the same key, from before it was moved, or one that
+    /// was made twice.
     Copy {
-        /// Where the key is used.
+        /// The address that is used.
         of: String,
     },
 }

@@ -12,7 +12,7 @@ use crate::{
         ActivateRequest, Ca, CaBundle, CaCertificate, InitializeRequest, Initialized, IntermediaryRequest,
         RepinRequest, RevokeRequest,
     },
-    client::{Client, ClientError, Kind, Result, printable},
+    client::{Client, ClientError, Kind, Result, bundle_pem, printable},
     identity::{Clock as _, Fingerprint, SystemClock, Timestamp, hex},
 };
 use serde::Serialize;
@@ -145,9 +145,7 @@ async fn bundle(client: &Client, wanted: &BundleRequest, form: Output) -> Result
     let text = if is_json(wanted, form) {
         json(&client.get::<CaBundle>("/pki/ca/bundle", &query).await?)?
     } else {
-        let pem = client.download("/pki/ca/bundle", &query, PEM).await?;
-        String::from_utf8(pem.into())
-            .map_err(|_| ClientError::failed("the service answered a bundle that is no text"))?
+        bundle_pem(&client.download("/pki/ca/bundle", &query, PEM).await?)?
     };
     let Some(place) = place else { return Ok(print(&text)) };
     place.write(Readers::Anybody, text.as_bytes())?;
@@ -156,15 +154,26 @@ async fn bundle(client: &Client, wanted: &BundleRequest, form: Output) -> Result
 
 async fn revoke(client: &Client, name: &str, reason: String, yes: bool, form: Output) -> Result<ExitCode> {
     let ca = named(&all(client).await?, name)?.clone();
-    let question = format!(
-        "Revoke {} ({}) for good? It has issued {} certificates, and verifiers refuse all of them then.",
-        ca.common_name, ca.ski, ca.issued_cert_count
-    );
-    confirm(&question, yes)?;
+    confirm(&revocation(&ca), yes)?;
     let body = RevokeRequest { reason: Some(reason) };
     let revoked: CaCertificate = client.post(&path(&ca, "revoke"), &body).await?;
     let hint = "give verifiers the new bundle and the root's CRL; where its role has no active CA now, make one: catalyst pki ca create-intermediary";
     shown(&revoked, "CA revoked", hint, form)
+}
+
+/// The question before a CA is revoked.
+fn revocation(ca: &Ca) -> String {
+    let active = match Standing::of(ca) {
+        Standing::Active => format!(
+            " It is the one that issues for {}: nothing is issued there until another CA is made.",
+            ca.role
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "Revoke {} ({}) for good? It has issued {} certificates, and verifiers refuse all of them then.{active}",
+        ca.common_name, ca.ski, ca.issued_cert_count
+    )
 }
 
 async fn repin(client: &Client, name: &str, to: &RepinRequest, form: Output) -> Result<ExitCode> {
@@ -298,6 +307,14 @@ mod tests {
         let shown = output::plain(&[row(&waiting, NOW)]);
         let ski = "00".repeat(20);
         assert_eq!(shown, format!("{ski}\tservices\t1\twaiting\tS\t2028-02-13T00:00:00.000Z\t730\n"));
+    }
+
+    #[test]
+    fn who_revokes_the_ca_that_issues_is_told_so() {
+        let active = ca("services", "S", 730);
+        let waiting = Ca { state: "certified".into(), activated_at: None, ..active.clone() };
+        assert!(revocation(&active).contains("nothing is issued there until"), "{}", revocation(&active));
+        assert!(!revocation(&waiting).contains("nothing is issued"), "{}", revocation(&waiting));
     }
 
     #[test]

@@ -35,13 +35,14 @@ pub(super) async fn rotate(client: &Client, how: &RotateKeyRequest, form: Output
             rotated.tokens_cut_short
         ));
     }
+    let printed = print(&match form {
+        Output::Json => json(&rotated)?,
+        Output::Text | Output::Markdown => text(&rotated),
+    });
     output::hint(
         "the service has written a fresh system token; whoever copied the old one needs the new one",
     );
-    Ok(print(&match form {
-        Output::Json => json(&rotated)?,
-        Output::Text | Output::Markdown => text(&rotated),
-    }))
+    Ok(printed)
 }
 
 fn text(rotated: &RotatedKey) -> String {

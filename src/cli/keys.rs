@@ -37,7 +37,7 @@ fn row(key: &UnclaimedKey) -> [String; 6] {
     let why = match (key.reason.as_str(), &key.copy_of) {
         ("unknown", _) => "no CA of this service is known to have it".to_owned(),
         ("unfinished", _) => "it was meant, and what needs it is not finished".to_owned(),
-        ("copy", Some(of)) => format!("a copy of {of}"),
+        ("copy", Some(of)) => format!("made for the same as {of}, which is used"),
         (other, _) => other.to_owned(),
     };
     [
@@ -66,7 +66,10 @@ mod tests {
             copy_of: copy_of.map(str::to_owned),
         };
         let shown = output::plain(&[row(&key("copy", Some("local:services-9")))]);
-        assert_eq!(shown, "local:services-1\tlocal\tservices\t1\t-\ta copy of local:services-9\n");
+        assert_eq!(
+            shown,
+            "local:services-1\tlocal\tservices\t1\t-\tmade for the same as local:services-9, which is used\n"
+        );
         assert!(row(&key("unfinished", None))[5].contains("not finished"));
     }
 }

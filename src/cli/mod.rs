@@ -15,6 +15,7 @@ mod key;
 mod keys;
 mod manual;
 mod output;
+mod pages;
 mod policy;
 mod session;
 mod status;

@@ -1,7 +1,7 @@
 //! Results go to standard output, talk to standard error.
 
 use super::exit::FAILED;
-use crate::client::{ClientError, Result, printable};
+use crate::client::{ClientError, Result, printable, steers};
 use anstream::{AutoStream, ColorChoice, stream::RawStream};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{
@@ -55,12 +55,15 @@ pub(super) fn warn_of_pending_crl() {
 
 /// What the operator can do next.
 pub(super) fn hint(sentence: &str) {
-    let _ = writeln!(io::stderr(), "{}: {sentence}", styled("hint", AnsiColor::Cyan, &io::stderr()));
+    let _ =
+        writeln!(io::stderr(), "{}: {}", styled("hint", AnsiColor::Cyan, &io::stderr()), printable(sentence));
 }
 
-/// What went wrong.
+/// What went wrong, on one line or several.
 pub(super) fn error(sentence: &str) {
-    let _ = writeln!(io::stderr(), "{}: {sentence}", styled("error", AnsiColor::Red, &io::stderr()));
+    let lines: Vec<_> = sentence.lines().map(printable).collect();
+    let _ =
+        writeln!(io::stderr(), "{}: {}", styled("error", AnsiColor::Red, &io::stderr()), lines.join("\n"));
 }
 
 /// What a result begins with that says: done.
@@ -84,10 +87,23 @@ pub(super) fn verdict(word: &str, is_good: bool) -> String {
     styled(word, if is_good { AnsiColor::Green } else { AnsiColor::Red }, &io::stdout())
 }
 
-/// JSON on one line.
+/// JSON on one line, the same value for programs, and nothing in it that steers a terminal.
 pub(super) fn json(value: &impl Serialize) -> Result<String> {
     let text = serde_json::to_string(value).map_err(|error| ClientError::failed(error.to_string()))?;
-    Ok(format!("{text}\n"))
+    Ok(format!("{}\n", escaped(&text)))
+}
+
+/// JSON escapes the first 32 characters alone (RFC 8259, 7); the others that steer stand in strings too, and take the
+/// same form there.
+fn escaped(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |mut text, c| {
+        if steers(c) {
+            text.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            text.push(c);
+        }
+        text
+    })
 }
 
 /// Rows for people where standard output is a terminal, else for programs.
@@ -161,6 +177,17 @@ mod tests {
 
     fn sample() -> Vec<[String; 2]> {
         vec![["ops".into(), String::new()], ["a\tb\u{1b}[31m\n".into(), "x y".into()]]
+    }
+
+    #[test]
+    fn json_is_the_same_value_and_steers_no_terminal() {
+        let value = "Störung \u{9b}31m\u{7f}\u{202e}\u{1b}[2J\n\"";
+        let text = json(&value).unwrap();
+        assert!(
+            !text.trim_end().contains(steers) && text.contains("Störung \\u009b31m\\u007f\\u202e"),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<String>(&text).unwrap(), value);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{
     arguments::{Output, TokenFilter},
     exit::FAILED,
     output::{self, json, print},
+    pages,
 };
 use crate::{
     api::{
@@ -73,13 +74,14 @@ fn readable(payload: &serde_json::Value) -> String {
 
 pub(super) async fn revoke(client: &Client, which: &RevokeTokensRequest, form: Output) -> Result<ExitCode> {
     let answer: RevokedTokens = client.post("/auth/tokens/revoke", which).await?;
+    let printed = print(&match form {
+        Output::Json => json(&answer)?,
+        Output::Text | Output::Markdown => format!("Revoked tokens: {}\n", answer.revoked),
+    });
     if answer.revoked == 0 {
         output::hint("nothing was good until now; 'catalyst auth token list' shows what there is");
     }
-    Ok(print(&match form {
-        Output::Json => json(&answer)?,
-        Output::Text | Output::Markdown => format!("Revoked tokens: {}\n", answer.revoked),
-    }))
+    Ok(printed)
 }
 
 pub(super) async fn list(client: &Client, filter: &TokenFilter, form: Output) -> Result<ExitCode> {
@@ -95,26 +97,17 @@ pub(super) async fn list(client: &Client, filter: &TokenFilter, form: Output) ->
 }
 
 async fn fetch(client: &Client, filter: &TokenFilter) -> Result<Vec<TokenItem>> {
-    let most = filter.limit.unwrap_or(u64::MAX);
-    let (mut tokens, mut cursor): (Vec<TokenItem>, Option<String>) = (Vec::new(), None);
-    loop {
-        let wanted = PAGE.min(most.saturating_sub(tokens.len() as u64));
+    pages::all(PAGE, filter.limit, async |wanted, cursor| {
         let query = [
             ("limit", Some(wanted.to_string())),
-            ("cursor", cursor.clone()),
+            ("cursor", cursor),
             ("certificateFingerprint", filter.certificate_fingerprint.clone()),
             ("san", filter.san.clone()),
         ];
         let page: TokenPage = client.get("/auth/tokens", &query).await?;
-        tokens.extend(page.tokens);
-        if page.next_cursor.is_none() || tokens.len() as u64 >= most {
-            return Ok(tokens);
-        }
-        if page.next_cursor == cursor {
-            return Err(ClientError::failed("the service answers the same page of tokens again and again"));
-        }
-        cursor = page.next_cursor;
-    }
+        Ok((page.tokens, page.next_cursor))
+    })
+    .await
 }
 
 fn row(token: &TokenItem, now: Timestamp) -> [String; 6] {

@@ -3,8 +3,8 @@
 //! webpki checks chains, but tells no URI names, so this reads them. The rule of the house keeps x509-cert inside
 //! `authority::x509`; the client must not depend on the authority, and one extension is not worth a third module.
 
-use super::{ClientError, Result};
-use crate::identity::{Fingerprint, SpiffeId};
+use super::{ClientError, Result, printable};
+use crate::identity::{Fingerprint, Serial, SpiffeId};
 use der::{Decode as _, Encode as _, pem::LineEnding};
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer, pem::PemObject as _};
 use x509_cert::{
@@ -50,7 +50,8 @@ fn holder_of(certificate: &x509_cert::Certificate) -> std::result::Result<Holder
     let spiffe = |uri: &&str| uri.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe:"));
     match uris.as_slice() {
         [uri] if spiffe(uri) => {
-            uri.parse().map(Holder::Workload).map_err(|error| format!("it names '{uri}': {error}"))
+            let named = printable(uri);
+            uri.parse().map(Holder::Workload).map_err(|error| format!("it names '{named}': {error}"))
         }
         uris if uris.iter().any(spiffe) => Err("it names a SPIFFE id and other URIs besides".into()),
         _ => Ok(Holder::Host),
@@ -62,6 +63,7 @@ fn holder_of(certificate: &x509_cert::Certificate) -> std::result::Result<Holder
 pub struct Certificate {
     der: Vec<u8>,
     spki: Vec<u8>,
+    serial: Vec<u8>,
     holder: Holder,
 }
 
@@ -80,7 +82,8 @@ impl Certificate {
         let certificate = read(&der).map_err(failed)?;
         let spki = certificate.tbs_certificate().subject_public_key_info().to_der();
         let spki = spki.map_err(|error| failed(unread(error)))?;
-        Ok(Self { spki, holder: holder_of(&certificate).map_err(failed)?, der: der.to_vec() })
+        let serial = certificate.tbs_certificate().serial_number().as_bytes().to_vec();
+        Ok(Self { spki, serial, holder: holder_of(&certificate).map_err(failed)?, der: der.to_vec() })
     }
 
     /// SHA-256 of its DER.
@@ -96,6 +99,26 @@ impl Certificate {
         }
     }
 
+    /// Whether it has this serial number.
+    pub fn has_serial(&self, serial: Serial) -> bool {
+        self.serial == serial.as_bytes()
+    }
+
+    /// Whether the key of that CA has signed it. Neither's time is looked at: this machine's clock may be wrong.
+    pub fn is_signed_by(&self, ca: &Self) -> bool {
+        let Ok(certificate) = x509_cert::Certificate::from_der(&self.der) else { return false };
+        let (Ok(signed), Some(signature)) =
+            (certificate.tbs_certificate().to_der(), certificate.signature().as_bytes())
+        else {
+            return false;
+        };
+        let issuer = CertificateDer::from(ca.der.as_slice());
+        let Ok(issuer) = webpki::EndEntityCert::try_from(&issuer) else { return false };
+        // Which of them are for the CA's key, webpki sees for itself.
+        let verifies = |algorithm| issuer.verify_signature(algorithm, &signed, signature).is_ok();
+        webpki::ALL_VERIFICATION_ALGS.iter().any(|algorithm| verifies(*algorithm))
+    }
+
     /// Whether it is for this key, a SubjectPublicKeyInfo in DER.
     pub fn is_for_key(&self, spki: &[u8]) -> bool {
         self.spki == spki
@@ -108,6 +131,22 @@ impl Certificate {
     pub fn pem(&self) -> Result<String> {
         pem("CERTIFICATE", &self.der)
     }
+}
+
+/// The certificates of a bundle as PEM, and nothing else that its text holds.
+///
+/// # Errors
+/// There is none, or one that can't be read.
+pub fn bundle_pem(text: &[u8]) -> Result<String> {
+    let failed =
+        |why: String| ClientError::failed(format!("the service answered something that is no bundle: {why}"));
+    let mut bundle = String::new();
+    for certificate in CertificateDer::pem_slice_iter(text) {
+        let certificate = certificate.map_err(|error| failed(error.to_string()))?;
+        read(&certificate).map_err(failed)?;
+        bundle.push_str(&pem("CERTIFICATE", &certificate)?);
+    }
+    if bundle.is_empty() { Err(failed("there is no certificate in it".to_owned())) } else { Ok(bundle) }
 }
 
 /// A certification request (RFC 2986) that somebody else made.

@@ -19,7 +19,7 @@ mod verifier;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use certificate::{Certificate, Request as CertificationRequest};
+pub use certificate::{Certificate, Request as CertificationRequest, bundle_pem};
 pub use error::{ClientError, Kind, Result};
 pub use token::{TokenSources, read as read_token_file, read_text as read_token};
 pub use trust::{Trust, TrustOptions};
@@ -157,10 +157,14 @@ pub fn look_at(der: &[u8]) {
 
 /// A text from elsewhere, without what would steer a terminal.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || is_directional(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// Characters that turn the order of the text after them.
-fn is_directional(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a character steers a terminal: a control character, or one that turns the order of the text after it.
+pub fn steers(c: char) -> bool {
+    let turns = matches!(
+        c,
+        '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    c.is_control() || turns
 }

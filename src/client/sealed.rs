@@ -35,7 +35,7 @@ pub fn base(path: &Path) -> Result<AuditPoint, String> {
     let mut lines = BufReader::new(open(path)?).lines();
     let first = lines.next().and_then(Result::ok).unwrap_or_default();
     let record: AuditItem = serde_json::from_str(&first).map_err(|_| unlike(path, 1))?;
-    Ok(AuditPoint { seq: record.seq - 1, hash: record.prev_hash })
+    Ok(AuditPoint { seq: record.seq.saturating_sub(1), hash: record.prev_hash })
 }
 
 /// Follows the chain through this file, to its seal.

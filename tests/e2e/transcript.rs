@@ -76,7 +76,8 @@ fn fits(shown: &[String], lines: &[&str]) -> bool {
     }
 }
 
-fn line_fits(shown: &str, line: &str) -> bool {
+/// Whether a line is what a page shows, where `…` stands for any characters.
+pub(crate) fn line_fits(shown: &str, line: &str) -> bool {
     match shown.split_once('…') {
         None => shown.trim_end() == line.trim_end(),
         Some((head, rest)) => line.strip_prefix(head).is_some_and(|line| {

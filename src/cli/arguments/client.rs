@@ -2,9 +2,9 @@
 //!
 //! They may stand before the command, as in `catalyst --auth-url … auth token list`, or anywhere after its first word.
 
-use super::Output;
+use super::{Output, output_arg};
 use crate::settings::Environment;
-use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser, parser::ValueSource};
+use clap::{Arg, ArgAction, ArgMatches, parser::ValueSource};
 use secrecy::SecretString;
 
 /// How to reach the service, as the operator said it.
@@ -57,12 +57,7 @@ pub(super) fn options() -> [Arg; 8] {
             .action(ArgAction::SetTrue)
             .help("Send the credential to another machine over plain HTTP")
             .help_heading("Service"),
-        Arg::new("output")
-            .long("output")
-            .value_name("FORM")
-            .value_parser(PossibleValuesParser::new(["text", "json"]))
-            .default_value("text")
-            .help("Form of the result"),
+        output_arg(&["text", "json"]),
     ]
 }
 

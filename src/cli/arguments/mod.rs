@@ -23,6 +23,9 @@ use clap_complete::Shell;
 use client::Line;
 use std::{ffi::OsString, path::Path, path::PathBuf};
 
+/// After a command's own options, and before `--help`.
+const LAST: usize = 998;
+
 /// What the operator wants done.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -190,16 +193,8 @@ pub(super) fn command(table: &Table) -> clap::Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .args(client::options())
-        .subcommands([auth::command(), pki::command(), token])
-        .subcommands([
-            serve,
-            config,
-            policy::command(table),
-            passphrase,
-            completions(),
-            man(),
-            version.arg(output_arg(&["text", "json"])),
-        ])
+        .subcommands([serve, pki::command(), auth::command(), token, policy::command(table), config])
+        .subcommands([passphrase, completions(), man(), version.arg(output_arg(&["text", "json"]))])
 }
 
 fn completions() -> clap::Command {
@@ -285,6 +280,7 @@ fn output_arg(forms: &'static [&'static str]) -> Arg {
         .value_parser(PossibleValuesParser::new(forms))
         .default_value("text")
         .help("Form of the result")
+        .display_order(LAST)
 }
 
 impl Output {

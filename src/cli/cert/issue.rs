@@ -73,16 +73,22 @@ impl Issued {
         if !leaf.is_for_key(spki) {
             return Err(other("another key"));
         }
+        let serial = answer.serial.parse().ok().filter(|serial| leaf.has_serial(*serial));
         let issuer = answer.chain.first().map(|issuer| Certificate::from_pem(issuer)).transpose()?;
+        let issuer =
+            issuer.ok_or_else(|| ClientError::failed("the certificate came without its issuing CA"))?;
+        if !leaf.is_signed_by(&issuer) {
+            return Err(ClientError::failed(
+                "the certificate came with a CA that has not signed it; it was not written",
+            )
+            .with_hint("something between here and the service may alter its answers"));
+        }
         Ok(Self {
             workload,
             leaf,
-            issuer: issuer
-                .ok_or_else(|| ClientError::failed("the certificate came without its issuing CA"))?,
-            serial: answer
-                .serial
-                .parse()
-                .map_err(|_| ClientError::failed("the certificate came without its serial number"))?,
+            issuer,
+            serial: serial
+                .ok_or_else(|| ClientError::failed("the certificate came without its serial number"))?,
             expires_at: printable(&answer.expires_at),
             renew_after: printable(&answer.renew_after),
         })
@@ -132,6 +138,11 @@ mod tests {
         der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, der).unwrap()
     }
 
+    /// With the serial number that the answer names.
+    fn server(ca: &TestCa, names: &[&str]) -> Identity {
+        ca.server_with(names, |params| params.serial_number = Some(vec![0x1f; 16].into()))
+    }
+
     /// What the client makes of an answer that holds this certificate, for a key that it has made.
     fn checked(answered: &Identity, chain: Vec<String>, spki: &[u8]) -> Result<Issued> {
         let domain = "td".parse().unwrap();
@@ -149,7 +160,7 @@ mod tests {
     #[test]
     fn a_certificate_for_the_key_and_the_identity_is_taken_with_its_issuer() {
         let ca = TestCa::new();
-        let answered = ca.server(&[ID, "gateway-a"]);
+        let answered = server(&ca, &[ID, "gateway-a"]);
         let chain = vec![ca.pem.clone(), "the root is not written".into()];
         let issued = checked(&answered, chain, &answered.key.subject_public_key_info()).unwrap();
         assert_eq!(issued.pem().unwrap(), pem(&answered.chain[0]) + &pem(&ca.der));
@@ -159,16 +170,20 @@ mod tests {
     #[test]
     fn a_certificate_for_something_else_is_not() {
         let ca = TestCa::new();
-        let (good, other) = (ca.server(&[ID]), ca.server(&["spiffe://td/gateway/gateway-b"]));
+        let (good, other) = (server(&ca, &[ID]), server(&ca, &["spiffe://td/gateway/gateway-b"]));
         let spki = |identity: &Identity| identity.key.subject_public_key_info();
         let chain = || vec![ca.pem.clone()];
         let refused = |answered: &Identity, chain: Vec<String>, spki: &[u8]| {
             checked(answered, chain, spki).unwrap_err().to_string()
         };
         assert!(refused(&other, chain(), &spki(&other)).contains("another identity"));
-        assert!(refused(&ca.server(&["gateway-a"]), chain(), &spki(&good)).contains("another identity"));
+        assert!(refused(&server(&ca, &["gateway-a"]), chain(), &spki(&good)).contains("another identity"));
         assert!(refused(&good, chain(), &spki(&other)).contains("another key"));
         assert!(refused(&good, Vec::new(), &spki(&good)).contains("without its issuing CA"));
         assert!(refused(&good, vec!["-----BEGIN".into()], &spki(&good)).contains("no certificate"));
+        assert!(refused(&good, vec![TestCa::new().pem], &spki(&good)).contains("has not signed it"));
+        let numbered_otherwise = ca.server(&[ID]);
+        let why = refused(&numbered_otherwise, chain(), &spki(&numbered_otherwise));
+        assert!(why.contains("without its serial number"), "{why}");
     }
 }

@@ -3,10 +3,11 @@
 use super::super::{
     arguments::{CertFilter, Output},
     output::{self, json, print},
+    pages,
 };
 use crate::{
     api::{CertificateItem, CertificatePage},
-    client::{Client, ClientError, Result},
+    client::{Client, Result},
     identity::{Clock as _, SystemClock, Timestamp},
 };
 use serde_json::json;
@@ -28,28 +29,17 @@ pub(super) async fn run(client: &Client, filter: &CertFilter, form: Output) -> R
 }
 
 async fn fetch(client: &Client, filter: &CertFilter) -> Result<Vec<CertificateItem>> {
-    let most = filter.limit.unwrap_or(u64::MAX);
-    let (mut all, mut cursor): (Vec<CertificateItem>, Option<String>) = (Vec::new(), None);
-    loop {
-        let wanted = PAGE.min(most.saturating_sub(all.len() as u64));
+    pages::all(PAGE, filter.limit, async |wanted, cursor| {
         let query = [
             ("limit", Some(wanted.to_string())),
-            ("cursor", cursor.clone()),
+            ("cursor", cursor),
             ("status", filter.status.clone()),
             ("spiffeId", filter.spiffe_id.clone()),
         ];
         let page: CertificatePage = client.get("/pki/certificates", &query).await?;
-        all.extend(page.certificates);
-        if page.next_cursor.is_none() || all.len() as u64 >= most {
-            return Ok(all);
-        }
-        if page.next_cursor == cursor {
-            return Err(ClientError::failed(
-                "the service answers the same page of certificates again and again",
-            ));
-        }
-        cursor = page.next_cursor;
-    }
+        Ok((page.certificates, page.next_cursor))
+    })
+    .await
 }
 
 /// The last cell is a bare number, so that a script can compare it.

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     api::CertificateDetail,
-    client::{Certificate, Client, Result, printable},
-    identity::{Clock as _, SystemClock, Timestamp},
+    client::{Certificate, Client, ClientError, Result, printable},
+    identity::{Clock as _, Serial, SystemClock, Timestamp},
 };
 use serde_json::json;
 use std::process::ExitCode;
@@ -25,8 +25,20 @@ pub(super) async fn run(client: &Client, name: &str, form: Output) -> Result<Exi
     }))
 }
 
+/// `name`: a serial number or a fingerprint, in the service's own form.
 async fn fetch(client: &Client, name: &str) -> Result<CertificateDetail> {
     client.get(&format!("/pki/certificates/{name}"), &[]).await
+}
+
+/// The certificate of an answer, if it is the one of that name.
+fn certificate(detail: &CertificateDetail, name: &str) -> Result<Certificate> {
+    let certificate = Certificate::from_pem(&detail.certificate_pem)?;
+    let is_serial = || name.parse().is_ok_and(|serial| certificate.has_serial(serial));
+    if certificate.fingerprint().to_string() == name || is_serial() {
+        return Ok(certificate);
+    }
+    Err(ClientError::failed(format!("the service answered another certificate than {name}"))
+        .with_hint("is this the service that is meant? Something between here and it may alter its answers"))
 }
 
 fn text(detail: &CertificateDetail, now: Timestamp) -> String {
@@ -60,14 +72,12 @@ pub(super) fn prepare(wanted: arguments::Export) -> Result<Export> {
 pub(super) async fn export(client: &Client, ready: &Export, form: Output) -> Result<ExitCode> {
     let Export { wanted, place } = ready;
     let detail = fetch(client, &wanted.name).await?;
-    let certificate = Certificate::from_pem(&detail.certificate_pem)?;
+    let certificate = certificate(&detail, &wanted.name)?;
     let mut pem = certificate.pem()?;
     // The root is for verifiers to have, and signs itself.
     if wanted.chain && detail.issuer_serial != detail.item.serial {
-        let issuer = fetch(client, &detail.issuer_serial).await?;
-        if issuer.item.certificate_type != "root-ca" {
-            pem += &Certificate::from_pem(&issuer.certificate_pem)?.pem()?;
-        }
+        let issuer = issuer(client, &detail, &certificate).await?;
+        pem += &issuer.map_or_else(|| Ok(String::new()), |issuer| issuer.pem())?;
     }
     if let Some(place) = place {
         place.write(Readers::Anybody, pem.as_bytes())?;
@@ -88,14 +98,29 @@ pub(super) async fn export(client: &Client, ready: &Export, form: Output) -> Res
     }))
 }
 
+/// The CA that signed a certificate; nothing where that is the root.
+async fn issuer(
+    client: &Client,
+    detail: &CertificateDetail,
+    leaf: &Certificate,
+) -> Result<Option<Certificate>> {
+    let unlike = || ClientError::failed("the service answered an issuer that has not signed the certificate");
+    let serial: Serial = detail.issuer_serial.parse().map_err(|_| unlike())?;
+    let issuer = fetch(client, &serial.to_string()).await?;
+    if issuer.item.certificate_type == "root-ca" {
+        return Ok(None);
+    }
+    let certificate = Certificate::from_pem(&issuer.certificate_pem)?;
+    if leaf.is_signed_by(&certificate) { Ok(Some(certificate)) } else { Err(unlike()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::CertificateItem;
+    use crate::{api::CertificateItem, client::tests::fake::TestCa, identity::Fingerprint};
 
-    #[test]
-    fn every_field_has_a_line_and_steers_no_terminal() {
-        let detail = CertificateDetail {
+    fn detail(certificate_pem: String) -> CertificateDetail {
+        CertificateDetail {
             item: CertificateItem {
                 serial: "01".into(),
                 spiffe_id: None,
@@ -105,11 +130,26 @@ mod tests {
                 certificate_type: "services-ca".into(),
                 common_name: "Services\u{1b}[31m CA".into(),
             },
-            certificate_pem: String::new(),
+            certificate_pem,
             issuer_serial: "02".into(),
             not_before: "2024-02-14T00:00:00.000Z".into(),
             created_at: "2024-02-14T00:00:00.000Z".into(),
-        };
+        }
+    }
+
+    #[test]
+    fn only_the_certificate_that_was_asked_for_is_exported() {
+        let (wanted, other) = (TestCa::new(), TestCa::new());
+        let name = Fingerprint::of_certificate(&wanted.der).to_string();
+        let found = |ca: &TestCa, name: &str| certificate(&detail(ca.pem.clone()), name);
+        assert_eq!(found(&wanted, &name).unwrap().fingerprint().to_string(), name);
+        assert!(found(&other, &name).unwrap_err().message.contains("another certificate"));
+        assert!(found(&wanted, &"1f".repeat(16)).is_err());
+    }
+
+    #[test]
+    fn every_field_has_a_line_and_steers_no_terminal() {
+        let detail = detail(String::new());
         let shown = text(&detail, "2026-02-13T15:00:00Z".parse().unwrap());
         assert!(shown.starts_with("Serial:      01\nSPIFFE ID:   -\nCommon Name: Services\u{fffd}[31m CA\nType:        intermediate\n"), "{shown}");
         assert!(shown.contains("Expires:     2026-02-13T16:00:00.000Z (3600 seconds left)\n"), "{shown}");

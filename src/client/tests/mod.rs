@@ -1,5 +1,6 @@
 //! The client against services that are not what they should be.
 
+mod certificates;
 pub(crate) mod fake;
 mod genuine;
 

@@ -104,6 +104,8 @@ async fn a_cas_key_may_move_but_never_change(store: &dyn Store) {
     let records = store.audit(&query).await.unwrap();
     assert_eq!(records.len(), 1, "the same once more is no change: {records:?}");
     assert!(records[0].detail.contains(&own.uri) && records[0].detail.contains(&moved.uri), "{records:?}");
+    let detail = &records[0].detail;
+    assert!(detail.contains("fromBackend") && detail.contains("\"backend\":\"hsm\""), "{detail}");
 
     let other = made(KeyRole::Ca(CaRole::Transport), 1);
     let refused = store.repin_ca(ca, "hsm", "other", &other, &stamp(30)).await;

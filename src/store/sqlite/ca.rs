@@ -351,7 +351,8 @@ pub(super) fn repin(
         (ca.role.as_str(), ca.generation, &made.uri, backend, reference),
     )?;
     let detail = json!({
-        "role": ca.role.as_str(), "from": uri, "uri": made.uri, "backend": backend, "reference": reference,
+        "role": ca.role.as_str(), "from": uri, "fromBackend": old_backend, "uri": made.uri, "backend": backend,
+        "reference": reference,
         "spki": SpkiHash::of_spki(&made.spki).to_string(),
     });
     step.audit(stamp, "ca.repinned", ski, detail.to_string())
