@@ -18,7 +18,7 @@ pub async fn batch(main: Object, request: &str, limits: &Limits) -> String {
         return wire::abort(&Exception { name: "RangeError", message });
     }
     let mut session = Session::new(main, limits);
-    let mut answers = Answers { text: String::new(), most: limits.kept };
+    let mut answers = Answers { text: String::new(), most: limits.answers };
     let mut end = None;
     for message in request.lines() {
         while !session.has_room() {

@@ -42,11 +42,14 @@ const LIMITS: Limits = Limits {
     depth: 32,
     // Clients leave some of what they imported unreleased, and may push a thousand calls before they look at one.
     entries: 4096,
-    // A list of 10,000 certificates has 4 MiB.
-    kept: 8 * 1024 * 1024,
+    kept: 4 * 1024 * 1024,
+    // Some hundred sentences that say no.
+    kept_at_first: 64 * 1024,
     running: 64,
     // A thousand calls, each pushed and pulled.
     batch: 2048,
+    // A list of 10,000 certificates has 4 MiB.
+    answers: 8 * 1024 * 1024,
 };
 
 /// Where Cap'n Web is spoken.
