@@ -83,6 +83,11 @@ impl Session {
         self.ready.is_empty() && self.running.len() < self.limits.running.max(1) && self.table.has_room()
     }
 
+    /// Whether no call has answered an object yet.
+    pub(super) fn is_first(&self) -> bool {
+        self.table.is_first()
+    }
+
     /// Whether a call runs.
     pub(super) fn is_busy(&self) -> bool {
         !self.running.is_empty()

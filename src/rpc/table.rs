@@ -100,6 +100,11 @@ impl Table {
         self.is_first = false;
     }
 
+    /// Whether nothing but data has been answered yet.
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
+    }
+
     fn most_octets(&self) -> usize {
         if self.is_first { self.limits.kept_at_first } else { self.limits.kept }
     }
