@@ -40,8 +40,8 @@ const BATCH: usize = 256 * 1024;
 /// Octets that a socket reads at once, and gathers before it writes: most messages are smaller.
 const BUFFER: usize = 4 * 1024;
 /// Sockets without a good credential. Each may hold a message in pieces, the next piece, and what its session keeps:
-/// some 200 KiB.
-const MOST_STRANGERS: usize = 256;
+/// some 240 KiB.
+const MOST_STRANGERS: usize = 128;
 /// Batches that are read and answered at once; one address has half of them.
 const MOST_BATCHES: usize = 64;
 /// How long a batch may wait for its turn.

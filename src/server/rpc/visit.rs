@@ -1,13 +1,15 @@
 //! One client's visit, a socket's life or a batch: which credentials it brought, and what puts an end to it.
 
-use super::super::{
-    app::{App, Refusal, Shown},
-    asker::Asker,
-    endpoints::Endpoint,
-    peer::Peer,
-    problem::Problem,
+use super::{
+    super::{
+        app::{App, Refusal, Shown},
+        asker::Asker,
+        endpoints::Endpoint,
+        peer::Peer,
+        problem::Problem,
+    },
+    strangers::{Stranger, Strangers},
 };
-use super::strangers::{Stranger, Strangers};
 use crate::{
     access::{AccessError, Caller},
     identity::sha256,
@@ -120,9 +122,7 @@ impl Visit {
             known.push_back(hash);
         }
         drop(known);
-        // Dropped when nothing else is locked here.
-        let place = self.stranger.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(place);
+        drop(self.stranger.lock().unwrap_or_else(PoisonError::into_inner).take());
         Ok(caller)
     }
 
