@@ -4,7 +4,7 @@ use super::{Access, Action, Caller, Resource};
 use crate::identity::{ServiceType, TrustDomain, Workload};
 
 /// So many of a caller's trusted nodes, and of its domains, are tried: every call is decided for itself anyhow.
-const MOST: usize = 32;
+const MOST: usize = 8;
 /// Of a node in a domain that no node is known of.
 const SOME_NODE: &str = "node";
 

@@ -18,7 +18,8 @@ pub async fn batch(main: Object, request: &str, limits: &Limits) -> String {
         return wire::abort(&Exception { name: "RangeError", message });
     }
     let mut session = Session::new(main, limits);
-    let mut answers = Answers { text: String::new(), most: limits.kept };
+    let mut answers =
+        Answers { text: String::new(), most: limits.answers, most_at_first: limits.kept_at_first };
     let mut end = None;
     for message in request.lines() {
         while !session.has_room() {
@@ -29,6 +30,10 @@ pub async fn batch(main: Object, request: &str, limits: &Limits) -> String {
             break;
         }
         answers.collect(&mut session);
+        if answers.is_full(&session) {
+            end = Some(End::Broken(too_much(limits)));
+            break;
+        }
     }
     while session.is_busy() {
         session.run().await;
@@ -41,11 +46,20 @@ pub async fn batch(main: Object, request: &str, limits: &Limits) -> String {
     answers.text
 }
 
+fn too_much(limits: &Limits) -> Exception {
+    let most = limits.kept_at_first;
+    let message =
+        format!("A batch that was given no object is answered with {most} octets: the rest was not read.");
+    Exception { name: "RangeError", message }
+}
+
 /// The messages of the answer.
 struct Answers {
     text: String,
     /// Octets, for one request must not ask for any number of large answers.
     most: usize,
+    /// The same for a client that was given nothing, failures included.
+    most_at_first: usize,
 }
 
 impl Answers {
@@ -53,6 +67,10 @@ impl Answers {
         while let Some(message) = session.answer(self.most.saturating_sub(self.text.len())) {
             self.push(&message);
         }
+    }
+
+    fn is_full(&self, session: &Session) -> bool {
+        session.is_first() && self.text.len() > self.most_at_first
     }
 
     fn push(&mut self, message: &str) {

@@ -14,7 +14,7 @@ use std::sync::{
 pub(super) type Outcome = Result<Held, Arc<Exception>>;
 
 /// Octets of a message of an error; what is longer is cut.
-const LONGEST_MESSAGE: usize = 4096;
+const LONGEST_MESSAGE: usize = 1024;
 
 /// An answer, or a property of one; cheap to clone.
 #[derive(Clone)]
@@ -128,8 +128,16 @@ fn weigh(value: &Value) -> usize {
             Value::String(text) => text.len(),
             Value::Array(items) => items.iter().map(weigh).sum(),
             Value::Object(fields) => {
-                fields.iter().map(|(name, field)| size_of::<String>() + name.len() + weigh(field)).sum()
+                let octets = fields.iter().map(|(name, field)| name.len() + weigh(field));
+                of_record(fields.len()) + octets.sum::<usize>()
             }
             _ => 0,
         }
+}
+
+/// Octets that an object of so many fields takes beside their names and values: it is a tree, whose nodes have places
+/// for eleven fields and are filled by half at least.
+pub(super) fn of_record(fields: usize) -> usize {
+    const NODE: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 16;
+    fields.div_ceil(6) * NODE
 }

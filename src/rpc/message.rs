@@ -10,7 +10,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A message of a client.
-#[derive(Debug)]
 pub(super) enum Message {
     Push(Push),
     /// A push that is pulled and released at once.
@@ -29,7 +28,6 @@ pub(super) enum Message {
 }
 
 /// A call, or a read of a property.
-#[derive(Debug)]
 pub(super) struct Push {
     /// What is asked; or why it is not done.
     pub(super) operation: Result<Operation, Exception>,
@@ -40,7 +38,6 @@ pub(super) struct Push {
 }
 
 /// A call, or a read of a property.
-#[derive(Debug)]
 pub(super) struct Operation {
     pub(super) target: i64,
     pub(super) path: Path,

@@ -87,12 +87,16 @@ pub struct Limits {
     pub depth: usize,
     /// Entries of a session's tables: what is beyond, least recently used first, is forgotten once it is settled.
     pub entries: usize,
-    /// Octets of answers that are kept for later calls on them.
+    /// Octets of memory, about, of what is kept for later calls on it.
     pub kept: usize,
+    /// The same until a call has answered an object: before that the client is nobody in particular.
+    pub kept_at_first: usize,
     /// Calls that run at the same time; the next message is read when one has ended.
     pub running: usize,
     /// Messages of a batch.
     pub batch: usize,
+    /// Octets of the answers of a batch; failures are told beyond.
+    pub answers: usize,
 }
 
 /// A socket, as far as a session sees it: it carries whole messages.

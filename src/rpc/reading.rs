@@ -8,6 +8,7 @@
 
 use super::{
     Exception,
+    held::of_record,
     path::{self, Path},
     term::Term,
 };
@@ -17,6 +18,9 @@ use time::{OffsetDateTime, macros::format_description};
 
 /// Digits of a big integer.
 const MOST_DIGITS: usize = 16_384;
+
+/// Octets that a hole takes, about: itself, the answer that comes, and its place in the list of who waits for that.
+const HOLE: usize = 192;
 
 /// An answer that is put into an argument.
 #[derive(Debug, PartialEq)]
@@ -54,10 +58,11 @@ impl Reading {
             },
             Value::Object(fields) => {
                 let mut read = Vec::with_capacity(fields.len());
+                self.weight += of_record(fields.len());
                 for (name, field) in fields {
                     let field = self.term(field)?;
                     if !path::is_inherited(&name) && name != "toJSON" {
-                        self.weight += size_of::<String>() + name.len();
+                        self.weight += name.len();
                         read.push((name, field));
                     }
                 }
@@ -151,7 +156,7 @@ impl Reading {
     }
 
     fn hole(&mut self, id: i64, path: Path) -> Term {
-        self.weight += size_of::<Hole>() + path.weight();
+        self.weight += HOLE + path.weight();
         self.holes.push(Hole { id, path });
         Term::Hole(self.holes.len() - 1)
     }

@@ -83,6 +83,11 @@ impl Session {
         self.ready.is_empty() && self.running.len() < self.limits.running.max(1) && self.table.has_room()
     }
 
+    /// Whether no call has answered an object yet.
+    pub(super) fn is_first(&self) -> bool {
+        self.table.is_first()
+    }
+
     /// Whether a call runs.
     pub(super) fn is_busy(&self) -> bool {
         !self.running.is_empty()
@@ -118,6 +123,9 @@ impl Session {
     /// Runs until a call has ended; at once when none runs. Dropping the future loses nothing.
     pub(super) async fn run(&mut self) {
         if let Some((id, answer)) = self.running.next().await {
+            if matches!(answer, Ok(Answer::Object(_))) {
+                self.table.has_given();
+            }
             let outcome = answer.map(|answer| Held::new(answer, &self.table.meter)).map_err(failure);
             self.settle(id, outcome);
         }
@@ -279,7 +287,7 @@ impl Session {
     }
 
     pub(super) fn kept(&self) -> usize {
-        self.table.meter.octets()
+        self.table.kept()
     }
 
     pub(super) fn running(&self) -> usize {

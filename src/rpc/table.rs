@@ -19,7 +19,7 @@ pub(super) struct Table {
     entries: HashMap<i64, Entry>,
     /// The settled entries by when they were last used.
     used: BTreeMap<u64, i64>,
-    /// Those of them that hold data.
+    /// Those of them that hold data, or a failure.
     heavy: BTreeMap<u64, i64>,
     clock: u64,
     last_call: i64,
@@ -27,7 +27,11 @@ pub(super) struct Table {
     pending: usize,
     /// Octets of the calls that are pending.
     weight: usize,
+    /// Octets that the settled entries take beside their data.
+    settled: usize,
     forgotten: bool,
+    /// Nothing but data has been answered yet.
+    is_first: bool,
     limits: Limits,
     pub(super) meter: Meter,
 }
@@ -35,6 +39,14 @@ pub(super) struct Table {
 enum Entry {
     Pending(Pending),
     Settled { outcome: Outcome, pulled: bool, used: u64 },
+}
+
+/// Octets that an entry takes in the tables, about.
+const ENTRY: usize = 320;
+
+/// Octets that a settled entry takes, but for its data, which others may share.
+fn weight_of(outcome: &Outcome) -> usize {
+    ENTRY + outcome.as_ref().err().map_or(0, |exception| size_of::<Exception>() + exception.message.len())
 }
 
 struct Pending {
@@ -70,7 +82,9 @@ impl Table {
             last_method: 0,
             pending: 0,
             weight: 0,
+            settled: 0,
             forgotten: false,
+            is_first: true,
             limits: *limits,
             meter: Meter::default(),
         }
@@ -78,7 +92,30 @@ impl Table {
 
     /// Whether one more call may be taken.
     pub(super) fn has_room(&self) -> bool {
-        self.pending == 0 || (self.pending < self.limits.entries && self.weight < self.limits.kept)
+        self.pending == 0 || (self.pending < self.most_entries() && self.weight < self.most_octets())
+    }
+
+    /// An object was answered: the client is one to whom something was given.
+    pub(super) fn has_given(&mut self) {
+        self.is_first = false;
+    }
+
+    /// Whether nothing but data has been answered yet.
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
+    }
+
+    fn most_octets(&self) -> usize {
+        if self.is_first { self.limits.kept_at_first } else { self.limits.kept }
+    }
+
+    fn most_entries(&self) -> usize {
+        self.limits.entries.min(self.most_octets() / ENTRY).max(1)
+    }
+
+    /// Octets of all that is kept.
+    pub(super) fn kept(&self) -> usize {
+        self.meter.octets() + self.settled
     }
 
     /// A number for a call, which is pending from now on.
@@ -132,7 +169,9 @@ impl Table {
             }
             Some(Entry::Settled { outcome, pulled, .. }) => {
                 let first = !std::mem::replace(pulled, true);
-                Ok(first.then(|| outcome.clone()))
+                let due = first.then(|| outcome.clone());
+                self.forget();
+                Ok(due)
             }
             _ => match &self.main {
                 Some(main) if id == 0 => Ok(Some(Ok(Held::Object(Arc::clone(main))))),
@@ -189,9 +228,10 @@ impl Table {
     fn keep(&mut self, id: i64, outcome: Outcome, pulled: bool) {
         self.clock += 1;
         self.used.insert(self.clock, id);
-        if matches!(outcome, Ok(Held::Data(_))) {
+        if matches!(outcome, Ok(Held::Data(_)) | Err(_)) {
             self.heavy.insert(self.clock, id);
         }
+        self.settled += weight_of(&outcome);
         self.entries.insert(id, Entry::Settled { outcome, pulled, used: self.clock });
         self.forget();
     }
@@ -209,20 +249,28 @@ impl Table {
     }
 
     fn remove(&mut self, id: i64) {
-        if let Some(Entry::Settled { used, .. }) = self.entries.remove(&id) {
+        if let Some(Entry::Settled { outcome, used, .. }) = self.entries.remove(&id) {
             self.used.remove(&used);
             self.heavy.remove(&used);
+            self.settled -= weight_of(&outcome);
         }
     }
 
-    /// The last answer stays, whatever its size.
+    /// The last answer stays until it was asked for, whatever its size.
     fn forget(&mut self) {
-        while self.meter.octets() > self.limits.kept && self.heavy.len() > 1 {
+        while self.kept() > self.most_octets() && self.heavy.len() > 1 {
             let Some((_, id)) = self.heavy.pop_first() else { return };
             self.remove(id);
             self.forgotten = true;
         }
-        while self.entries.len() > self.limits.entries.max(1) {
+        if self.kept() > self.most_octets()
+            && let Some((_, &id)) = self.heavy.first_key_value()
+            && matches!(self.entries.get(&id), Some(Entry::Settled { pulled: true, .. }))
+        {
+            self.remove(id);
+            self.forgotten = true;
+        }
+        while self.entries.len() > self.most_entries() {
             let Some((_, id)) = self.used.pop_first() else { return };
             self.remove(id);
             self.forgotten = true;
@@ -237,9 +285,10 @@ impl Table {
 
     fn gone(&self, id: i64) -> Exception {
         Exception::error(format!(
-            "{id} was forgotten: this session keeps the {} answers and methods that were used last, and {} octets of \
-             answers. Ask for it again, from the entry point on.",
-            self.limits.entries, self.limits.kept
+            "{id} was forgotten: this session keeps the {} answers and methods that were used last, and {} octets. \
+             Ask for it again, from the entry point on.",
+            self.most_entries(),
+            self.most_octets()
         ))
     }
 }

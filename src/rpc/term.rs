@@ -7,7 +7,7 @@ use super::{
 use serde_json::{Map, Value};
 
 /// An argument, or a part of one.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 pub(super) enum Term {
     Undefined,
     /// Nothing in it waits for an answer.

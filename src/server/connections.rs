@@ -32,6 +32,11 @@ use tokio_util::{
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a client may take nothing of an answer that waits to be sent.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+/// Octets of a head, and of what is sent before anybody reads it, that one connection may make the service hold: without
+/// these limits some 400 KiB and 1 MiB, of whoever comes.
+const UNREAD_HTTP1: usize = 64 * 1024;
+/// As much as the protocol gives by itself (RFC 9113, 6.9.2).
+const UNREAD_HTTP2: u32 = 65_535;
 /// How many connections one listener holds, handshakes included; more wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 4096;
 /// How long connections may finish what they are at when the service ends.
@@ -149,13 +154,15 @@ fn certificate(stream: &TlsStream<TcpStream>) -> Option<Arc<PeerCertificate>> {
 
 fn server() -> auto::Builder<TokioExecutor> {
     let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(UNREAD_HTTP1);
     server
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(HEAD_DEADLINE))
         .keep_alive_timeout(HEAD_DEADLINE)
         .max_concurrent_streams(128)
+        .initial_stream_window_size(UNREAD_HTTP2)
+        .initial_connection_window_size(UNREAD_HTTP2)
         .max_header_list_size(16 * 1024);
     server
 }

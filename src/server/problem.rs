@@ -115,6 +115,12 @@ impl Problem {
         Self::new(StatusCode::UPGRADE_REQUIRED, "websocket_expected", sentence)
     }
 
+    /// Batches are read before anybody knows whose they are, so that few are at once.
+    pub(super) fn too_many_batches() -> Self {
+        let sentence = "too many batches are being read: try again later, or open a WebSocket";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_batches", sentence)
+    }
+
     /// A call that took too long; what it began may be done all the same.
     pub(super) fn not_in_time() -> Self {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "not_in_time", "no answer in time: look whether it was done")

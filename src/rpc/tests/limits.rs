@@ -65,7 +65,7 @@ async fn what_was_not_used_for_long_is_forgotten_and_the_session_goes_on() {
     }
     let gone = |id: i64, of: i64| {
         format!(
-            r#"["reject",{id},["error","Error","{of} was forgotten: this session keeps the 100 answers and methods that were used last, and 1000000 octets of answers. Ask for it again, from the entry point on."]]"#
+            r#"["reject",{id},["error","Error","{of} was forgotten: this session keeps the 100 answers and methods that were used last, and 1000000 octets. Ask for it again, from the entry point on."]]"#
         )
     };
     dialogue.says(&[r#"["push",["pipeline",-1,[],[]]]"#, r#"["pull",500]"#], &[&gone(500, -1)]).await;
@@ -93,6 +93,55 @@ async fn answers_beyond_what_is_kept_are_forgotten_before_methods_are() {
     assert_eq!(session.answer(usize::MAX).unwrap(), r#"["resolve",22,[[{"jti":"1","sans":[["a"]]}]]]"#);
     session.take(r#"["pull",2]"#).unwrap();
     assert!(session.answer(usize::MAX).unwrap().contains("was forgotten"));
+}
+
+#[tokio::test]
+async fn an_answer_beyond_what_is_kept_is_given_once() {
+    let mut session = Session::new(main_object(), &Limits { kept: 2_000, ..LIMITS });
+    for (id, early) in [(2, true), (3, false)] {
+        if id == 2 {
+            session.take(r#"["push",["pipeline",0,["tokens"],["<jwt>"]]]"#).unwrap();
+            session.run().await;
+        }
+        session.take(&echo(&format!(r#""{}""#, "x".repeat(3_000)))).unwrap();
+        let pull = format!(r#"["pull",{id}]"#);
+        if early {
+            session.take(&pull).unwrap();
+        }
+        session.run().await;
+        if !early {
+            session.take(&pull).unwrap();
+        }
+        assert!(session.answer(usize::MAX).unwrap().len() > 3_000);
+        assert!(session.kept() <= 2_000, "{}", session.kept());
+        session.take(&format!(r#"["release",{id},1]"#)).unwrap();
+    }
+}
+
+/// Whatever a client that nothing was given to does, it holds little.
+#[tokio::test]
+async fn who_was_given_nothing_keeps_little() {
+    let limits = Limits { entries: 4096, kept: 1_000_000, kept_at_first: 20_000, ..LIMITS };
+    let name = "x".repeat(900);
+    let failing = format!(r#"["push",["pipeline",0,["{name}"],[]]]"#);
+    let read = r#"["push",["pipeline",0,["pki"]]]"#;
+    for message in [&failing, read, r#"["pull",0]"#, r#"["push",["pipeline",0]]"#, &echo(r#""some text""#)] {
+        let mut session = Session::new(main_object(), &limits);
+        for _ in 0..2_000 {
+            session.take(message).unwrap();
+            while session.is_busy() {
+                session.run().await;
+            }
+            while session.answer(usize::MAX).is_some() {}
+            assert!(session.kept() <= limits.kept_at_first + 2_000, "{message}: {}", session.kept());
+        }
+        session.take(r#"["push",["pipeline",0,["tokens"],["<jwt>"]]]"#).unwrap();
+        session.run().await;
+        for _ in 0..200 {
+            session.take(&failing).unwrap();
+        }
+        assert!(session.kept() > limits.kept_at_first * 2, "{message}: {}", session.kept());
+    }
 }
 
 /// Without a pause for an answer, while few run at a time.
@@ -164,7 +213,7 @@ async fn the_answers_of_a_batch_have_a_size() {
         messages.push(format!(r#"["pull",{id}]"#));
     }
     let answers = batch(main_object(), &messages.join("\n"), &LIMITS).await;
-    assert!(answers.len() < LIMITS.kept + 500);
+    assert!(answers.len() < LIMITS.answers + 500);
     let refused = r#"["error","RangeError","The answers of this batch are too large: ask in several."]"#;
     assert_eq!(answers.lines().filter(|answer| answer.contains(refused)).count(), 2);
     assert_eq!(answers.lines().count(), 4);

@@ -13,8 +13,16 @@ use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
-pub(super) const LIMITS: Limits =
-    Limits { message: 10_000, depth: 32, entries: 100, kept: 20_000, running: 8, batch: 50 };
+pub(super) const LIMITS: Limits = Limits {
+    message: 10_000,
+    depth: 32,
+    entries: 100,
+    kept: 50_000,
+    kept_at_first: 50_000,
+    running: 8,
+    batch: 50,
+    answers: 20_000,
+};
 
 type Body = fn(Vec<Value>) -> Result<Answer, Exception>;
 

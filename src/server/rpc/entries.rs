@@ -42,8 +42,13 @@ struct Entry {
 impl Method for Entry {
     async fn call(&self, arguments: Vec<Value>) -> Result<Answer, Exception> {
         let _running = self.visit.begin();
-        let credential = arguments.first().and_then(Value::as_str).unwrap_or_default();
-        Ok(match self.enter(Arc::new(credential.into())).await {
+        // What else was sent is not kept while the credential is looked at.
+        let credential: SecretString = match arguments.into_iter().next() {
+            Some(Value::String(credential)) => credential.into(),
+            _ => String::new().into(),
+        };
+        let entered = timeout(ANSWER_DEADLINE, self.enter(Arc::new(credential))).await;
+        Ok(match entered.unwrap_or_else(|_| Err(Problem::not_in_time().sentence().to_owned())) {
             Ok(object) => Answer::Object(object),
             Err(error) => Answer::Value(json!({ "error": error })),
         })

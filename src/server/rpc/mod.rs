@@ -6,14 +6,16 @@ mod entries;
 mod failure;
 mod methods;
 mod socket;
+mod strangers;
 mod visit;
 
 use super::{
-    app::App, connections::Stay, extract::read, peer::Peer, problem::Problem, routes::refuse_foreign_page,
+    app::App, connections::Stay, extract::read, peer::Peer, places::Places, problem::Problem,
+    routes::refuse_foreign_page,
 };
 use crate::rpc::{self, Exception, Limits};
 use axum::{
-    Router,
+    Extension, Router,
     extract::{
         FromRequestParts as _, Request, State,
         ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
@@ -24,7 +26,11 @@ use axum::{
 };
 use socket::{Frames, Socket};
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::oneshot, time::sleep};
+use strangers::Strangers;
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use visit::Visit;
 
@@ -33,6 +39,13 @@ const MESSAGE: usize = 72 * 1024;
 const BATCH: usize = 256 * 1024;
 /// Octets that a socket reads at once, and gathers before it writes: most messages are smaller.
 const BUFFER: usize = 4 * 1024;
+/// Sockets without a good credential. Each may hold a message in pieces, the next piece, and what its session keeps:
+/// some 240 KiB.
+const MOST_STRANGERS: usize = 128;
+/// Batches that are read and answered at once; one address has half of them.
+const MOST_BATCHES: usize = 64;
+/// How long a batch may wait for its turn.
+const TURN: Duration = Duration::from_secs(10);
 /// How long a client may take to hear what it is still owed when its socket ends.
 const LAST_MESSAGES: Duration = Duration::from_secs(5);
 
@@ -42,20 +55,30 @@ const LIMITS: Limits = Limits {
     depth: 32,
     // Clients leave some of what they imported unreleased, and may push a thousand calls before they look at one.
     entries: 4096,
-    // A list of 10,000 certificates has 4 MiB.
-    kept: 8 * 1024 * 1024,
+    kept: 4 * 1024 * 1024,
+    // A hundred sentences that say no.
+    kept_at_first: 32 * 1024,
     running: 64,
     // A thousand calls, each pushed and pulled.
     batch: 2048,
+    // A list of 10,000 certificates has 4 MiB.
+    answers: 8 * 1024 * 1024,
 };
 
 /// Where Cap'n Web is spoken.
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/rpc", get(open).post(batch))
+    Router::new()
+        .route("/rpc", get(open).post(batch))
+        .layer(Extension(Strangers::new(MOST_STRANGERS)))
+        .layer(Extension(Arc::new(Places::new(MOST_BATCHES))))
 }
 
 /// A WebSocket, one message a frame.
-async fn open(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+async fn open(
+    State(app): State<App>,
+    Extension(strangers): Extension<Strangers>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (mut parts, _) = request.into_parts();
     refuse_foreign_page(&app, &parts.headers)?;
     let peer = parts.extensions.get::<Peer>().cloned().ok_or_else(Problem::undecided)?;
@@ -68,7 +91,7 @@ async fn open(State(app): State<App>, request: Request) -> Result<Response, Prob
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER);
     Ok(upgrade.on_upgrade(async move |socket| {
-        converse(Socket::new(socket), Visit::new(app, peer), stay.stopping()).await;
+        converse(Socket::new(socket), Visit::new(app, peer).among(&strangers), stay.stopping()).await;
     }))
 }
 
@@ -85,6 +108,8 @@ async fn converse<F: Frames>(mut socket: Socket<F>, visit: Visit, stopping: &Can
     tokio::select! {
         () = rpc::serve(&mut socket, entries::main(&visit), &LIMITS, told) => {}
         () = end => {}
+        // At once, or whoever crowds others out holds their sockets too.
+        () = visit.crowded_out() => return socket.dismiss().await,
     }
     socket.farewell().await;
 }
@@ -99,9 +124,17 @@ fn reason(rejection: &WebSocketUpgradeRejection) -> &'static str {
 }
 
 /// A batch: messages joined by newlines.
-async fn batch(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+async fn batch(
+    State(app): State<App>,
+    Extension(batches): Extension<Arc<Places>>,
+    request: Request,
+) -> Result<Response, Problem> {
     refuse_foreign_page(&app, request.headers())?;
     let peer = request.extensions().get::<Peer>().cloned().ok_or_else(Problem::undecided)?;
+    // Whoever sends it is known only when it was read.
+    let turn = timeout(TURN, batches.vacancy()).await.ok().flatten();
+    let turn = turn.and_then(|vacancy| batches.take(vacancy, peer.address.ip()));
+    let _turn = turn.ok_or_else(Problem::too_many_batches)?;
     let body = read(request, BATCH).await?;
     let messages = str::from_utf8(&body).map_err(|_| Problem::malformed("the batch is not UTF-8"))?;
     let visit = Arc::new(Visit::new(app, peer));

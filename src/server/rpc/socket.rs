@@ -18,6 +18,12 @@ const UNANSWERED: u32 = 2;
 /// connection, and the last message with it.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// How long the sockets that make place for others may take to be told.
+const DISMISSAL: Duration = Duration::from_millis(100);
+/// At most 123 octets (RFC 6455, 5.5.1).
+const CROWDED: &str =
+    "too many sockets without a good credential: connect again, and call an entry point at once";
+
 /// What frames come from and go to.
 pub(super) trait Frames:
     Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Unpin + Send
@@ -42,6 +48,13 @@ impl<F: Frames> Socket<F> {
         // While nobody reads here, for the session waits for its calls, nothing is asked.
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { frames, pings, unanswered: 0 }
+    }
+
+    /// Closes the socket of a client that others made place for, and waits for nothing.
+    pub(super) async fn dismiss(mut self) {
+        let reason = Utf8Bytes::from_static(CROWDED);
+        let close = CloseFrame { code: close_code::AGAIN, reason };
+        let _ = timeout(DISMISSAL, self.frames.send(Message::Close(Some(close)))).await;
     }
 
     /// Closes the socket, and waits until the client has heard it.

@@ -54,3 +54,22 @@ async fn a_client_that_takes_nothing_does_not_put_off_the_end() {
     tokio::join!(converse(Socket::new(Deaf(sent.into())), visit, &stopping), stop);
     assert_eq!(start.elapsed().as_secs(), 60 + 5 + 2);
 }
+
+#[tokio::test]
+async fn a_batch_waits_ten_seconds_for_its_turn() {
+    let (app, batches) = (app().await, Arc::new(Places::new(1)));
+    let request = || {
+        let mut request = Request::new("[\"pull\",7]".into());
+        let peer = Peer { address: ([127, 0, 0, 1], 4711).into(), channel: Channel::Plain };
+        request.extensions_mut().insert(peer);
+        batch(State(app.clone()), Extension(batches.clone()), request)
+    };
+    assert_eq!(request().await.unwrap().status(), 200);
+    let turn = batches.vacancy().await;
+    pause();
+    let start = Instant::now();
+    assert_eq!(request().await.unwrap_err().code(), "too_many_batches");
+    assert_eq!(start.elapsed().as_secs(), TURN.as_secs());
+    drop(turn);
+    assert_eq!(request().await.unwrap().status(), 200);
+}

@@ -1,11 +1,14 @@
 //! One client's visit, a socket's life or a batch: which credentials it brought, and what puts an end to it.
 
-use super::super::{
-    app::{App, Refusal, Shown},
-    asker::Asker,
-    endpoints::Endpoint,
-    peer::Peer,
-    problem::Problem,
+use super::{
+    super::{
+        app::{App, Refusal, Shown},
+        asker::Asker,
+        endpoints::Endpoint,
+        peer::Peer,
+        problem::Problem,
+    },
+    strangers::{Stranger, Strangers},
 };
 use crate::{
     access::{AccessError, Caller},
@@ -15,11 +18,11 @@ use crate::{
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -46,6 +49,10 @@ pub(super) struct Visit {
     peer: Peer,
     /// Credentials that were taken, by their SHA-256, newest last.
     known: Mutex<VecDeque<[u8; 32]>>,
+    /// Its place among those who have shown no good credential, while it is one of them.
+    stranger: Mutex<Option<Stranger>>,
+    /// Comes when that place is another's.
+    crowded_out: Option<Arc<Notify>>,
     /// Why it is to end.
     over: watch::Sender<Option<&'static str>>,
     /// How many calls are being answered.
@@ -67,9 +74,28 @@ impl Visit {
             app,
             peer,
             known: Mutex::default(),
+            stranger: Mutex::default(),
+            crowded_out: None,
             over: watch::Sender::new(None),
             running: watch::Sender::new(0),
         }
+    }
+
+    /// As one more stranger, until a good credential is shown.
+    pub(super) fn among(self, strangers: &Strangers) -> Self {
+        let place = strangers.join();
+        Self { crowded_out: Some(place.crowded_out()), stranger: Mutex::new(Some(place)), ..self }
+    }
+
+    /// Comes when another stranger has the place of this one.
+    pub(super) async fn crowded_out(&self) {
+        if let Some(crowded_out) = &self.crowded_out {
+            crowded_out.notified().await;
+            if self.known().is_empty() {
+                return;
+            }
+        }
+        std::future::pending().await
     }
 
     pub(super) fn app(&self) -> &App {
@@ -95,6 +121,8 @@ impl Visit {
             }
             known.push_back(hash);
         }
+        drop(known);
+        drop(self.stranger.lock().unwrap_or_else(PoisonError::into_inner).take());
         Ok(caller)
     }
 

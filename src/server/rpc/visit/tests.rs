@@ -1,7 +1,10 @@
 //! When a visit ends, on a clock that the tests move.
 
 use super::{
-    super::super::{peer::Channel, routes::tests::app},
+    super::super::{
+        peer::Channel,
+        routes::tests::{SYSTEM, app},
+    },
     *,
 };
 use tokio::time::{Instant, pause};
@@ -70,4 +73,27 @@ async fn a_revoked_credential_ends_the_visit_it_was_brought_to_and_no_other() {
     assert_eq!(*visit.over.borrow(), None);
     assert_eq!(visit.heard(revoked(), &known).code(), "credential_revoked");
     assert_eq!(*visit.over.borrow(), Some(REVOKED));
+}
+
+#[tokio::test]
+async fn who_is_known_takes_no_place_of_strangers_and_is_crowded_out_by_none() {
+    let strangers = Strangers::new(2);
+    let unknown = visit().await.among(&strangers);
+    let known = Visit::new(unknown.app.clone(), unknown.peer.clone()).among(&strangers);
+    known.enter(&SYSTEM.into()).await.unwrap();
+    let is_out = async |visit: &Visit| timeout(Duration::from_secs(1), visit.crowded_out()).await.is_ok();
+    let _second = strangers.join();
+    assert!(!is_out(&unknown).await);
+    let _others = (strangers.join(), strangers.join());
+    assert!(is_out(&unknown).await);
+    assert!(!is_out(&known).await);
+}
+
+#[tokio::test]
+async fn who_becomes_known_as_it_is_crowded_out_stays() {
+    let strangers = Strangers::new(1);
+    let visit = visit().await.among(&strangers);
+    let _other = strangers.join();
+    visit.known().push_back([0; 32]);
+    assert!(timeout(Duration::from_secs(1), visit.crowded_out()).await.is_err());
 }
