@@ -194,6 +194,11 @@ impl Access {
         self.node(self.config.own.instance_id().as_str())
     }
 
+    /// This service's own identity.
+    pub fn own_identity(&self) -> &SpiffeId {
+        self.config.own.spiffe_id()
+    }
+
     /// The policies in force.
     pub fn policies(&self) -> &Policies {
         &self.policies

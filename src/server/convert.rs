@@ -45,18 +45,17 @@ pub(super) fn algorithm(name: Option<&str>) -> Result<Option<SignatureAlgorithm>
     name.map(str::parse).transpose().map_err(|error| refused("algorithm_unknown", error))
 }
 
+/// A hold comes with a denial alone.
 pub(super) fn revocation_reason(word: Option<&str>) -> Result<RevocationReason, Problem> {
-    match word {
-        None | Some("unspecified") => Ok(RevocationReason::Unspecified),
-        Some("keyCompromise") => Ok(RevocationReason::KeyCompromise),
-        Some("cACompromise") => Ok(RevocationReason::CaCompromise),
-        Some("superseded") => Ok(RevocationReason::Superseded),
-        Some("cessationOfOperation") => Ok(RevocationReason::CessationOfOperation),
-        Some(_) => Err(refused(
+    use RevocationReason::*;
+    let word = word.unwrap_or(Unspecified.name());
+    let known = [Unspecified, KeyCompromise, CaCompromise, Superseded, CessationOfOperation];
+    known.into_iter().find(|reason| reason.name() == word).ok_or_else(|| {
+        refused(
             "reason_unknown",
-            "the reason is one of unspecified, keyCompromise, cACompromise, superseded, cessationOfOperation",
-        )),
-    }
+            format!("the reason is one of {}", known.map(RevocationReason::name).join(", ")),
+        )
+    })
 }
 
 pub(super) fn signed(svid: Svid) -> api::SignedCertificate {

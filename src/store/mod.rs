@@ -267,7 +267,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn append_audit(&self, entries: &[AuditEntry], stamp: &Stamp) -> Result<()>;
 
     /// Takes note of the policies that hold from now on, by their hash; an audit record where they are not those of
-    /// before. Answers whether they are others.
+    /// before. Answers whether they took others' place; the first of a store do not.
     async fn policies_in_force(&self, hash: &str, stamp: &Stamp) -> Result<bool>;
 
     /// Where the records in the store begin: the head up to which they were sealed and dropped; zero at first.

@@ -72,6 +72,18 @@ impl RevocationReason {
         }
     }
 
+    /// As RFC 5280, 5.3.1 writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::KeyCompromise => "keyCompromise",
+            Self::CaCompromise => "cACompromise",
+            Self::Superseded => "superseded",
+            Self::CessationOfOperation => "cessationOfOperation",
+            Self::CertificateHold => "certificateHold",
+        }
+    }
+
     /// The reason of a code; `None` for codes that this CA does not use.
     pub fn from_code(code: u8) -> Option<Self> {
         use RevocationReason::*;

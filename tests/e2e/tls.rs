@@ -172,6 +172,9 @@ fn a_denied_service_shows_its_svid_no_more_until_it_is_allowed_again() {
     assert_eq!(pki.logged("The service's own SVID was revoked, or its identity denied", &id).level, "error");
     let line = pki.logged(SELF_SIGNED, "was revoked");
     assert_eq!((line.level.as_str(), line.property("fingerprint")), ("warn", Some(&*fallback.fingerprint())));
+    let status = pki.get("/pki/status").json().unwrap();
+    assert_eq!(status["status"], "degraded");
+    assert!(status["warnings"].to_string().contains("is this service itself, and is denied"), "{status}");
     pki.allow(&id);
     assert_ne!(shown_own(&pki.service).serial(), own.serial());
 }

@@ -45,7 +45,8 @@ impl Denials {
 }
 
 impl Access {
-    /// Writes down which policies hold from now on, if they are not those of before; answers whether they are others.
+    /// Writes down which policies hold from now on, if they are not those of before; answers whether they
+    /// took others' place.
     ///
     /// # Errors
     /// The store's: then they must not hold.

@@ -81,13 +81,22 @@ pub(crate) async fn status(
     asker.may_all()?;
     let mut status = convert::status(&app.authority().status().await?);
     let policies = app.access().policies().trouble().map(|trouble| format!("policies: {trouble}"));
-    let own = [policies, app.access().system_token_warning(), app.audit_warning()];
+    let own = [policies, app.access().system_token_warning(), app.audit_warning(), own_denial(&app).await?];
     let own: Vec<_> = own.into_iter().flatten().collect();
     if !own.is_empty() && status.status == "healthy" {
         status.status = "degraded".to_owned();
     }
     status.warnings.extend(own);
     Ok(Json(status))
+}
+
+/// Without an SVID the service shows a self-signed certificate, which clients that trust the root refuse.
+async fn own_denial(app: &App) -> Result<Option<String>, Problem> {
+    let own = app.access().own_identity();
+    let is_denied = app.authority().denied().await?.iter().any(|denial| &denial.spiffe_id == own);
+    Ok(is_denied.then(|| {
+        format!("{own} is this service itself, and is denied: its clients will not trust it; lift it with 'catalyst pki identity allow', on this machine or with --server-fingerprint")
+    }))
 }
 
 /// All CAs that were ever made.

@@ -153,8 +153,8 @@ async fn records_that_stand_for_themselves_come_together(store: &dyn Store) {
 }
 
 async fn other_policies_are_on_record(store: &dyn Store) {
-    for (hash, changed) in [("one", true), ("one", false), ("two", true), ("one", true)] {
-        assert_eq!(store.policies_in_force(hash, &stamp(0)).await.unwrap(), changed, "{hash}");
+    for (hash, replaced) in [("one", false), ("one", false), ("two", true), ("one", true)] {
+        assert_eq!(store.policies_in_force(hash, &stamp(0)).await.unwrap(), replaced, "{hash}");
     }
     let query = AuditQuery { action: Some("policy.replaced".to_owned()), limit: 9, ..AuditQuery::default() };
     let details: Vec<String> =

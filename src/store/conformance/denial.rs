@@ -160,6 +160,12 @@ async fn one_certificate_is_revoked_alone(store: &dyn Store) {
         let issuer = store.revoke_certificate(issued, reason, &stamp(when)).await.unwrap();
         assert_eq!(issuer, Some(world.services.ski));
     }
+    // Who finds out more has to know that verifiers are told the first reason.
+    let again = store.revoke_certificate(issued, RevocationReason::KeyCompromise, &stamp(3)).await;
+    assert!(
+        matches!(&again, Err(StoreError::Conflict(why)) if why.contains("cessationOfOperation")),
+        "{again:?}"
+    );
     assert_eq!(entries(&world, 3).await, [CrlEntry { serial: issued, revoked_at: at(1), reason }]);
     let status = store.certificate(other, at(3)).await.unwrap().unwrap().status;
     assert_eq!(status, CertificateStatus::Active);

@@ -215,7 +215,17 @@ pub(super) fn revoke_certificate(
     let Some(spiffe_id) = spiffe_id else {
         return conflict(format!("{serial} is a CA's certificate: revoke the CA"));
     };
-    if target.state != state::REVOKED {
+    if target.state == state::REVOKED {
+        let sql = "SELECT reason FROM crl_entry WHERE ca = ?1 AND serial = ?2";
+        let stands = step.one(sql, (target.issuer, target.serial), |row| row.get::<_, u8>(0))?;
+        if let Some(stands) = stands.and_then(RevocationReason::from_code).filter(|&stands| stands != reason)
+        {
+            return conflict(format!(
+                "{serial} is revoked already, and its reason stands: {}",
+                stands.name()
+            ));
+        }
+    } else {
         withdraw(step, &target, state::REVOKED, reason, &mut Revisions::default(), stamp.at)?;
         step.end_credentials();
         let spki = SpkiHash::from(target.spki).to_string();

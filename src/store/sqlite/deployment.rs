@@ -115,5 +115,5 @@ pub(super) fn policies_in_force(step: &mut Step<'_>, hash: &str, stamp: &Stamp) 
     step.execute("UPDATE deployment SET policies = ?1", [hash])?;
     let detail = serde_json::json!({ "from": before, "to": hash });
     step.audit(stamp, "policy.replaced", "policies", detail.to_string())?;
-    Ok(true)
+    Ok(before.is_some())
 }
