@@ -188,14 +188,15 @@ fn slowed(to: std::net::SocketAddr) -> String {
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let (near, mut far) = (stream.unwrap(), TcpStream::connect(to).unwrap());
-            let (mut from_near, mut to_near) = (near.try_clone().unwrap(), near.try_clone().unwrap());
-            let mut to_far = far.try_clone().unwrap();
+            let (mut near, mut far) = (stream.unwrap(), TcpStream::connect(to).unwrap());
+            let (mut from_near, mut to_far) = (near.try_clone().unwrap(), far.try_clone().unwrap());
             thread::sleep(Duration::from_secs(2));
-            // Whoever hangs up first has what it wanted.
-            thread::spawn(move || std::io::copy(&mut from_near, &mut to_far));
-            let _ = std::io::copy(&mut far, &mut to_near);
-            let _ = near.shutdown(Shutdown::Both);
+            thread::spawn(move || {
+                // Whoever hangs up has what it wanted.
+                let _ = std::io::copy(&mut from_near, &mut to_far);
+                let _ = to_far.shutdown(Shutdown::Write);
+            });
+            let _ = std::io::copy(&mut far, &mut near);
         }
     });
     address

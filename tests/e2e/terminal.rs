@@ -90,7 +90,7 @@ fn colours_are_for_terminals_whose_user_wants_them() {
     assert!(shown.contains("\u{1b}[32m[ok]\u{1b}[0m Identity denied:"), "{shown}");
     for plain in [
         format!("NO_COLOR=1 {DENY} --yes"),
-        format!("{DENY} --yes | cat"),
+        format!("{DENY} --yes 2>&1 | cat"),
         "NO_COLOR=1 catalyst --help".into(),
     ] {
         let shown = on_a_terminal(&service, &plain, "");
