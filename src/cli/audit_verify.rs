@@ -96,15 +96,15 @@ struct Report {
 
 pub(super) async fn run(client: &Client, kept: &Kept, form: Output) -> Result<ExitCode> {
     let report = examine(client, kept).await?;
+    let printed = print(&match form {
+        Output::Json => json(&report.json())?,
+        Output::Text | Output::Markdown => report.text(),
+    });
     if kept.heads.is_empty() {
         output::hint(
             "without --head, an end that was cut off together with the service's own count is not seen",
         );
     }
-    let printed = print(&match form {
-        Output::Json => json(&report.json())?,
-        Output::Text | Output::Markdown => report.text(),
-    });
     Ok(if report.is_good() { printed } else { ExitCode::from(FAILED) })
 }
 

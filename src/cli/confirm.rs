@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 /// # Errors
 /// The answer is not yes.
 pub(super) fn confirm(question: &str, yes: bool) -> Result<()> {
-    if yes || !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    if !will_ask(yes) {
         return Ok(());
     }
     let mut answer = String::new();
@@ -21,6 +21,11 @@ pub(super) fn confirm(question: &str, yes: bool) -> Result<()> {
         return Ok(());
     }
     Err(ClientError::failed("nothing was done").with_hint("answer y to go on, or give --yes"))
+}
+
+/// Whether [`confirm`] asks: somebody sits at a terminal, and has not said `yes` beforehand.
+pub(super) fn will_ask(yes: bool) -> bool {
+    !yes && io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 fn is_yes(answer: &str) -> bool {

@@ -149,10 +149,10 @@ impl Draft {
         File::open(&self.place.directory)?.sync_all()
     }
 
-    /// Leaves the file where it is, which is answered.
-    pub(super) fn keep(mut self) -> PathBuf {
+    /// Leaves the file where it is, which is answered; nothing where it went away with its directory.
+    pub(super) fn keep(mut self) -> Option<PathBuf> {
         self.stays = true;
-        self.path.clone()
+        fs::symlink_metadata(&self.path).is_ok().then(|| self.path.clone())
     }
 }
 

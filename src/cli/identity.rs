@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::{AllowRequest, DeniedIdentity, DenyAnswer, DenyRequest, Done, ReleaseRequest},
     client::{Client, Result, printable},
-    identity::{Timestamp, Workload},
+    identity::{ServiceType, Timestamp, Workload},
 };
 use std::process::ExitCode;
 
@@ -34,7 +34,7 @@ pub(super) async fn run(client: &Client, request: IdentityRequest, form: Output)
     match request {
         IdentityRequest::Deny { workload, reason, compromised, .. } => {
             let spiffe_id = workload.spiffe_id().to_string();
-            deny(client, &DenyRequest { spiffe_id, reason, compromised }, form).await
+            deny(client, &workload, &DenyRequest { spiffe_id, reason, compromised }, form).await
         }
         IdentityRequest::Allow(workload) => allow(client, &workload, form).await,
         IdentityRequest::ListDenied => list_denied(client, form).await,
@@ -46,15 +46,36 @@ pub(super) async fn run(client: &Client, request: IdentityRequest, form: Output)
     }
 }
 
-async fn deny(client: &Client, wanted: &DenyRequest, form: Output) -> Result<ExitCode> {
+async fn deny(client: &Client, workload: &Workload, wanted: &DenyRequest, form: Output) -> Result<ExitCode> {
     let answer: DenyAnswer = client.post("/pki/identities/deny", wanted).await?;
     if answer.crl_pending {
         output::warn_of_pending_crl();
     }
-    Ok(print(&match form {
+    let printed = print(&match form {
         Output::Json => json(&answer)?,
         Output::Text | Output::Markdown => denial(wanted, &answer),
-    }))
+    });
+    for sentence in after_denial(workload, &answer) {
+        output::hint(&sentence);
+    }
+    Ok(printed)
+}
+
+/// What the operator may not have meant.
+fn after_denial(workload: &Workload, answer: &DenyAnswer) -> Vec<String> {
+    let id = workload.spiffe_id();
+    let mut sentences = Vec::new();
+    if answer.expiring_certs.is_empty() {
+        sentences.push(format!(
+            "{id} has no unexpired certificate: check that this is the SPIFFE ID that is meant; 'catalyst pki cert list' shows those that have one"
+        ));
+    }
+    if workload.service_type() == ServiceType::Auth {
+        sentences.push(format!(
+            "{id} is the identity of a CA service: one that runs under it is no longer trusted by its clients; 'catalyst pki identity allow {id}' lifts the denial"
+        ));
+    }
+    sentences
 }
 
 fn denial(wanted: &DenyRequest, answer: &DenyAnswer) -> String {
@@ -129,6 +150,14 @@ mod tests {
         let shown = denial(&wanted, &answer);
         assert!(shown.contains("Certificates: 2 unexpired, held until"), "{shown}");
         assert!(shown.ends_with("    01ab expires 2026-02-13T17:00:00.000Z\n"), "{shown}");
+        let hints = |id: &str, answer: &DenyAnswer| {
+            let workload = Workload::of(&"td".parse().unwrap(), id.parse().unwrap()).unwrap();
+            after_denial(&workload, answer)
+        };
+        assert_eq!(hints("spiffe://td/node/a", &answer), [""; 0]);
+        assert!(hints("spiffe://td/auth/a", &answer)[0].contains("no longer trusted by its clients"));
+        let none = DenyAnswer { expiring_certs: Vec::new(), ..answer.clone() };
+        assert!(hints("spiffe://td/node/a", &none)[0].contains("check that this is the SPIFFE ID"));
         wanted.compromised = true;
         assert!(denial(&wanted, &answer).contains("2 unexpired, revoked\n"));
     }

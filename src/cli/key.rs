@@ -2,6 +2,7 @@
 
 use super::{
     arguments::Output,
+    confirm::confirm,
     output::{self, json, print},
 };
 use crate::{
@@ -25,6 +26,20 @@ pub(super) async fn list(client: &Client, form: Output) -> Result<ExitCode> {
             output::rows(["KEY ID", "ALGORITHM", "CURVE"], &listed.iter().map(row).collect::<Vec<_>>())
         }
     }))
+}
+
+/// Asks the person at the terminal where every token is to die at once.
+///
+/// # Errors
+/// The answer is not yes.
+pub(super) fn prepare(how: RotateKeyRequest, yes: bool) -> Result<RotateKeyRequest> {
+    if how.immediate == Some(true) {
+        confirm(
+            "Rotate the token key at once? Every token that was minted so far is good for nothing then.",
+            yes,
+        )?;
+    }
+    Ok(how)
 }
 
 pub(super) async fn rotate(client: &Client, how: &RotateKeyRequest, form: Output) -> Result<ExitCode> {

@@ -9,6 +9,7 @@ use crate::{
     client::{ClientError, Result},
     settings::Table,
 };
+use clap::ValueHint;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use std::{io, path::Path, process::ExitCode};
@@ -16,8 +17,18 @@ use std::{io, path::Path, process::ExitCode};
 /// The script that a shell reads.
 pub(super) fn completions(table: &Table, shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut arguments::command(table), "catalyst", &mut script);
+    let mut command = files_where_they_belong(arguments::command(table));
+    clap_complete::generate(shell, &mut command, "catalyst", &mut script);
     String::from_utf8_lossy(&script).into_owned()
+}
+
+/// Shells offer files wherever nothing is said of a value.
+fn files_where_they_belong(command: clap::Command) -> clap::Command {
+    let said = |arg: clap::Arg| match arg.get_value_hint() {
+        ValueHint::Unknown if arg.get_action().takes_values() => arg.value_hint(ValueHint::Other),
+        _ => arg,
+    };
+    command.mut_args(said).mut_subcommands(files_where_they_belong)
 }
 
 /// Prints the main page, or writes a page for each command into a directory.
@@ -61,4 +72,26 @@ fn page(command: &clap::Command) -> Result<(String, String)> {
         ClientError::failed(format!("the page {} cannot be made: {error}", man.get_filename()))
     })?;
     Ok((man.get_filename(), String::from_utf8_lossy(&text).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_offered_where_files_are_wanted() {
+        let script = completions(&Table::new(&[]), Shell::Zsh);
+        let line = |option: &str| script.lines().find(|line| line.starts_with(option)).unwrap();
+        for option in ["'--token-file=", "'--ca-file=", "'--csr=", "'--output-cert=", "'--head="] {
+            assert!(line(option).contains(":FILE:_files"), "{}", line(option));
+        }
+        for option in ["'--spiffe-id=", "'--reason=", "'--auth-url=", "'--token="] {
+            assert!(
+                !line(option).contains("_files") && !line(option).contains("_default"),
+                "{}",
+                line(option)
+            );
+        }
+        assert!(line("'--principal=").contains(":(ADMIN NODE NODE_CUSTODIAN"), "{}", line("'--principal="));
+    }
 }

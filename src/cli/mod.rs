@@ -111,13 +111,14 @@ fn recover_token(
     };
     let path = path.display().to_string();
     let token = show.then(|| token.expose_secret());
+    let printed = match output {
+        Output::Json => print(&format!("{}\n", serde_json::json!({"path": path, "token": token}))),
+        Output::Text | Output::Markdown => print(&format!("{}\n", token.unwrap_or(&path))),
+    };
     output::hint(
         "earlier system tokens stay good until they end: find them with 'catalyst auth token list', and revoke those that others may hold",
     );
-    match output {
-        Output::Json => print(&format!("{}\n", serde_json::json!({"path": path, "token": token}))),
-        Output::Text | Output::Markdown => print(&format!("{}\n", token.unwrap_or(&path))),
-    }
+    printed
 }
 
 fn run_service(table: &Table, inputs: &Inputs, serve: Serve) -> ExitCode {

@@ -25,6 +25,15 @@ pub(super) fn print(result: &str) -> ExitCode {
     }
 }
 
+/// Prints the result of a command that has written files; where it can't be printed, a hint names them.
+pub(super) fn print_with_files(result: &str, files: &[&str]) -> ExitCode {
+    let printed = print(result);
+    if printed != ExitCode::SUCCESS && !files.is_empty() {
+        hint(&format!("only the result could not be printed; written all the same: {}", files.join(", ")));
+    }
+    printed
+}
+
 /// Prints a part of a result; answers whether anybody still reads.
 pub(super) fn put(part: &str) -> Result<bool> {
     let mut out = io::stdout();

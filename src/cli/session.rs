@@ -48,6 +48,9 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
         }
         Request::Cert(request) => Ready::Cert(Box::new(cert::prepare(request)?)),
         Request::Identity(request) => Ready::Other(Request::Identity(identity::prepare(request)?)),
+        Request::RotateKey { how, yes } => {
+            Ready::Other(Request::RotateKey { how: key::prepare(how, yes)?, yes })
+        }
         other => Ready::Other(other),
     };
     let client = Client::open(options(access)?).await?;
@@ -60,7 +63,7 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
             Request::Revoke(which) => token::revoke(&client, &which, form).await,
             Request::ListTokens(filter) => token::list(&client, &filter, form).await,
             Request::ListKeys => key::list(&client, form).await,
-            Request::RotateKey(how) => key::rotate(&client, &how, form).await,
+            Request::RotateKey { how, .. } => key::rotate(&client, &how, form).await,
             Request::Audit(filter) => audit::list(&client, &filter, form).await,
             Request::Init(wanted) => ca::init(&client, &wanted, form).await,
             Request::Status => status::run(&client, form).await,

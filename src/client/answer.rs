@@ -78,6 +78,13 @@ fn refusal(answer: &Answer, body: &ErrorBody, with_token: bool) -> ClientError {
         StatusCode::FORBIDDEN if body.code == "insecure_channel" => error.with_hint(
             "use https:// or wss:// in --auth-url, with --server-fingerprint from the service's log before the CA is made and --root-fingerprint after",
         ),
+        // Something that speaks TLS alone has looked at nothing of the request.
+        StatusCode::BAD_REQUEST if body.code == "https_required" => ClientError {
+            kind: Kind::Unreachable,
+            ..error.with_hint(
+                "use https:// or wss:// in --auth-url, with --root-fingerprint, and leave --insecure-http out",
+            )
+        },
         StatusCode::SERVICE_UNAVAILABLE if body.code == "not_initialized" => {
             error.with_hint("make the CA: 'catalyst pki init --common-name NAME'")
         }

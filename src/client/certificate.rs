@@ -162,6 +162,11 @@ impl Request {
     /// # Errors
     /// A clause that says why it is none.
     pub fn read(bytes: &[u8]) -> std::result::Result<Self, String> {
+        if CertificateSigningRequestDer::pem_slice_iter(bytes).flatten().nth(1).is_some() {
+            return Err(
+                "there is more than one certification request in it; give each a file of its own".into()
+            );
+        }
         let der = match CertificateSigningRequestDer::from_pem_slice(bytes) {
             Ok(der) => der.to_vec(),
             Err(_) => bytes.to_vec(),

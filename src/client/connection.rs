@@ -211,11 +211,14 @@ impl Endpoint {
         let (url, nothing_sent) = (&self.url, "nothing was sent");
         match cause {
             Some(rustls::Error::InvalidCertificate(certificate)) => {
+                let refusal = match certificate {
+                    CertificateError::Other(other) => other.0.downcast_ref::<Refusal>(),
+                    _ => None,
+                };
                 let why = match certificate {
-                    CertificateError::Other(other) => match other.0.downcast_ref::<Refusal>() {
-                        Some(refusal) => refusal.to_string(),
-                        None => certificate.to_string(),
-                    },
+                    CertificateError::Other(_) => {
+                        refusal.map_or_else(|| certificate.to_string(), ToString::to_string)
+                    }
                     CertificateError::UnknownIssuer => "it does not chain to what is pinned".into(),
                     CertificateError::BadSignature => {
                         "it does not chain to what is pinned, or the server does not hold its key".into()
@@ -225,9 +228,10 @@ impl Endpoint {
                 ClientError::unreachable(format!(
                     "the certificate of {url} is not accepted: {why}; {nothing_sent}"
                 ))
-                .with_hint(
-                    "check the pin, and whether something between here and the service answers in its place",
-                )
+                .with_hint(match refusal {
+                    Some(Refusal::AnotherThanPinned { .. }) => "once after the CA was made this is expected, for then the service shows a certificate of its own CA: use --root-fingerprint, which lasts; at any other time it is a reason for alarm, for something may answer in the service's place",
+                    _ => "check the pin, and whether something between here and the service answers in its place",
+                })
             }
             Some(rustls::Error::InvalidMessage(_)) => {
                 ClientError::unreachable(format!("{url} does not speak TLS: {error}"))
@@ -241,6 +245,7 @@ impl Endpoint {
 
 async fn in_time<T>(limit: Duration, url: &ServiceUrl, work: impl Future<Output = Result<T>>) -> Result<T> {
     timeout(limit, work).await.unwrap_or_else(|_| {
-        Err(ClientError::unreachable(format!("{url} did not answer within {} seconds", limit.as_secs())))
+        Err(ClientError::unreachable(format!("{url} did not answer within {} seconds", limit.as_secs()))
+            .with_hint("is the port of --auth-url the service's? If it is, the service is busy or hangs, and its log says more"))
     })
 }

@@ -38,18 +38,33 @@ pub(super) struct Verifier {
 
 /// Why a certificate that is otherwise in order is not accepted.
 #[derive(Debug)]
-pub(super) struct Refusal(pub(super) String);
+pub(super) enum Refusal {
+    /// Exactly one certificate is accepted, and this is another.
+    AnotherThanPinned {
+        /// Of the certificate that came.
+        shown: Fingerprint,
+        /// Of the certificate that is accepted.
+        wanted: Fingerprint,
+    },
+    /// Whose it is; a clause.
+    Holder(String),
+}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::AnotherThanPinned { shown, wanted } => {
+                write!(f, "its SHA-256 is {shown}, and {wanted} is wanted")
+            }
+            Self::Holder(clause) => f.write_str(clause),
+        }
     }
 }
 
 impl std::error::Error for Refusal {}
 
-fn refuse(sentence: impl Into<String>) -> Error {
-    CertificateError::Other(OtherError(Arc::new(Refusal(sentence.into())))).into()
+fn refuse(refusal: Refusal) -> Error {
+    CertificateError::Other(OtherError(Arc::new(refusal))).into()
 }
 
 /// TLS 1.3 towards a server that this rule accepts. No session is resumed, so that every connection shows its certificate.
@@ -80,7 +95,7 @@ impl ServerCertVerifier for Verifier {
             Rule::Exactly(wanted) => {
                 let shown = Fingerprint::of_certificate(certificate);
                 constant_time::verify_slices_are_equal(wanted.as_bytes(), shown.as_bytes())
-                    .map_err(|_| refuse(format!("its SHA-256 is {shown}, and {wanted} is wanted")))?;
+                    .map_err(|_| refuse(Refusal::AnotherThanPinned { shown, wanted: *wanted }))?;
             }
             Rule::Chain { anchors, hosts } => {
                 let parsed = ParsedCertificate::try_from(certificate)?;
@@ -92,15 +107,17 @@ impl ServerCertVerifier for Verifier {
                     now,
                     webpki::ALL_VERIFICATION_ALGS,
                 )?;
-                match holder(certificate).map_err(refuse)? {
+                match holder(certificate).map_err(|why| refuse(Refusal::Holder(why)))? {
                     Holder::Workload(id) if id.path().starts_with("auth/") => {}
                     Holder::Workload(id) => {
-                        return Err(refuse(format!(
-                            "it is {id}, and a CA is spiffe://<trust domain>/auth/…"
-                        )));
+                        let why = format!("it is {id}, and a CA is spiffe://<trust domain>/auth/…");
+                        return Err(refuse(Refusal::Holder(why)));
                     }
                     Holder::Host if *hosts => verify_server_name(&parsed, name)?,
-                    Holder::Host => return Err(refuse("it names no SPIFFE id, so it is not the CA's own")),
+                    Holder::Host => {
+                        let why = "it names no SPIFFE id, so it is not the CA's own".to_owned();
+                        return Err(refuse(Refusal::Holder(why)));
+                    }
                 }
             }
         }

@@ -273,6 +273,9 @@ fn a_reader_that_has_gone_is_no_failure() {
     let directory = TempDir::new().unwrap();
     let service = start(directory.path());
     let id = "spiffe://catalyst.example.com/node/a";
+    // Whoever denies an identity that has no certificate is told so.
+    let (_out, cert, key) = places();
+    done(&service, &generate(id, &cert, &key, &[]));
     for command in [
         "pki cert list",
         "pki cert list --output json",

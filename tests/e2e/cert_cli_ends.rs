@@ -9,10 +9,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::TcpListener,
+    net::{Shutdown, TcpListener, TcpStream},
     os::unix::fs::MetadataExt as _,
     process::{Child, Command, Stdio},
     thread,
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -135,4 +136,68 @@ fn a_disk_that_fills_up_loses_no_key() {
         openssl(&[args, &["-in", path.to_str().unwrap()]].concat()).unwrap()
     };
     assert_eq!(kept(&["x509", "-noout", "-pubkey"], "kept.pem"), kept(&["pkey", "-pubout"], "kept.key"));
+}
+
+/// The files are made by then, and nobody else says so.
+#[test]
+fn a_result_that_cannot_be_printed_leaves_files_that_are_named() {
+    let directory = TempDir::new().unwrap();
+    let service = start(directory.path());
+    let generate = format!("{GENERATE} >/dev/full; echo code $?");
+    let (_, said) = on_a_disk_of(&service, "64k", &generate);
+    assert!(said.contains("code 1\n"), "{said}");
+    assert!(
+        said.contains("hint: ") && said.contains("written all the same: out/cert.pem, out/key.pem"),
+        "{said}"
+    );
+    let list = done(&service, &["pki", "cert", "list", "--spiffe-id", GATEWAY]);
+    let serial = list.split('\t').next().unwrap();
+    let export =
+        format!("catalyst pki cert export {serial} --output-cert out/c.pem >/dev/full; echo code $?");
+    let (_, said) = on_a_disk_of(&service, "64k", &export);
+    assert!(said.contains("code 1\n") && said.contains("written all the same: out/c.pem"), "{said}");
+}
+
+/// A service that is slow gives others the time to put something where the key belongs.
+#[test]
+fn what_comes_to_lie_at_the_keys_place_is_named() {
+    let directory = TempDir::new().unwrap();
+    let service = start(directory.path());
+    let slow = slowed(service.address());
+    let script = format!(
+        r#"export CATALYST_AUTH_URL=ws://{slow}/rpc
+        begun() {{ until ls -A "$1" | grep -q new; do sleep 0.1; done; }}
+        {GENERATE} &
+        begun out; echo mine > out/key.pem; wait $!; echo code $?; cat out/key.pem
+        mkdir away; {} &
+        begun away; rm -r away; wait $!; echo code $?"#,
+        GENERATE.replace("out/", "away/")
+    );
+    let (_, said) = on_a_disk_of(&service, "64k", &script);
+    assert!(said.contains("out/key.pem cannot be written: File exists"), "{said}");
+    assert!(
+        said.contains("move away what has come to be at out/key.pem") && said.contains("code 1\nmine\n"),
+        "{said}"
+    );
+    assert!(said.contains("its key is gone with the directory it was in"), "{said}");
+}
+
+/// The address of something that passes on what comes, two seconds later.
+fn slowed(to: std::net::SocketAddr) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut near, mut far) = (stream.unwrap(), TcpStream::connect(to).unwrap());
+            let (mut from_near, mut to_far) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            thread::sleep(Duration::from_secs(2));
+            thread::spawn(move || {
+                // Whoever hangs up has what it wanted.
+                let _ = std::io::copy(&mut from_near, &mut to_far);
+                let _ = to_far.shutdown(Shutdown::Write);
+            });
+            let _ = std::io::copy(&mut far, &mut near);
+        }
+    });
+    address
 }

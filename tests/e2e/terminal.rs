@@ -49,6 +49,40 @@ fn a_person_is_asked_before_an_identity_is_denied() {
 }
 
 #[test]
+fn a_person_is_asked_before_every_token_dies() {
+    let directory = TempDir::new().unwrap();
+    let service = start(directory.path());
+    let keys = || done(&service, &["auth", "key", "list"]);
+    let before = keys();
+    let shown = on_a_terminal(&service, "catalyst auth key rotate --immediate; echo code $?", "n\n");
+    assert!(shown.contains("good for nothing then. [y/N] ") && shown.contains("code 1"), "{shown}");
+    assert_eq!(keys(), before);
+    let shown = on_a_terminal(&service, "catalyst auth key rotate --immediate --yes", "");
+    assert!(!shown.contains("[y/N]") && shown.contains("Token key rotated"), "{shown}");
+    // With a grace period nothing is lost, and nothing asked.
+    let shown = on_a_terminal(&service, "catalyst auth key rotate", "");
+    assert!(!shown.contains("[y/N]") && shown.contains("Token key rotated"), "{shown}");
+}
+
+#[test]
+fn a_person_is_shown_whose_certificate_is_revoked() {
+    let directory = TempDir::new().unwrap();
+    let service = start(directory.path());
+    let (_out, cert, key) = places();
+    done(&service, &generate(GATEWAY, &cert, &key, &[]));
+    let list = || done(&service, &["pki", "cert", "list", "--spiffe-id", GATEWAY]);
+    let row = list();
+    let serial = row.split('\t').next().unwrap();
+    let revoke = format!("catalyst pki cert revoke {serial}; echo code $?");
+    let shown = on_a_terminal(&service, &revoke, "n\n");
+    let question = format!("Revoke certificate {serial} of {GATEWAY}, which is active and expires 20");
+    assert!(shown.contains(&question) && shown.contains("code 1"), "{shown}");
+    assert!(list().contains("\tactive\t"), "{}", list());
+    let shown = on_a_terminal(&service, &revoke, "y\n");
+    assert!(shown.contains("code 0") && list().contains("\trevoked\t"), "{shown}");
+}
+
+#[test]
 fn colours_are_for_terminals_whose_user_wants_them() {
     let directory = TempDir::new().unwrap();
     let service = start(directory.path());
@@ -56,7 +90,7 @@ fn colours_are_for_terminals_whose_user_wants_them() {
     assert!(shown.contains("\u{1b}[32m[ok]\u{1b}[0m Identity denied:"), "{shown}");
     for plain in [
         format!("NO_COLOR=1 {DENY} --yes"),
-        format!("{DENY} --yes | cat"),
+        format!("{DENY} --yes 2>&1 | cat"),
         "NO_COLOR=1 catalyst --help".into(),
     ] {
         let shown = on_a_terminal(&service, &plain, "");

@@ -1,11 +1,14 @@
 //! `catalyst auth …`: tokens and the keys that sign them.
 
-use super::{Request, client, group};
+use super::{Request, client, group, paths, yes};
 use crate::{
     api::{MintRequest, RevokeTokensRequest, RotateKeyRequest, TokenEntity},
     identity::{Fingerprint, lifetime},
 };
-use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
+use clap::{
+    Arg, ArgAction, ArgGroup, ArgMatches, Command,
+    builder::{PossibleValue, PossibleValuesParser},
+};
 use std::path::PathBuf;
 
 /// Where a token to look at comes from.
@@ -26,8 +29,15 @@ pub(in crate::cli) struct TokenFilter {
 
 /// The subject that makes a bootstrap credential.
 const BOOTSTRAP: &str = "bootstrap";
-const PRINCIPALS: &str =
-    "ADMIN, NODE, NODE_CUSTODIAN, DATA_CUSTODIAN or USER, also with CATALYST:: before it";
+const BOOTSTRAP_PRINCIPAL: &str = "BOOTSTRAP";
+/// Each as it is typed, and as tokens have it.
+const PRINCIPALS: [[&str; 2]; 5] = [
+    ["ADMIN", "CATALYST::ADMIN"],
+    ["NODE", "CATALYST::NODE"],
+    ["NODE_CUSTODIAN", "CATALYST::NODE_CUSTODIAN"],
+    ["DATA_CUSTODIAN", "CATALYST::DATA_CUSTODIAN"],
+    ["USER", "CATALYST::USER"],
+];
 
 pub(super) fn command() -> Command {
     let token = group("token", "Tokens").subcommands([mint(), verify(), revoke(), list()]);
@@ -62,6 +72,14 @@ fn names(name: &'static str, help: &'static str) -> Arg {
     text(name, "A,B", help).value_delimiter(',').action(ArgAction::Append).value_parser(word)
 }
 
+fn principal() -> Arg {
+    let value = |[name, alias]: [&'static str; 2]| PossibleValue::new(name).alias(alias);
+    // Bootstrap credentials have it without being asked.
+    let unsaid = value([BOOTSTRAP_PRINCIPAL, "CATALYST::BOOTSTRAP"]).hide(true);
+    text("principal", "PRINCIPAL", "What it may do; also with CATALYST:: before it")
+        .value_parser(PossibleValuesParser::new(PRINCIPALS.map(value).into_iter().chain([unsaid])))
+}
+
 fn mint() -> Command {
     Command::new("mint")
         .about("Make a token; standard output is the token alone")
@@ -72,7 +90,7 @@ fn mint() -> Command {
                 .required(true)
                 .help("Whom it is for; 'bootstrap' makes a credential for a first certificate"),
         )
-        .arg(text("principal", "PRINCIPAL", PRINCIPALS))
+        .arg(principal())
         .arg(text("name", "NAME", "Name of whom it speaks for, the subject unless said"))
         .arg(text("type", "TYPE", "What it speaks for: service, user, …").default_value("service"))
         .arg(
@@ -105,7 +123,7 @@ fn verify() -> Command {
         .about("Show what a token says and whether the service takes it; exit code 1 if not")
         .after_help("Examples:\n  catalyst auth token verify --file ops.token\n  catalyst auth token verify - < ops.token")
         .arg(Arg::new("jwt").value_name("TOKEN").help("The token, or '-' for standard input; better a file, for arguments are visible to every user of the machine"))
-        .arg(text("file", "FILE", "File that holds the token").conflicts_with("jwt"))
+        .arg(paths::file(text("file", "FILE", "File that holds the token")).conflicts_with("jwt"))
         .group(ArgGroup::new("which").args(["jwt", "file"]).required(true))
         .arg(text("audience", "NAME", "Whom it must be meant for, the trust domain unless said"))
 }
@@ -140,7 +158,7 @@ fn rotate() -> Command {
                 .long("immediate")
                 .action(ArgAction::SetTrue)
                 .conflicts_with("grace")
-                .help("Tokens of earlier keys die at once"),
+                .help("Tokens of earlier keys die at once; asked first on a terminal"),
         )
         .arg(
             text(
@@ -150,6 +168,7 @@ fn rotate() -> Command {
             )
             .value_parser(milliseconds),
         )
+        .arg(yes())
 }
 
 /// As the service takes it, in seconds.
@@ -184,10 +203,13 @@ pub(super) fn request(matches: &ArgMatches) -> Result<Request, String> {
             san: one("san"),
             certificate_fingerprint: one("cert-fingerprint"),
         }),
-        ("key", "rotate") => Request::RotateKey(RotateKeyRequest {
-            immediate: matches.get_flag("immediate").then_some(true),
-            grace_period_ms: matches.get_one("grace").copied(),
-        }),
+        ("key", "rotate") => Request::RotateKey {
+            how: RotateKeyRequest {
+                immediate: matches.get_flag("immediate").then_some(true),
+                grace_period_ms: matches.get_one("grace").copied(),
+            },
+            yes: matches.get_flag("yes"),
+        },
         ("key", _) => Request::ListKeys,
         _ => Request::ListTokens(TokenFilter {
             certificate_fingerprint: one("cert-fingerprint"),
@@ -198,8 +220,8 @@ pub(super) fn request(matches: &ArgMatches) -> Result<Request, String> {
 }
 
 fn token_input(matches: &ArgMatches) -> TokenInput {
-    if let Some(path) = matches.get_one::<String>("file") {
-        return TokenInput::File(path.into());
+    if let Some(path) = matches.get_one::<PathBuf>("file") {
+        return TokenInput::File(path.clone());
     }
     match matches.get_one::<String>("jwt").map(String::as_str) {
         Some("-") | None => TokenInput::StandardInput,
@@ -215,8 +237,13 @@ fn mint_request(matches: &ArgMatches) -> Result<MintRequest, String> {
     let principal = match one("principal") {
         Some(principal) => principal,
         // The service wants one, and warns of every other.
-        None if subject == BOOTSTRAP => "BOOTSTRAP".into(),
-        None => return Err(format!("--principal is missing: {PRINCIPALS}")),
+        None if subject == BOOTSTRAP => BOOTSTRAP_PRINCIPAL.into(),
+        None => {
+            return Err(format!(
+                "--principal is missing: one of {}",
+                PRINCIPALS.map(|[name, _]| name).join(", ")
+            ));
+        }
     };
     if subject != BOOTSTRAP && (spiffe_id.is_some() || any_identity) {
         return Err(

@@ -4,7 +4,7 @@
 
 use super::{Output, output_arg};
 use crate::settings::Environment;
-use clap::{Arg, ArgAction, ArgMatches, parser::ValueSource};
+use clap::{Arg, ArgAction, ArgMatches, ValueHint, parser::ValueSource};
 use secrecy::SecretString;
 
 /// How to reach the service, as the operator said it.
@@ -30,7 +30,8 @@ pub(super) fn options() -> [Arg; 8] {
             "auth-url",
             "URL",
             "The service: ws://, wss://, http:// or https:// [CATALYST_AUTH_URL, default ws://localhost:4020/rpc]",
-        ),
+        )
+        .value_hint(ValueHint::Url),
         text(
             "token",
             "TOKEN",
@@ -40,8 +41,10 @@ pub(super) fn options() -> [Arg; 8] {
             "token-file",
             "FILE",
             "File that holds the credential [CATALYST_AUTH_TOKEN, CATALYST_AUTH_TOKEN_FILE]",
-        ),
-        text("ca-file", "FILE", "Trust servers under these CA certificates, PEM [CATALYST_CA_FILE]"),
+        )
+        .value_hint(ValueHint::FilePath),
+        text("ca-file", "FILE", "Trust servers under these CA certificates, PEM [CATALYST_CA_FILE]")
+            .value_hint(ValueHint::FilePath),
         text(
             "root-fingerprint",
             "SHA256",

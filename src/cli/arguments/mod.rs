@@ -2,6 +2,7 @@
 
 mod auth;
 mod client;
+mod paths;
 mod pki;
 mod policy;
 #[cfg(test)]
@@ -11,14 +12,16 @@ pub(super) use auth::{TokenFilter, TokenInput};
 pub(super) use client::Access;
 pub(super) use pki::{
     AuditFilter, BundleRequest, CaRequest, CertFilter, CertRequest, Curve, Export, Generate, IdentityRequest,
-    SignCsr,
+    Revoke, SignCsr,
 };
 
 use crate::{
     api,
     settings::{Environment, Fallback, Inputs, Kind, Setting, Table},
 };
-use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser, error::ErrorKind, value_parser};
+use clap::{
+    Arg, ArgAction, ArgMatches, ValueHint, builder::PossibleValuesParser, error::ErrorKind, value_parser,
+};
 use clap_complete::Shell;
 use client::Line;
 use std::{ffi::OsString, path::Path, path::PathBuf};
@@ -57,7 +60,11 @@ pub(super) enum Request {
     Revoke(api::RevokeTokensRequest),
     ListTokens(TokenFilter),
     ListKeys,
-    RotateKey(api::RotateKeyRequest),
+    /// `yes`: without asking.
+    RotateKey {
+        how: api::RotateKeyRequest,
+        yes: bool,
+    },
     Audit(AuditFilter),
     Init(api::InitializeRequest),
     Status,
@@ -151,6 +158,14 @@ fn group(name: &'static str, about: &'static str) -> clap::Command {
         .disable_help_subcommand(true)
 }
 
+/// Of commands that ask a person first.
+fn yes() -> Arg {
+    Arg::new("yes")
+        .long("yes")
+        .action(ArgAction::SetTrue)
+        .help("Do not ask; without a terminal nothing is asked anyway")
+}
+
 /// The whole grammar.
 pub(super) fn command(table: &Table) -> clap::Command {
     let serve = with_settings(clap::Command::new("serve").about("Run the certificate authority"), table)
@@ -166,6 +181,7 @@ pub(super) fn command(table: &Table) -> clap::Command {
             Arg::new("data-dir")
                 .long("data-dir")
                 .value_name("DIRECTORY")
+                .value_hint(ValueHint::DirPath)
                 .conflicts_with("certs-db")
                 .help("The data directory, whose store is certs.db"),
         )
@@ -214,13 +230,9 @@ fn man() -> clap::Command {
     clap::Command::new("man")
         .about("Print the manual page, or write one for each command")
         .arg(
-            Arg::new("output-dir")
-                .long("output-dir")
-                .value_name("DIR")
-                .value_parser(value_parser!(PathBuf))
-                .help(
-                    "A directory for the pages of all commands; the main one to standard output unless said",
-                ),
+            paths::directory(Arg::new("output-dir").long("output-dir").value_name("DIR")).help(
+                "A directory for the pages of all commands; the main one to standard output unless said",
+            ),
         )
         .arg(
             Arg::new("force")
@@ -256,6 +268,7 @@ fn setting_arg(row: &'static Setting) -> Option<Arg> {
     Some(match row.kind {
         // `--flag` alone says yes; `--flag=false` overrules a variable.
         Kind::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        Kind::Path | Kind::Secret { .. } => arg.value_hint(ValueHint::AnyPath),
         _ => arg,
     })
 }

@@ -1,15 +1,15 @@
 //! `catalyst policy …`
 
-use super::{Output, group, inputs, output_arg, with_settings};
+use super::{Output, group, inputs, output_arg, paths, with_settings};
 use crate::{
     cli::policy,
     settings::{Environment, Table},
 };
-use clap::{Arg, ArgMatches, value_parser};
+use clap::{Arg, ArgMatches};
 use std::path::PathBuf;
 
 pub(super) fn command(table: &Table) -> clap::Command {
-    let dir = |help| Arg::new("dir").value_name("DIR").value_parser(value_parser!(PathBuf)).help(help);
+    let dir = |help| paths::directory(Arg::new("dir").value_name("DIR").help(help));
     let check = clap::Command::new("check")
         .about("Check policies as a start does, and show the files that count")
         .arg(dir(

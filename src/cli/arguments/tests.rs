@@ -81,6 +81,62 @@ fn a_token_is_minted_as_it_was_asked_for() {
 }
 
 #[test]
+fn a_principal_is_one_that_there_is() {
+    for name in ["ADMIN", "CATALYST::ADMIN", "DATA_CUSTODIAN", "CATALYST::USER", "BOOTSTRAP"] {
+        let (_, Request::Mint(wanted), _) = asked(&format!("catalyst auth token mint a --principal {name}"))
+        else {
+            panic!("mint is wanted")
+        };
+        assert_eq!(wanted.principal, name);
+    }
+    let error = parsed("catalyst auth token mint a --principal QUEEN").unwrap_err().to_string();
+    assert!(error.contains("NODE_CUSTODIAN") && !error.contains("BOOTSTRAP"), "{error}");
+}
+
+#[test]
+fn a_dash_is_no_file_to_write() {
+    let generate = format!("catalyst pki cert generate --spiffe-id {ID}");
+    for (line, part) in [
+        (format!("{generate} --output-cert - --output-key k"), "not to standard output"),
+        (format!("{generate} --output-cert c --output-key -"), "not to standard output"),
+        (format!("catalyst pki cert sign-csr --csr c --spiffe-id {ID} --output-cert -"), "leave the option"),
+        (format!("catalyst pki cert export {} --output-cert -", "1f".repeat(16)), "leave the option"),
+        ("catalyst pki ca bundle --output-file -".into(), "leave the option"),
+    ] {
+        let error = parsed(&line).unwrap_err();
+        assert!(error.use_stderr(), "{line}");
+        let error = error.to_string();
+        assert!(error.contains(part) && error.contains("./-"), "{line}: {error}");
+    }
+    let (_, Request::Ca(CaRequest::Bundle(wanted)), _) = asked("catalyst pki ca bundle --output-file ./-")
+    else {
+        panic!("bundle is wanted")
+    };
+    assert_eq!(wanted.file.unwrap(), Path::new("./-"));
+}
+
+/// What each option takes is all that a shell has to complete by.
+#[test]
+fn shells_know_which_options_are_files() {
+    fn check(command: &clap::Command) {
+        for arg in command.get_arguments() {
+            let hint = arg.get_value_hint();
+            let name = arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
+            let (at, long) = (command.get_name(), arg.get_id());
+            match name {
+                "FILE" => assert!(matches!(hint, ValueHint::FilePath | ValueHint::AnyPath), "{at} {long}"),
+                "DIR" | "DIRECTORY" => assert_eq!(hint, ValueHint::DirPath, "{at} {long}"),
+                _ => assert!(!matches!(hint, ValueHint::FilePath | ValueHint::DirPath), "{at} {long}"),
+            }
+        }
+        command.get_subcommands().for_each(check);
+    }
+    let mut grammar = command(&table());
+    grammar.build();
+    check(&grammar);
+}
+
+#[test]
 fn a_bootstrap_credential_needs_no_principal() {
     for line in [
         "catalyst auth token mint bootstrap",

@@ -4,7 +4,7 @@ use super::{
     super::{
         arguments::{self, Output},
         files::{Place, Readers},
-        output::{json, ok, print},
+        output::{json, ok, print, print_with_files},
     },
     list::{kind, seconds_left},
     sign::place,
@@ -26,7 +26,7 @@ pub(super) async fn run(client: &Client, name: &str, form: Output) -> Result<Exi
 }
 
 /// `name`: a serial number or a fingerprint, in the service's own form.
-async fn fetch(client: &Client, name: &str) -> Result<CertificateDetail> {
+pub(super) async fn fetch(client: &Client, name: &str) -> Result<CertificateDetail> {
     client.get(&format!("/pki/certificates/{name}"), &[]).await
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn export(client: &Client, ready: &Export, form: Output) -> Res
     }
     let path = wanted.output_cert.as_ref().map(|path| printable(&path.display().to_string()));
     let fingerprint = certificate.fingerprint();
-    Ok(print(&match (form, path) {
+    let result = match (form, &path) {
         (Output::Json, path) => json(&json!({
             "serial": detail.item.serial,
             "fingerprint": fingerprint.to_string(),
@@ -95,7 +95,8 @@ pub(super) async fn export(client: &Client, ready: &Export, form: Output) -> Res
             format!("{} Certificate exported:\n  Fingerprint: {fingerprint}\n  Cert:        {path}\n", ok())
         }
         (_, None) => pem,
-    }))
+    };
+    Ok(print_with_files(&result, &path.as_deref().into_iter().collect::<Vec<_>>()))
 }
 
 /// The CA that signed a certificate; nothing where that is the root.

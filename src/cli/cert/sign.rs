@@ -4,7 +4,7 @@ use super::{
     super::{
         arguments::{Output, SignCsr},
         files::{Place, Readers},
-        output::{self, json, ok, print},
+        output::{self, json, ok, print_with_files},
     },
     issue::issue,
 };
@@ -65,19 +65,20 @@ pub(super) async fn run(client: &Client, ready: &Ready, form: Output) -> Result<
         place.write(Readers::Anybody, pem.as_bytes()).map_err(|error| error.with_hint(again()))?;
     }
     let cert = wanted.output_cert.as_ref().map(|path| printable(&path.display().to_string()));
-    let printed = match (form, &cert) {
+    let result = match (form, &cert) {
         (Output::Json, _) => {
             let mut fields = issued.json();
-            fields["certPath"] = cert.into();
+            fields["certPath"] = cert.as_deref().into();
             fields["certificatePem"] = pem.into();
-            print(&json(&fields)?)
+            json(&fields)?
         }
         (_, Some(path)) => {
-            print(&format!("{} Certificate signed:\n{}  Cert:        {path}\n", ok(), issued.lines()))
+            format!("{} Certificate signed:\n{}  Cert:        {path}\n", ok(), issued.lines())
         }
-        (_, None) => print(&pem),
+        (_, None) => pem,
     };
-    if printed != ExitCode::SUCCESS {
+    let printed = print_with_files(&result, &cert.as_deref().into_iter().collect::<Vec<_>>());
+    if printed != ExitCode::SUCCESS && cert.is_none() {
         output::hint(&again());
     }
     Ok(printed)

@@ -16,6 +16,19 @@ fn of_a_bundle_only_the_certificates_are_taken() {
 }
 
 #[test]
+fn of_two_requests_in_a_file_none_is_taken() {
+    let pem = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.serialize_request(&key).unwrap().pem().unwrap()
+    };
+    let (one, other) = (pem("a"), pem("b"));
+    CertificationRequest::read(one.as_bytes()).unwrap();
+    let error = CertificationRequest::read(format!("{one}{other}").as_bytes()).unwrap_err();
+    assert!(error.contains("more than one certification request"), "{error}");
+}
+
+#[test]
 fn a_signature_is_the_cas_or_it_is_not() {
     for algorithm in [&rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ED25519] {
         let (ca, other) = (TestCa::with(algorithm), TestCa::with(algorithm));

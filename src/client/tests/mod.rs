@@ -190,6 +190,8 @@ async fn a_certificate_that_changes_is_looked_at_again() {
     by_root.get::<TokenKeys>("/auth/keys", &[]).await.unwrap();
     let error = by_leaf.get::<TokenKeys>("/auth/keys", &[]).await.unwrap_err();
     assert!(error.message.contains(&leaf.to_string()), "{error}");
+    let hint = error.hint.unwrap();
+    assert!(hint.contains("once after the CA was made") && hint.contains("alarm"), "{hint}");
     fake.show(other.server(&[SERVICE]));
     assert_eq!(by_root.get::<TokenKeys>("/auth/keys", &[]).await.unwrap_err().kind, Kind::Unreachable);
 }
@@ -302,6 +304,14 @@ async fn a_closed_port_and_the_wrong_protocol_are_unreachable() {
     assert!(error.hint.unwrap().contains("https://"));
 }
 
+#[tokio::test]
+async fn a_port_that_speaks_https_alone_is_reached_otherwise() {
+    let body = r#"{"error": "this port speaks HTTPS: use https://", "code": "https_required"}"#;
+    let error = asked_plain((400, JSON, body.into())).await;
+    assert_eq!(error.kind, Kind::Unreachable);
+    assert!(error.hint.unwrap().starts_with("use https:// or wss://"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_service_that_never_answers_is_given_up() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -310,6 +320,7 @@ async fn a_service_that_never_answers_is_given_up() {
     let error = client.get::<TokenKeys>("/auth/keys", &[]).await.unwrap_err();
     assert_eq!(error.kind, Kind::Unreachable);
     assert!(error.message.contains("did not answer within"), "{error}");
+    assert!(error.hint.unwrap().contains("--auth-url"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! `catalyst pki audit …`
 
-use super::super::Request;
+use super::super::{Request, paths};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::path::PathBuf;
 use time::{Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
@@ -26,16 +26,16 @@ pub(super) fn command() -> Command {
     let verify = Command::new("verify")
         .about("Recompute the audit log's chain here, and compare it with heads that were kept elsewhere")
         .after_help("Examples:\n  catalyst pki audit verify --head heads.json")
-        .arg(text(
+        .arg(paths::file(text(
             "head",
             "FILE",
             "Signed heads: JSON lines, or the log lines that hold them; '-' for standard input",
-        ))
-        .arg(text(
+        )))
+        .arg(paths::directory(text(
             "sealed",
             "DIR",
             "Sealed files, the directory audit of the service's data directory: begin there",
-        ));
+        )));
     Command::new("audit")
         .about("Show the audit log, oldest first")
         .after_help("Examples:\n  catalyst pki audit --action identity. --since 2026-02-13\n  catalyst pki audit --follow --output json")
@@ -92,7 +92,7 @@ fn moment(text: &str) -> Result<i64, String> {
 /// What is asked.
 pub(super) fn request(matches: &ArgMatches) -> Request {
     if let Some((_, verify)) = matches.subcommand() {
-        let path = |name: &str| verify.get_one::<String>(name).map(PathBuf::from);
+        let path = |name: &str| verify.get_one::<PathBuf>(name).cloned();
         return Request::VerifyAudit { heads: path("head"), sealed: path("sealed") };
     }
     let one = |name: &str| matches.get_one::<String>(name).cloned();

@@ -1,6 +1,6 @@
 //! `catalyst pki init`, `catalyst pki ca …`
 
-use super::super::{Request, group};
+use super::super::{Request, group, paths, yes};
 use crate::{
     api::{InitializeRequest, IntermediaryRequest, RepinRequest},
     identity::CaRole,
@@ -104,7 +104,7 @@ pub(super) fn command() -> Command {
                     .value_parser(PossibleValuesParser::new(REASONS))
                     .ignore_case(true),
             )
-            .arg(switch("yes", "Do not ask")),
+            .arg(yes()),
         Command::new("repin")
             .about("Tell the service where a CA's key is now; it must be the same key, and sign there")
             .after_help("Examples:\n  catalyst pki ca repin 'Acme Corp Services CA' --key-uri local:services-9")
@@ -146,7 +146,11 @@ fn bundle() -> Command {
             text("anchors", "WHICH", "issuing: without the root, for verifiers that take partial chains")
                 .value_parser(PossibleValuesParser::new(["issuing"])),
         )
-        .arg(text("output-file", "FILE", "Write it into this file, whole or not at all"))
+        .arg(paths::new_file_or_output(text(
+            "output-file",
+            "FILE",
+            "Write it into this file, whole or not at all",
+        )))
         .arg(switch("force", "Replace the file that is there").requires("output-file"))
 }
 
@@ -203,7 +207,7 @@ fn bundle_request(matches: &ArgMatches) -> BundleRequest {
         json: one("format").map(|format| format == "json"),
         role: one("role"),
         issuing_only: one("anchors").is_some(),
-        file: one("output-file").map(PathBuf::from),
+        file: matches.get_one("output-file").cloned(),
         force: matches.get_flag("force"),
     }
 }

@@ -1,6 +1,6 @@
 //! `catalyst pki cert …`
 
-use super::super::{Request, group};
+use super::super::{Request, group, paths, yes};
 use crate::identity::{Fingerprint, Serial, SpiffeId, Ttl, Workload};
 use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser, value_parser};
 use std::path::PathBuf;
@@ -89,8 +89,8 @@ fn text(name: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(value).help(help)
 }
 
-fn path(name: &'static str, help: &'static str) -> Arg {
-    text(name, "FILE", help).value_parser(value_parser!(PathBuf))
+fn cert_file(help: &'static str) -> Arg {
+    text("output-cert", "FILE", help)
 }
 
 fn switch(name: &'static str, help: &'static str) -> Arg {
@@ -99,11 +99,6 @@ fn switch(name: &'static str, help: &'static str) -> Arg {
 
 fn force() -> Arg {
     switch("force", "Replace a file that is there")
-}
-
-/// Of commands that ask a person first.
-pub(super) fn yes() -> Arg {
-    switch("yes", "Do not ask; without a terminal nothing is asked anyway")
 }
 
 fn identity() -> Arg {
@@ -135,8 +130,11 @@ fn generate() -> Command {
                 .value_parser(PossibleValuesParser::new(["p384", "p256"]))
                 .default_value("p384"),
         )
-        .arg(path("output-cert", "Where the certificate goes, with its issuing CA after it").required(true))
-        .arg(path("output-key", "Where the key goes; its owner alone may read it").required(true))
+        .arg(paths::new_file(cert_file("Where the certificate goes, with its issuing CA after it")).required(true))
+        .arg(
+            paths::new_file(text("output-key", "FILE", "Where the key goes; its owner alone may read it"))
+                .required(true),
+        )
         .arg(force())
         .after_help(
             "Examples:\n  catalyst pki cert generate \\\n    --spiffe-id spiffe://catalyst.example.com/gateway/gateway-a \\\n    --ttl-hours 24 \\\n    --output-cert ./gateway-cert.pem --output-key ./gateway-key.pem",
@@ -146,9 +144,11 @@ fn generate() -> Command {
 fn sign_csr() -> Command {
     Command::new("sign-csr")
         .about("Have a certificate signed for a CSR that was made elsewhere")
-        .arg(path("csr", "The CSR, PEM or DER; '-' for standard input").required(true))
+        .arg(paths::file(text("csr", "FILE", "The CSR, PEM or DER; '-' for standard input")).required(true))
         .args([identity(), ttl()])
-        .arg(path("output-cert", "Where the certificate goes, with its issuing CA after it; standard output unless said"))
+        .arg(paths::new_file_or_output(cert_file(
+            "Where the certificate goes, with its issuing CA after it; standard output unless said",
+        )))
         .arg(force())
         .after_help(
             "The SPIFFE ID must be the CSR's; an ADMIN may have one signed that names none.\n\nExamples:\n  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes \\\n    -keyout service.key -out service.csr -subj / \\\n    -addext subjectAltName=URI:spiffe://catalyst.example.com/node/node-c\n  catalyst pki cert sign-csr --csr service.csr --ttl-hours 1 \\\n    --spiffe-id spiffe://catalyst.example.com/node/node-c \\\n    --output-cert service-cert.pem",
@@ -181,7 +181,7 @@ fn export() -> Command {
         .about("Print a certificate as PEM, or write it to a file")
         .arg(certificate_name())
         .arg(switch("chain", "With its issuing CA after it, as TLS servers want it"))
-        .arg(path("output-cert", "Where it goes; standard output unless said"))
+        .arg(paths::new_file_or_output(cert_file("Where it goes; standard output unless said")))
         .arg(force())
         .after_help("Examples:\n  catalyst pki cert export 3f9c0a… | openssl x509 -noout -text")
 }

@@ -1,8 +1,8 @@
 //! `catalyst pki identity …`
 
 use super::{
-    super::{Request, group},
-    cert::{workload, yes},
+    super::{Request, group, yes},
+    cert::workload,
 };
 use crate::identity::{DnsName, Workload};
 use clap::{Arg, ArgAction, ArgMatches, Command};

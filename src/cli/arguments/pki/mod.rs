@@ -7,7 +7,7 @@ mod identity;
 
 pub(in crate::cli) use audit::AuditFilter;
 pub(in crate::cli) use ca::{BundleRequest, CaRequest};
-pub(in crate::cli) use cert::{CertFilter, CertRequest, Curve, Export, Generate, SignCsr};
+pub(in crate::cli) use cert::{CertFilter, CertRequest, Curve, Export, Generate, Revoke, SignCsr};
 pub(in crate::cli) use identity::IdentityRequest;
 
 use super::{Request, client, group};
