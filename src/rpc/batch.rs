@@ -1,7 +1,7 @@
 //! A session in one request.
 
 use super::{
-    Exception, Limits, Object,
+    Exception, Limits, Object, Total,
     session::{End, Session},
     wire,
 };
@@ -9,21 +9,21 @@ use super::{
 /// Answers a batch: messages joined by newlines, in the request as in the answer.
 ///
 /// All calls of it run to their end, also those whose answers nobody asks for. Where it breaks the protocol what comes
-/// behind is not read, and the last message is an abort.
-pub async fn batch(main: Object, request: &str, limits: &Limits) -> String {
+/// behind is not read, and the last message is an abort. What is held meanwhile counts in `total`.
+pub async fn batch(main: Object, request: &str, limits: &Limits, total: &Total) -> String {
     if request.lines().nth(limits.batch).is_some() {
         let most = limits.batch;
         let message =
             format!("A batch has at most {most} messages, and nothing of this one was done: send several.");
         return wire::abort(&Exception { name: "RangeError", message });
     }
-    let mut session = Session::new(main, limits);
+    let mut session = Session::new(main, limits, total);
     let mut answers =
         Answers { text: String::new(), most: limits.answers, most_at_first: limits.kept_at_first };
     let mut end = None;
     for message in request.lines() {
         while !session.has_room() {
-            session.run().await;
+            answers.go_on(&mut session).await;
         }
         if let Err(reason) = session.take(message) {
             end = Some(reason);
@@ -35,11 +35,10 @@ pub async fn batch(main: Object, request: &str, limits: &Limits) -> String {
             break;
         }
     }
-    while session.is_busy() {
-        session.run().await;
-        answers.collect(&mut session);
-    }
     answers.collect(&mut session);
+    while session.is_busy() || session.is_stalled() {
+        answers.go_on(&mut session).await;
+    }
     if let Some(End::Broken(exception)) = end {
         answers.push(&wire::abort(&exception));
     }
@@ -67,6 +66,15 @@ impl Answers {
         while let Some(message) = session.answer(self.most.saturating_sub(self.text.len())) {
             self.push(&message);
         }
+    }
+
+    /// Lets a call end. All pulls are here already, or have no room: nothing is to be waited for.
+    async fn go_on(&mut self, session: &mut Session) {
+        if session.is_stalled() {
+            session.unstall();
+        }
+        session.run().await;
+        self.collect(session);
     }
 
     fn is_full(&self, session: &Session) -> bool {

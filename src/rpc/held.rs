@@ -2,13 +2,11 @@
 
 use super::{
     Answer, Exception, Method, Object,
+    meter::{Meter, Weight},
     path::{Path, Step},
 };
 use serde_json::Value;
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
 /// What a call came to.
 pub(super) type Outcome = Result<Held, Arc<Exception>>;
@@ -32,26 +30,9 @@ pub(super) struct Data {
     at: Vec<Step>,
 }
 
-/// Octets of all data that a session keeps.
-#[derive(Clone, Default)]
-pub(super) struct Meter(Arc<AtomicUsize>);
-
 struct Weighed {
     value: Value,
-    weight: usize,
-    meter: Meter,
-}
-
-impl Meter {
-    pub(super) fn octets(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Weighed {
-    fn drop(&mut self) {
-        self.meter.0.fetch_sub(self.weight, Ordering::Relaxed);
-    }
+    _weight: Weight,
 }
 
 impl Held {
@@ -60,9 +41,8 @@ impl Held {
             Answer::Nothing => Self::Nothing,
             Answer::Object(object) => Self::Object(object),
             Answer::Value(value) => {
-                let weight = weigh(&value);
-                meter.0.fetch_add(weight, Ordering::Relaxed);
-                let whole = Weighed { value, weight, meter: meter.clone() };
+                let weight = meter.hold(weigh(&value));
+                let whole = Weighed { value, _weight: weight };
                 Self::Data(Data { whole: Arc::new(whole), at: Vec::new() })
             }
         }

@@ -8,17 +8,21 @@
 mod batch;
 mod held;
 mod message;
+mod meter;
 mod path;
 mod reading;
 mod serve;
 mod session;
+mod shelves;
 mod table;
 mod term;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod work;
 
 pub use batch::batch;
+pub use meter::Total;
 pub use serve::serve;
 
 use async_trait::async_trait;
@@ -33,6 +37,11 @@ pub trait Method: Send + Sync {
     /// # Errors
     /// The client's promise is rejected with the exception.
     async fn call(&self, arguments: Vec<Value>) -> Result<Answer, Exception>;
+
+    /// Whether its answers may be large. Of such calls a session runs one at a time.
+    fn is_large(&self) -> bool {
+        false
+    }
 }
 
 /// What a method answers.
@@ -85,13 +94,15 @@ pub struct Limits {
     pub message: usize,
     /// Levels of nesting in a message; none beyond 127 is read.
     pub depth: usize,
-    /// Entries of a session's tables: what is beyond, least recently used first, is forgotten once it is settled.
+    /// Entries of a session's tables: what is beyond is forgotten once it is settled; first what was pulled, and of that
+    /// what was least recently used.
     pub entries: usize,
-    /// Octets of memory, about, of what is kept for later calls on it.
+    /// Octets of memory, about, of what is kept for later calls on it and of what is not sent yet: while there is more, no
+    /// call begins.
     pub kept: usize,
     /// The same until a call has answered an object: before that the client is nobody in particular.
     pub kept_at_first: usize,
-    /// Calls that run at the same time; the next message is read when one has ended.
+    /// Calls that run at the same time; others wait.
     pub running: usize,
     /// Messages of a batch.
     pub batch: usize,

@@ -1,21 +1,17 @@
 //! A session, without the wire: it takes messages, runs what they ask, and says what is to be answered.
 
 use super::{
-    Answer, Exception, Limits, Method, Object,
+    Answer, Exception, Limits, Object, Total,
     held::{Held, Outcome, failure},
     message::{Message, Operation, Push},
+    meter::Weight,
     path::Path,
-    table::{Place, Table},
-    term::{Filling, Term},
+    table::{Place, Table, weight_of},
     wire::{self, Expression},
+    work::{Call, Next, Work},
 };
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use serde_json::Value;
-use std::{
-    collections::{HashMap, VecDeque},
-    panic::AssertUnwindSafe,
-    sync::Arc,
-};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use std::collections::{HashMap, VecDeque};
 
 /// One client's session.
 pub(super) struct Session {
@@ -23,11 +19,15 @@ pub(super) struct Session {
     limits: Limits,
     /// Calls whose target, or arguments, are answers that have not come.
     waiting: HashMap<i64, Work>,
-    /// Calls that may run when another has ended.
-    ready: VecDeque<Call>,
-    running: FuturesUnordered<BoxFuture<'static, (i64, Result<Answer, Exception>)>>,
-    /// What is to be sent, oldest first. Answers are written when they are sent, so that they take no room here.
+    /// Calls that wait until others have ended, and until there is room for what they answer.
+    ready: VecDeque<(i64, Call)>,
+    running: FuturesUnordered<BoxFuture<'static, Ended>>,
+    /// One of them may have a large answer.
+    runs_large: bool,
+    /// What is to be sent, oldest first. Answers are written when they are sent.
     due: VecDeque<Due>,
+    /// What was given last to be sent.
+    sending: Option<Weight>,
 }
 
 /// Why a session takes no more messages.
@@ -40,47 +40,40 @@ pub(super) enum End {
 }
 
 enum Due {
-    Answer(i64, Outcome),
+    Answer {
+        id: i64,
+        outcome: Outcome,
+        _weight: Weight,
+    },
     /// Of an object of the client's: nothing here takes one.
     Release(i64, u64),
 }
 
-/// An operation whose answers come in.
-struct Work {
-    path: Path,
-    arguments: Option<Vec<Term>>,
-    /// The target, then what belongs in the arguments, each with its path.
-    answers: Vec<(Path, Option<Outcome>)>,
-    missing: usize,
-}
-
-struct Call {
+/// A call that has ended.
+struct Ended {
     id: i64,
-    method: Arc<dyn Method>,
-    arguments: Vec<Value>,
-}
-
-/// What an operation comes to when all that it needs is there.
-enum Next {
-    Settled(Outcome),
-    Call(Arc<dyn Method>, Vec<Value>),
+    answer: Result<Answer, Exception>,
+    was_large: bool,
 }
 
 impl Session {
-    pub(super) fn new(main: Object, limits: &Limits) -> Self {
+    pub(super) fn new(main: Object, limits: &Limits, total: &Total) -> Self {
         Self {
-            table: Table::new(main, limits),
+            table: Table::new(main, limits, total),
             limits: *limits,
             waiting: HashMap::new(),
             ready: VecDeque::new(),
             running: FuturesUnordered::new(),
+            runs_large: false,
             due: VecDeque::new(),
+            sending: None,
         }
     }
 
-    /// Whether there is room for what one more message may ask.
+    /// Whether there is room for what one more message may ask. Calls that may not run yet are read, for the pulls that
+    /// make room for their answers come behind them.
     pub(super) fn has_room(&self) -> bool {
-        self.ready.is_empty() && self.running.len() < self.limits.running.max(1) && self.table.has_room()
+        self.table.has_room()
     }
 
     /// Whether no call has answered an object yet.
@@ -91,6 +84,17 @@ impl Session {
     /// Whether a call runs.
     pub(super) fn is_busy(&self) -> bool {
         !self.running.is_empty()
+    }
+
+    /// Whether calls wait only for pulls of what was answered before. Nothing is due then.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.running.is_empty() && !self.ready.is_empty()
+    }
+
+    /// Lets calls run that wait for pulls in vain: what was not pulled for longest is forgotten.
+    pub(super) fn unstall(&mut self) {
+        self.table.forget_unpulled();
+        self.start();
     }
 
     /// Takes a message.
@@ -108,7 +112,9 @@ impl Session {
                 Ok(())
             }
             Message::Pull(id) => self.table.pull(id).map(|outcome| {
-                self.due.extend(outcome.map(|outcome| Due::Answer(id, outcome)));
+                if let Some(outcome) = outcome {
+                    self.owe(id, outcome);
+                }
             }),
             Message::Release { id, count } => self.table.release(id, count),
             Message::Answered(stubs) => {
@@ -122,7 +128,8 @@ impl Session {
 
     /// Runs until a call has ended; at once when none runs. Dropping the future loses nothing.
     pub(super) async fn run(&mut self) {
-        if let Some((id, answer)) = self.running.next().await {
+        if let Some(Ended { id, answer, was_large }) = self.running.next().await {
+            self.runs_large &= !was_large;
             if matches!(answer, Ok(Answer::Object(_))) {
                 self.table.has_given();
             }
@@ -131,20 +138,30 @@ impl Session {
         }
     }
 
-    /// The next message that is to be sent. Data that makes it longer than `most` octets is refused.
+    /// The next message that is to be sent, once the one before was: until this is called again that one is held. Data
+    /// that makes it longer than `most` octets is refused.
     pub(super) fn answer(&mut self, most: usize) -> Option<String> {
-        Some(match self.due.pop_front()? {
-            Due::Release(id, count) => wire::release(id, count),
-            Due::Answer(id, Err(exception)) => wire::reject(id, &exception),
-            Due::Answer(id, Ok(Held::Nothing)) => wire::resolve(id, &Expression::Undefined),
-            Due::Answer(id, Ok(Held::Data(data))) => {
+        self.sending = None;
+        self.start();
+        let message = self.write(most)?;
+        self.sending = Some(self.table.meter.hold(message.len()));
+        Some(message)
+    }
+
+    fn write(&mut self, most: usize) -> Option<String> {
+        let (id, outcome) = match self.due.pop_front()? {
+            Due::Release(id, count) => return Some(wire::release(id, count)),
+            Due::Answer { id, outcome, .. } => (id, outcome),
+        };
+        Some(match outcome {
+            Err(exception) => wire::reject(id, &exception),
+            Ok(Held::Nothing) => wire::resolve(id, &Expression::Undefined),
+            Ok(Held::Data(data)) => {
                 let answer = wire::resolve(id, &data.value().map_or(Expression::Undefined, Expression::Data));
                 if answer.len() <= most { answer } else { wire::reject(id, &too_large()) }
             }
-            Due::Answer(id, Ok(Held::Method(method))) => {
-                wire::resolve(id, &Expression::Method(self.table.export(&method)))
-            }
-            Due::Answer(id, Ok(Held::Object(object))) => {
+            Ok(Held::Method(method)) => wire::resolve(id, &Expression::Method(self.table.export(&method))),
+            Ok(Held::Object(object)) => {
                 let methods = object.iter().map(|(name, method)| (*name, self.table.export(method)));
                 wire::resolve(id, &Expression::Methods(&methods.collect::<Vec<_>>()))
             }
@@ -187,29 +204,51 @@ impl Session {
     }
 
     fn go_on(&mut self, id: i64, work: Work) {
-        match work.next(&self.limits) {
+        match work.next() {
             Next::Settled(outcome) => self.settle(id, outcome),
-            Next::Call(method, arguments) => {
-                self.ready.push_back(Call { id, method, arguments });
+            Next::Call(call) => {
+                self.ready.push_back((id, call));
                 self.start();
             }
         }
     }
 
+    /// Starts what may start now. Of calls whose answers may be large one runs at a time, and others pass by.
     fn start(&mut self) {
-        while self.running.len() < self.limits.running.max(1) {
-            let Some(call) = self.ready.pop_front() else { return };
-            self.running.push(call.run().boxed());
+        while !self.ready.is_empty() && self.running.len() < self.limits.running.max(1) && self.may_answer() {
+            let may_run = |(_, call): &(i64, Call)| !(self.runs_large && call.is_large());
+            let next = self.ready.iter().position(may_run).and_then(|at| self.ready.remove(at));
+            let Some((id, call)) = next else { return };
+            let is_large = call.is_large();
+            match call.begin(&self.limits) {
+                Ok(call) => {
+                    self.runs_large |= is_large;
+                    self.running
+                        .push(call.map(move |answer| Ended { id, answer, was_large: is_large }).boxed());
+                }
+                Err(exception) => self.put(id, Err(exception)),
+            }
         }
+    }
+
+    /// Whether there is room for one more answer, or nothing that could still make room for it.
+    fn may_answer(&mut self) -> bool {
+        let owes = !self.due.is_empty() || self.sending.is_some();
+        self.table.makes_room() || !(self.is_busy() || owes || self.table.has_unpulled())
     }
 
     /// A call has ended, and with it what only waited to read from its answer.
     fn settle(&mut self, id: i64, outcome: Outcome) {
+        self.put(id, outcome);
+        self.start();
+    }
+
+    fn put(&mut self, id: i64, outcome: Outcome) {
         let mut settled = VecDeque::from([(id, outcome)]);
         while let Some((id, outcome)) = settled.pop_front() {
             let due = self.table.settle(id, outcome.clone());
             if due.pulled {
-                self.due.push_back(Due::Answer(id, outcome.clone()));
+                self.owe(id, outcome.clone());
             }
             for place in due.waiting {
                 let Some(work) = self.waiting.get_mut(&place.call) else { continue };
@@ -217,59 +256,17 @@ impl Session {
                     continue;
                 }
                 let Some(work) = self.waiting.remove(&place.call) else { continue };
-                match work.next(&self.limits) {
+                match work.next() {
                     Next::Settled(outcome) => settled.push_back((place.call, outcome)),
-                    Next::Call(method, arguments) => {
-                        self.ready.push_back(Call { id: place.call, method, arguments });
-                    }
+                    Next::Call(call) => self.ready.push_back((place.call, call)),
                 }
             }
         }
-        self.start();
-    }
-}
-
-impl Work {
-    /// Puts an answer in its place; whether it was the last that was missing.
-    fn put(&mut self, answer: usize, outcome: &Outcome) -> bool {
-        if let Some((_, place)) = self.answers.get_mut(answer) {
-            *place = Some(outcome.clone());
-            self.missing -= 1;
-        }
-        self.missing == 0
     }
 
-    fn next(self, limits: &Limits) -> Next {
-        self.done(limits).unwrap_or_else(|exception| Next::Settled(Err(exception)))
-    }
-
-    fn done(self, limits: &Limits) -> Result<Next, Arc<Exception>> {
-        let mut answers = self.answers.into_iter().filter_map(|(path, outcome)| Some((path, outcome?)));
-        let Some((_, target)) = answers.next() else { return Ok(Next::Settled(Ok(Held::Nothing))) };
-        let target = target?;
-        if let (Held::Method(_), None, true) = (&target, &self.arguments, self.path.is_empty()) {
-            return Err(failure(Exception::error("Can't dup an RpcTarget stub as a promise.")));
-        }
-        let target = target.follow(&self.path)?;
-        let Some(arguments) = self.arguments else { return Ok(Next::Settled(Ok(target))) };
-        let Held::Method(method) = target else {
-            let message = format!("'{}' is not a function.", self.path.joined());
-            return Err(failure(Exception::type_error(message)));
-        };
-        let answers = answers.map(|(path, outcome)| outcome.and_then(|held| held.follow(&path)));
-        let answers = answers.collect::<Vec<_>>();
-        let mut filling = Filling { answers: &answers, octets: limits.message, depth: limits.depth };
-        filling.arguments(arguments).map(|arguments| Next::Call(method, arguments)).map_err(failure)
-    }
-}
-
-impl Call {
-    /// A method that panics has failed, and the session goes on. The panic itself is in the log.
-    async fn run(self) -> (i64, Result<Answer, Exception>) {
-        let Self { id, method, arguments } = self;
-        let answer = AssertUnwindSafe(async move { method.call(arguments).await }).catch_unwind().await;
-        let failed = |_| Err(Exception::error("The service failed at this call; its log says more."));
-        (id, answer.unwrap_or_else(failed))
+    fn owe(&mut self, id: i64, outcome: Outcome) {
+        let weight = self.table.meter.hold(weight_of(&outcome));
+        self.due.push_back(Due::Answer { id, outcome, _weight: weight });
     }
 }
 

@@ -2,25 +2,23 @@
 
 use super::{
     Exception, Limits, Method, Object,
-    held::{Held, Meter, Outcome, failure},
+    held::{Held, Outcome, failure},
+    meter::{Meter, Total},
+    shelves::Shelves,
 };
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 /// A session's table. Numbers of calls count up from 1, those of methods down from -1, and none is used again. 0 is the
 /// main object.
 ///
-/// What is settled may be forgotten, least recently used first, when there is too much of it: clients leave some of it
-/// unreleased, and a session may be long.
+/// What is settled may be forgotten when there is too much of it: clients leave some of it unreleased, and a session may
+/// be long. First goes what the client has pulled, least recently used first. What it has not pulled makes room for
+/// nothing, unless it is waited for in vain.
 pub(super) struct Table {
     main: Option<Object>,
     entries: HashMap<i64, Entry>,
-    /// The settled entries by when they were last used.
-    used: BTreeMap<u64, i64>,
-    /// Those of them that hold data, or a failure.
-    heavy: BTreeMap<u64, i64>,
+    /// The settled entries.
+    shelves: Shelves,
     clock: u64,
     last_call: i64,
     last_method: i64,
@@ -45,7 +43,7 @@ enum Entry {
 const ENTRY: usize = 320;
 
 /// Octets that a settled entry takes, but for its data, which others may share.
-fn weight_of(outcome: &Outcome) -> usize {
+pub(super) fn weight_of(outcome: &Outcome) -> usize {
     ENTRY + outcome.as_ref().err().map_or(0, |exception| size_of::<Exception>() + exception.message.len())
 }
 
@@ -71,12 +69,11 @@ pub(super) struct Due {
 }
 
 impl Table {
-    pub(super) fn new(main: Object, limits: &Limits) -> Self {
+    pub(super) fn new(main: Object, limits: &Limits, total: &Total) -> Self {
         Self {
             main: Some(main),
             entries: HashMap::new(),
-            used: BTreeMap::new(),
-            heavy: BTreeMap::new(),
+            shelves: Shelves::default(),
             clock: 0,
             last_call: 0,
             last_method: 0,
@@ -86,7 +83,7 @@ impl Table {
             forgotten: false,
             is_first: true,
             limits: *limits,
-            meter: Meter::default(),
+            meter: Meter::new(total),
         }
     }
 
@@ -113,7 +110,7 @@ impl Table {
         self.limits.entries.min(self.most_octets() / ENTRY).max(1)
     }
 
-    /// Octets of all that is kept.
+    /// Octets of all that is kept, due and being sent.
     pub(super) fn kept(&self) -> usize {
         self.meter.octets() + self.settled
     }
@@ -167,8 +164,10 @@ impl Table {
             Some(Entry::Settled { .. }) if id < 0 => {
                 Ok(Some(Err(failure(Exception::error("Tried to resolve a non-promise stub.")))))
             }
-            Some(Entry::Settled { outcome, pulled, .. }) => {
+            Some(Entry::Settled { outcome, pulled, used }) => {
                 let first = !std::mem::replace(pulled, true);
+                self.shelves.take(*used);
+                self.shelves.put(*used, id, outcome, true);
                 let due = first.then(|| outcome.clone());
                 self.forget();
                 Ok(due)
@@ -227,54 +226,68 @@ impl Table {
 
     fn keep(&mut self, id: i64, outcome: Outcome, pulled: bool) {
         self.clock += 1;
-        self.used.insert(self.clock, id);
-        if matches!(outcome, Ok(Held::Data(_)) | Err(_)) {
-            self.heavy.insert(self.clock, id);
-        }
+        self.shelves.put(self.clock, id, &outcome, pulled);
         self.settled += weight_of(&outcome);
         self.entries.insert(id, Entry::Settled { outcome, pulled, used: self.clock });
         self.forget();
     }
 
     fn touch(&mut self, id: i64) {
-        if let Some(Entry::Settled { used, .. }) = self.entries.get_mut(&id) {
+        if let Some(Entry::Settled { outcome, pulled, used }) = self.entries.get_mut(&id) {
             self.clock += 1;
-            let before = std::mem::replace(used, self.clock);
-            self.used.remove(&before);
-            self.used.insert(self.clock, id);
-            if self.heavy.remove(&before).is_some() {
-                self.heavy.insert(self.clock, id);
-            }
+            self.shelves.take(std::mem::replace(used, self.clock));
+            self.shelves.put(self.clock, id, outcome, *pulled);
         }
     }
 
     fn remove(&mut self, id: i64) {
         if let Some(Entry::Settled { outcome, used, .. }) = self.entries.remove(&id) {
-            self.used.remove(&used);
-            self.heavy.remove(&used);
+            self.shelves.take(used);
             self.settled -= weight_of(&outcome);
         }
     }
 
-    /// The last answer stays until it was asked for, whatever its size.
-    fn forget(&mut self) {
-        while self.kept() > self.most_octets() && self.heavy.len() > 1 {
-            let Some((_, id)) = self.heavy.pop_first() else { return };
-            self.remove(id);
-            self.forgotten = true;
-        }
-        if self.kept() > self.most_octets()
-            && let Some((_, &id)) = self.heavy.first_key_value()
-            && matches!(self.entries.get(&id), Some(Entry::Settled { pulled: true, .. }))
+    /// Whether one more answer may be made. What the client has pulled makes room for it.
+    pub(super) fn makes_room(&mut self) -> bool {
+        while self.kept() >= self.most_octets()
+            && let Some(id) = self.shelves.pulled()
         {
-            self.remove(id);
-            self.forgotten = true;
+            self.forget_one(id);
         }
-        while self.entries.len() > self.most_entries() {
-            let Some((_, id)) = self.used.pop_first() else { return };
-            self.remove(id);
-            self.forgotten = true;
+        self.kept() < self.most_octets()
+    }
+
+    /// Whether there is something that the client has not pulled.
+    pub(super) fn has_unpulled(&self) -> bool {
+        self.shelves.unpulled().is_some()
+    }
+
+    /// Forgets what the client has not pulled, until there is room for an eighth.
+    pub(super) fn forget_unpulled(&mut self) {
+        let most = self.most_octets();
+        while self.kept() > most - most / 8
+            && let Some(id) = self.shelves.unpulled()
+        {
+            self.forget_one(id);
         }
+    }
+
+    fn forget(&mut self) {
+        while self.kept() > self.most_octets()
+            && let Some(id) = self.shelves.pulled().or_else(|| self.shelves.failure())
+        {
+            self.forget_one(id);
+        }
+        while self.entries.len() > self.most_entries()
+            && let Some(id) = self.shelves.pulled().or_else(|| self.shelves.oldest())
+        {
+            self.forget_one(id);
+        }
+    }
+
+    fn forget_one(&mut self, id: i64) {
+        self.remove(id);
+        self.forgotten = true;
     }
 
     /// Whether an entry that is not there may have been forgotten: which ones were released is not kept.

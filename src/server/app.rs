@@ -1,6 +1,8 @@
 //! What every request handler can reach.
 
-use super::{asker::Asker, endpoints::Endpoint, failures::Failures, peer::Peer, problem::Problem};
+use super::{
+    asker::Asker, endpoints::Endpoint, failures::Failures, lists::Lists, peer::Peer, problem::Problem,
+};
 use crate::{
     access::{Access, AccessError, Caller, Presented},
     authority::Authority,
@@ -27,6 +29,7 @@ struct Inner {
     metrics: Metrics,
     access: Access,
     failures: Failures,
+    lists: Lists,
     /// Where the audit log was found broken; 0 while it is whole.
     audit_broken_at: AtomicI64,
     places: Places,
@@ -71,6 +74,7 @@ impl App {
             metrics,
             access,
             failures: Failures::default(),
+            lists: Lists::default(),
             audit_broken_at: AtomicI64::new(0),
             places,
         }))
@@ -86,6 +90,10 @@ impl App {
 
     pub(super) fn access(&self) -> &Access {
         &self.0.access
+    }
+
+    pub(super) fn lists(&self) -> &Lists {
+        &self.0.lists
     }
 
     /// Notes what a look at the audit log found.

@@ -8,6 +8,7 @@ mod endpoints;
 mod extract;
 mod failures;
 mod keeping;
+mod lists;
 mod observers;
 mod openapi;
 mod opening;

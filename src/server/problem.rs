@@ -115,6 +115,13 @@ impl Problem {
         Self::new(StatusCode::UPGRADE_REQUIRED, "websocket_expected", sentence)
     }
 
+    /// Long answers, of which too many lie unread or are being made.
+    pub(super) fn busy() -> Self {
+        let sentence =
+            "too many long lists are asked for, or lie unread: try again later, or ask for fewer entries";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", sentence)
+    }
+
     /// Batches are read before anybody knows whose they are, so that few are at once.
     pub(super) fn too_many_batches() -> Self {
         let sentence = "too many batches are being read: try again later, or open a WebSocket";

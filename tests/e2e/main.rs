@@ -51,6 +51,7 @@ mod rotation;
 mod rpc;
 mod rpc_clients;
 mod rpc_framing;
+mod rpc_memory;
 mod rpc_strangers;
 mod rpc_tls;
 mod rules;

@@ -15,6 +15,23 @@ await check('a thousand calls that nobody waits for', () => on(async (api) => {
   assert.ok(answers.every((answer) => answer.length === 0))
 }))
 
+// All are pushed before the first is pulled, and their answers together are many times what a session keeps.
+await check('two thousand answers that are pulled late', () => on(async (api) => {
+  const pki = await api.pki(input.token)
+  const answers = await Promise.all(many(2_000, () => pki.getStatus()))
+  assert.ok(answers.every((answer) => answer.intermediates.length === 2))
+}))
+
+await check('a hundred lists that are pulled late', () => on(async (api) => {
+  const tokens = await api.tokens(input.token)
+  const sans = many(90, (index) => `${index}.${'x'.repeat(60)}.example.org`)
+  await Promise.all(many(20, (index) => tokens.create({
+    subject: `listed-${index}`, entity: { id: `listed-${index}`, name: 'x', type: 'user' }, principal: 'USER', sans,
+  })))
+  const lists = await Promise.all(many(100, () => tokens.list()))
+  assert.ok(lists.every((list) => list.length >= 20))
+}))
+
 await check('a thousand calls through entry points that nobody waits for', () => on(async (api) => {
   const answers = await Promise.all(many(500, () => api.pki(input.token).listDenied()))
   assert.ok(answers.every((answer) => answer.length === 0))

@@ -2,12 +2,13 @@
 
 mod errors;
 mod limits;
+mod memory;
 mod properties;
 mod serving;
 mod transcripts;
 mod values;
 
-use super::{Answer, Exception, Limits, Method, Object, Transport, batch, serve};
+use super::{Answer, Exception, Limits, Method, Object, Total, Transport, batch, serve, session::Session};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
@@ -95,7 +96,21 @@ fn pki(_: Vec<Value>) -> Result<Answer, Exception> {
 
 /// The answers to messages that come together.
 pub(super) async fn answers(messages: &[&str]) -> Vec<String> {
-    batch(main_object(), &messages.join("\n"), &LIMITS).await.lines().map(str::to_owned).collect()
+    batch(main_object(), &messages.join("\n"), &LIMITS, &Total::default())
+        .await
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Lets all calls end that can.
+pub(super) async fn go_on(session: &mut Session) {
+    while session.is_busy() || session.is_stalled() {
+        if session.is_stalled() {
+            session.unstall();
+        }
+        session.run().await;
+    }
 }
 
 /// A conversation over a socket.
@@ -133,7 +148,7 @@ impl Dialogue {
         let (messages, received) = mpsc::unbounded_channel();
         let (sent, answers) = mpsc::unbounded_channel();
         let channel = Channel { messages: received, answers: sent };
-        tokio::spawn(async move { serve(channel, main, &limits, end).await });
+        tokio::spawn(async move { serve(channel, main, &limits, &Total::default(), end).await });
         Self { messages, answers }
     }
 

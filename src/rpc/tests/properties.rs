@@ -1,7 +1,7 @@
 //! Properties of any session.
 
-use super::{super::session::Session, LIMITS, main_object};
-use crate::rpc::{Limits, batch};
+use super::{super::session::Session, LIMITS, go_on, main_object};
+use crate::rpc::{Limits, Total, batch};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -173,7 +173,7 @@ proptest! {
     #[test]
     fn values_come_back_as_they_went(value in value()) {
         let messages = format!("{}\n[\"pull\",1]", json!(["push", ["pipeline", 0, ["echo"], [wrapped(&value)]]]));
-        let answer = runtime().block_on(batch(main_object(), &messages, &LIMITS));
+        let answer = runtime().block_on(batch(main_object(), &messages, &LIMITS, &Total::default()));
         prop_assert_eq!(answer, json!(["resolve", 1, wrapped(&json!([value]))]).to_string());
     }
 
@@ -181,11 +181,11 @@ proptest! {
     fn any_messages_end_in_answers_within_the_limits(messages in prop::collection::vec(message(), 0..40)) {
         let limits = Limits { entries: 8, kept: 2000, running: 2, ..LIMITS };
         runtime().block_on(async {
-            let mut session = Session::new(main_object(), &limits);
+            let mut session = Session::new(main_object(), &limits, &Total::default());
             for message in &messages {
                 while !session.has_room() {
-                    assert!(session.is_busy(), "it waits for nothing");
-                    session.run().await;
+                    assert!(session.is_busy() || session.is_stalled(), "it waits for nothing");
+                    go_on(&mut session).await;
                 }
                 let taken = session.take(message);
                 while session.answer(usize::MAX).is_some() {}
@@ -196,9 +196,7 @@ proptest! {
                     break;
                 }
             }
-            while session.is_busy() {
-                session.run().await;
-            }
+            go_on(&mut session).await;
             while session.answer(usize::MAX).is_some() {}
             assert!(session.entries() <= limits.entries);
         });
@@ -206,7 +204,7 @@ proptest! {
 
     #[test]
     fn any_batch_is_answered_with_messages(messages in prop::collection::vec(message(), 0..40)) {
-        let answers = runtime().block_on(batch(main_object(), &messages.join("\n"), &LIMITS));
+        let answers = runtime().block_on(batch(main_object(), &messages.join("\n"), &LIMITS, &Total::default()));
         for answer in answers.lines() {
             let answer = serde_json::from_str::<Value>(answer).unwrap();
             prop_assert!(["resolve", "reject", "release", "abort"].contains(&answer[0].as_str().unwrap()));
@@ -224,7 +222,7 @@ proptest! {
             modelled.push(answer);
         }
         messages.extend((1..=steps.len()).map(|id| json!(["pull", id]).to_string()));
-        let answers = runtime().block_on(batch(main_object(), &messages.join("\n"), &limits));
+        let answers = runtime().block_on(batch(main_object(), &messages.join("\n"), &limits, &Total::default()));
         let mut answers = answers.lines().collect::<Vec<_>>();
         let mut expected =
             modelled.iter().enumerate().map(|(at, answer)| written(at + 1, answer)).collect::<Vec<_>>();

@@ -1,7 +1,7 @@
 //! A session over a socket: calls side by side, and the ways in which it ends.
 
 use super::{Dialogue, LIMITS, Plain, main_object, object};
-use crate::rpc::{Answer, Exception, Method, Transport, serve};
+use crate::rpc::{Answer, Exception, Method, Total, Transport, serve};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::{
@@ -165,7 +165,7 @@ async fn calls_go_on_while_the_client_reads_nothing() {
         r#"["pull",2]"#,
     ];
     let stuck = Stuck { messages: messages.into_iter(), late: Arc::clone(&late) };
-    serve(stuck, main, &LIMITS, std::future::pending()).await;
+    serve(stuck, main, &LIMITS, &Total::default(), std::future::pending()).await;
     assert_eq!(late.load(Ordering::SeqCst), 1);
 }
 

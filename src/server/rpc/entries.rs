@@ -105,12 +105,17 @@ impl Method for Bound {
             Err(problem) => self.method.failure.of(&problem),
         }
     }
+
+    fn is_large(&self) -> bool {
+        self.method.is_list
+    }
 }
 
 impl Bound {
     async fn answer(&self, arguments: Vec<Value>) -> Result<Value, Problem> {
         let asker = self.visit.admit(&self.credential, self.endpoint).await?;
         let argument = Argument::new(arguments)?;
+        let _place = if self.method.is_list { Some(self.visit.app().lists().begin().await?) } else { None };
         let call = Call { app: self.visit.app().clone(), asker: asker.clone(), argument };
         let answered = (self.method.run)(call).await;
         if let Err(problem) = &answered

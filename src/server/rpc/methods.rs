@@ -24,6 +24,8 @@ pub(super) struct Rpc {
     pub(super) name: &'static str,
     /// How it fails.
     pub(super) failure: Failure,
+    /// Whether it answers a list, which may be long.
+    pub(super) is_list: bool,
     /// What it does.
     pub(super) run: fn(Call) -> Running,
 }
@@ -45,7 +47,7 @@ pub(super) const ENTRIES: &[(&str, &[Rpc])] = &[
             rejecting("tokens.create", |call| Box::pin(create(call))),
             // Although its answer has `success`: who looks at none must not take what failed for a revocation.
             rejecting("tokens.revoke", |call| Box::pin(with_body(call, tokens::revoke))),
-            rejecting("tokens.list", |call| Box::pin(list_tokens(call))),
+            listing("tokens.list", |call| Box::pin(list_tokens(call))),
         ],
     ),
     (
@@ -53,14 +55,14 @@ pub(super) const ENTRIES: &[(&str, &[Rpc])] = &[
         &[
             succeeding("certs.list", |call| Box::pin(with_nothing(call, tokens::keys))),
             succeeding("certs.rotate", |call| Box::pin(rotate(call))),
-            rejecting("certs.getTokensByCert", |call| Box::pin(tokens_by_certificate(call))),
+            listing("certs.getTokensByCert", |call| Box::pin(tokens_by_certificate(call))),
         ],
     ),
     (
         "validation",
         &[
             rejecting("validation.validate", |call| Box::pin(with_body(call, tokens::verify))),
-            rejecting("validation.getRevocationList", |call| Box::pin(with_nothing(call, tokens::revoked))),
+            listing("validation.getRevocationList", |call| Box::pin(with_nothing(call, tokens::revoked))),
             rejecting("validation.getJWKS", |call| Box::pin(jwks(call))),
         ],
     ),
@@ -69,6 +71,7 @@ pub(super) const ENTRIES: &[(&str, &[Rpc])] = &[
         &[Rpc {
             name: "permissions.authorizeAction",
             failure: Failure::Unauthorized,
+            is_list: false,
             run: |call| Box::pin(authorize(call)),
         }],
     ),
@@ -81,19 +84,23 @@ pub(super) const ENTRIES: &[(&str, &[Rpc])] = &[
             rejecting("pki.getStatus", |call| Box::pin(with_nothing(call, cas::status))),
             succeeding("pki.denyIdentity", |call| Box::pin(with_body(call, identities::deny))),
             succeeding("pki.allowIdentity", |call| Box::pin(with_body(call, identities::allow))),
-            rejecting("pki.listDenied", |call| Box::pin(with_nothing(call, identities::denied))),
-            rejecting("pki.listCertificates", |call| Box::pin(list_certificates(call))),
+            listing("pki.listDenied", |call| Box::pin(with_nothing(call, identities::denied))),
+            listing("pki.listCertificates", |call| Box::pin(list_certificates(call))),
             rejecting("pki.purgeExpired", |call| Box::pin(with_nothing(call, certificates::purge))),
         ],
     ),
 ];
 
 const fn rejecting(name: &'static str, run: fn(Call) -> Running) -> Rpc {
-    Rpc { name, failure: Failure::Rejects, run }
+    Rpc { name, failure: Failure::Rejects, is_list: false, run }
+}
+
+const fn listing(name: &'static str, run: fn(Call) -> Running) -> Rpc {
+    Rpc { name, failure: Failure::Rejects, is_list: true, run }
 }
 
 const fn succeeding(name: &'static str, run: fn(Call) -> Running) -> Rpc {
-    Rpc { name, failure: Failure::Unsuccessful, run }
+    Rpc { name, failure: Failure::Unsuccessful, is_list: false, run }
 }
 
 impl Rpc {

@@ -105,8 +105,9 @@ async fn converse<F: Frames>(mut socket: Socket<F>, visit: Visit, stopping: &Can
         let _ = tell.send(visit.end(stopping).await);
         sleep(LAST_MESSAGES).await;
     };
+    let (main, held) = (entries::main(&visit), visit.app().lists().held());
     tokio::select! {
-        () = rpc::serve(&mut socket, entries::main(&visit), &LIMITS, told) => {}
+        () = rpc::serve(&mut socket, main, &LIMITS, held, told) => {}
         () = end => {}
         // At once, or whoever crowds others out holds their sockets too.
         () = visit.crowded_out() => return socket.dismiss().await,
@@ -138,7 +139,8 @@ async fn batch(
     let body = read(request, BATCH).await?;
     let messages = str::from_utf8(&body).map_err(|_| Problem::malformed("the batch is not UTF-8"))?;
     let visit = Arc::new(Visit::new(app, peer));
-    let answers = rpc::batch(entries::main(&visit), messages, &LIMITS).await;
+    let held = visit.app().lists().held();
+    let answers = rpc::batch(entries::main(&visit), messages, &LIMITS, held).await;
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], answers).into_response())
 }
 

@@ -14,6 +14,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 const PING: Duration = Duration::from_secs(30);
 /// So many questions in a row may go unanswered; at the next the client is gone.
 const UNANSWERED: u32 = 2;
+/// How long a client may take for one message: until then the service holds it, and whatever else it owes.
+const TAKING: Duration = Duration::from_secs(120);
 /// How long a client may take to hear that the socket ends. One that is closed with something unread resets the
 /// connection, and the last message with it.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -110,7 +112,7 @@ impl<F: Frames> Transport for &mut Socket<F> {
     }
 
     async fn send(&mut self, message: String) -> bool {
-        self.frames.send(Message::text(message)).await.is_ok()
+        timeout(TAKING, self.frames.send(Message::text(message))).await.is_ok_and(|sent| sent.is_ok())
     }
 }
 

@@ -56,6 +56,17 @@ async fn a_client_that_takes_nothing_does_not_put_off_the_end() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_take_a_message_is_gone_after_two_minutes() {
+    let peer = Peer { address: ([127, 0, 0, 1], 4711).into(), channel: Channel::Plain };
+    let visit = Visit::new(app().await, peer);
+    pause();
+    let sent = [r#"["push",["pipeline",0,["pki"],["garbage"]]]"#, r#"["pull",1]"#];
+    let start = Instant::now();
+    converse(Socket::new(Deaf(sent.into())), visit, &CancellationToken::new()).await;
+    assert_eq!(start.elapsed().as_secs(), 120 + 2);
+}
+
+#[tokio::test]
 async fn a_batch_waits_ten_seconds_for_its_turn() {
     let (app, batches) = (app().await, Arc::new(Places::new(1)));
     let request = || {

@@ -2,13 +2,21 @@
 #![no_main]
 
 use async_trait::async_trait;
-use catalyst_pki::rpc::{self, Answer, Exception, Limits, Method, Object, Transport};
+use catalyst_pki::rpc::{self, Answer, Exception, Limits, Method, Object, Total, Transport};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 use std::sync::{Arc, LazyLock};
 
-const LIMITS: Limits =
-    Limits { message: 4096, depth: 40, entries: 16, kept: 8000, running: 4, batch: 64 };
+const LIMITS: Limits = Limits {
+    message: 4096,
+    depth: 40,
+    entries: 16,
+    kept: 8000,
+    kept_at_first: 4000,
+    running: 4,
+    batch: 64,
+    answers: 100_000,
+};
 
 /// What a method of the object does.
 #[derive(Clone, Copy)]
@@ -71,12 +79,14 @@ fn check(message: &str) {
 }
 
 static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
 });
 
 fuzz_target!(|frames: &str| {
     RUNTIME.block_on(async {
-        rpc::batch(object(), frames, &LIMITS).await.lines().for_each(check);
-        rpc::serve(Lines(frames.lines()), object(), &LIMITS, std::future::pending()).await;
+        let total = Total::default();
+        rpc::batch(object(), frames, &LIMITS, &total).await.lines().for_each(check);
+        rpc::serve(Lines(frames.lines()), object(), &LIMITS, &total, std::future::pending()).await;
+        assert_eq!(total.octets(), 0);
     });
 });

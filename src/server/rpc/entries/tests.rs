@@ -50,6 +50,7 @@ async fn methods_with_secrets_are_refused_where_they_can_be_read_on_the_way() {
 const UNASKED: Rpc = Rpc {
     name: "pki.getStatus",
     failure: Failure::Rejects,
+    is_list: false,
     run: |call| Box::pin(async { Ok(json!(call.argument.nothing().is_ok())) }),
 };
 const PUBLIC: Rpc = Rpc { name: "pki.getCaBundle", ..UNASKED };
