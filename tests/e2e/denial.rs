@@ -101,8 +101,10 @@ fn a_revoked_certificate_stays_on_the_crl_with_its_reason() {
         last = crl.number();
         assert_eq!(crl.reason_for(issued.serial()), Some(reason));
         assert_eq!(pki.status_of(issued.serial()), "revoked");
-        // Once more changes nothing, also not the reason.
-        ok(&pki.post(&path, &json!({"reason": "superseded"})));
+        // Once more changes nothing, and another reason is not taken for one that holds.
+        ok(&pki.post(&path, &body));
+        let other = if reason == CrlReason::Superseded { "keyCompromise" } else { "superseded" };
+        refused(&pki.post(&path, &json!({"reason": other})), 409, "conflict");
         assert_eq!(pki.crl("transport").reason_for(issued.serial()), Some(reason));
     }
     assert_eq!(pki.crl("transport").entries().len(), 6);
