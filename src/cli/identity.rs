@@ -16,18 +16,17 @@ use std::process::ExitCode;
 ///
 /// # Errors
 /// The answer is not yes.
-pub(super) fn prepare(request: IdentityRequest) -> Result<IdentityRequest> {
-    match &request {
+pub(super) fn look_first(request: &IdentityRequest) -> Result<()> {
+    match request {
         IdentityRequest::Deny { workload, compromised, yes, .. } => {
             let how = if *compromised { ", and revoke its certificates for good" } else { "" };
-            confirm(&format!("Deny {}{how}?", workload.spiffe_id()), *yes)?;
+            confirm(&format!("Deny {}{how}?", workload.spiffe_id()), *yes)
         }
         IdentityRequest::Release { name, yes } => {
-            confirm(&format!("Release '{name}', so that another instance may have it?"), *yes)?;
+            confirm(&format!("Release '{name}', so that another instance may have it?"), *yes)
         }
-        IdentityRequest::Allow(_) | IdentityRequest::ListDenied => {}
+        IdentityRequest::Allow(_) | IdentityRequest::ListDenied => Ok(()),
     }
-    Ok(request)
 }
 
 pub(super) async fn run(client: &Client, request: IdentityRequest, form: Output) -> Result<ExitCode> {

@@ -32,14 +32,11 @@ pub(super) async fn list(client: &Client, form: Output) -> Result<ExitCode> {
 ///
 /// # Errors
 /// The answer is not yes.
-pub(super) fn prepare(how: RotateKeyRequest, yes: bool) -> Result<RotateKeyRequest> {
-    if how.immediate == Some(true) {
-        confirm(
-            "Rotate the token key at once? Every token that was minted so far is good for nothing then.",
-            yes,
-        )?;
+pub(super) fn look_first(how: &RotateKeyRequest, yes: bool) -> Result<()> {
+    if how.immediate != Some(true) {
+        return Ok(());
     }
-    Ok(how)
+    confirm("Rotate the token key at once? Every token that was minted so far is good for nothing then.", yes)
 }
 
 pub(super) async fn rotate(client: &Client, how: &RotateKeyRequest, form: Output) -> Result<ExitCode> {

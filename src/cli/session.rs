@@ -1,8 +1,7 @@
 //! A command that asks a service: which service, with which credential, and what then happens.
 
 use super::{
-    arguments::CertRequest,
-    arguments::{Access, Output, Request, TokenInput},
+    arguments::{Access, CertRequest, Output, Request, TokenInput},
     audit, audit_verify, ca, cert, exit, identity, interrupt, key, keys, output, status, token,
 };
 use crate::{
@@ -35,52 +34,43 @@ pub(super) fn run(access: Access, request: Request, form: Output) -> ExitCode {
     done.unwrap_or_else(|error| exit::report(&error))
 }
 
+/// What is on this machine is looked at before anybody is asked.
 async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode> {
-    // What is on this machine is looked at before anybody is asked.
-    let request = match request {
-        Request::Verify { input, audience } => Ready::Verify(token_of(input)?, audience),
-        Request::VerifyAudit { heads, sealed } => {
-            Ready::VerifyAudit(audit_verify::kept(heads.as_deref(), sealed.as_deref())?)
+    let open = async move || Client::open(options(access)?).await;
+    match request {
+        Request::Mint(wanted) => token::mint(&open().await?, &wanted, form).await,
+        Request::Verify { input, audience } => {
+            let jwt = token_of(input)?;
+            token::verify(&open().await?, &jwt, audience, form).await
         }
+        Request::Revoke(which) => token::revoke(&open().await?, &which, form).await,
+        Request::ListTokens(filter) => token::list(&open().await?, &filter, form).await,
+        Request::ListKeys => key::list(&open().await?, form).await,
+        Request::RotateKey { how, yes } => {
+            key::look_first(&how, yes)?;
+            key::rotate(&open().await?, &how, form).await
+        }
+        Request::Init(wanted) => ca::init(&open().await?, &wanted, form).await,
+        Request::Status => status::run(&open().await?, form).await,
         Request::Ca(request) => {
             ca::look_first(&request, form)?;
-            Ready::Other(Request::Ca(request))
+            ca::run(&open().await?, request, form).await
         }
-        Request::Cert(request) => Ready::Cert(Box::new(cert::prepare(request)?)),
-        Request::Identity(request) => Ready::Other(Request::Identity(identity::prepare(request)?)),
-        Request::RotateKey { how, yes } => {
-            Ready::Other(Request::RotateKey { how: key::prepare(how, yes)?, yes })
+        Request::ReconcileKeys => keys::reconcile(&open().await?, form).await,
+        Request::Cert(request) => {
+            let ready = cert::prepare(request)?;
+            cert::run(&open().await?, ready, form).await
         }
-        other => Ready::Other(other),
-    };
-    let client = Client::open(options(access)?).await?;
-    match request {
-        Ready::Verify(jwt, audience) => token::verify(&client, &jwt, audience, form).await,
-        Ready::VerifyAudit(kept) => audit_verify::run(&client, &kept, form).await,
-        Ready::Cert(ready) => cert::run(&client, *ready, form).await,
-        Ready::Other(request) => match request {
-            Request::Mint(wanted) => token::mint(&client, &wanted, form).await,
-            Request::Revoke(which) => token::revoke(&client, &which, form).await,
-            Request::ListTokens(filter) => token::list(&client, &filter, form).await,
-            Request::ListKeys => key::list(&client, form).await,
-            Request::RotateKey { how, .. } => key::rotate(&client, &how, form).await,
-            Request::Audit(filter) => audit::list(&client, &filter, form).await,
-            Request::Init(wanted) => ca::init(&client, &wanted, form).await,
-            Request::Status => status::run(&client, form).await,
-            Request::Ca(request) => ca::run(&client, request, form).await,
-            Request::ReconcileKeys => keys::reconcile(&client, form).await,
-            Request::Identity(request) => identity::run(&client, request, form).await,
-            Request::Verify { .. } | Request::VerifyAudit { .. } | Request::Cert(_) => Ok(ExitCode::SUCCESS),
-        },
+        Request::Identity(request) => {
+            identity::look_first(&request)?;
+            identity::run(&open().await?, request, form).await
+        }
+        Request::Audit(filter) => audit::list(&open().await?, &filter, form).await,
+        Request::VerifyAudit { heads, sealed } => {
+            let kept = audit_verify::kept(heads.as_deref(), sealed.as_deref())?;
+            audit_verify::run(&open().await?, &kept, form).await
+        }
     }
-}
-
-/// A request with what it takes from files.
-enum Ready {
-    Verify(SecretString, Option<String>),
-    VerifyAudit(audit_verify::Kept),
-    Cert(Box<cert::Ready>),
-    Other(Request),
 }
 
 fn token_of(input: TokenInput) -> Result<SecretString> {

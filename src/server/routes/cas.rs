@@ -81,7 +81,12 @@ pub(crate) async fn status(
     asker.may_all()?;
     let mut status = convert::status(&app.authority().status().await?);
     let policies = app.access().policies().trouble().map(|trouble| format!("policies: {trouble}"));
-    let own = [policies, app.access().system_token_warning(), app.audit_warning(), own_denial(&app).await?];
+    let own = [
+        policies,
+        app.access().system_token_warning(),
+        app.audit_warning(),
+        own_denial(&app, status.denied_identity_count).await?,
+    ];
     let own: Vec<_> = own.into_iter().flatten().collect();
     if !own.is_empty() && status.status == "healthy" {
         status.status = "degraded".to_owned();
@@ -90,8 +95,12 @@ pub(crate) async fn status(
     Ok(Json(status))
 }
 
-/// Without an SVID the service shows a self-signed certificate, which clients that trust the root refuse.
-async fn own_denial(app: &App) -> Result<Option<String>, Problem> {
+/// Without an SVID the service shows a self-signed certificate, which clients that trust the root refuse. `denied`: how
+/// many identities are; a status is asked for often, and mostly there are none.
+async fn own_denial(app: &App, denied: u64) -> Result<Option<String>, Problem> {
+    if denied == 0 {
+        return Ok(None);
+    }
     let own = app.access().own_identity();
     let is_denied = app.authority().denied().await?.iter().any(|denial| &denial.spiffe_id == own);
     Ok(is_denied.then(|| {
