@@ -55,7 +55,8 @@ fn text(name: &'static str, value: &'static str, help: &'static str) -> Arg {
 }
 
 fn fingerprint(name: &'static str, help: &'static str) -> Arg {
-    text(name, "SHA256", help).value_parser(|text: &str| {
+    // One in 64 fingerprints begins with '-', as base64url writes it.
+    text(name, "SHA256", help).allow_hyphen_values(true).value_parser(|text: &str| {
         let parsed = text.parse::<Fingerprint>().map(|fingerprint| fingerprint.to_string());
         parsed.map_err(|error| {
             format!("{error}; openssl x509 -in certificate.pem -noout -fingerprint -sha256 prints one")
@@ -132,7 +133,7 @@ fn revoke() -> Command {
     Command::new("revoke")
         .about("Revoke tokens, from the next call on")
         .after_help("Examples:\n  catalyst auth token revoke --san gateway-a")
-        .arg(text("jti", "JTI", "The token of this name"))
+        .arg(text("jti", "JTI", "The token of this name").allow_hyphen_values(true))
         .arg(text("san", "NAME", "All tokens with this name among their SANs"))
         .arg(fingerprint("cert-fingerprint", "All tokens bound to the certificate with this SHA-256"))
         .group(ArgGroup::new("which").args(["jti", "san", "cert-fingerprint"]).required(true))

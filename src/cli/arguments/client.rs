@@ -49,12 +49,14 @@ pub(super) fn options() -> [Arg; 8] {
             "root-fingerprint",
             "SHA256",
             "Trust the CA whose root certificate has this SHA-256 [CATALYST_ROOT_FINGERPRINT]",
-        ),
+        )
+        .allow_hyphen_values(true),
         text(
             "server-fingerprint",
             "SHA256",
             "Trust the server whose certificate has this SHA-256 [CATALYST_SERVER_FINGERPRINT]",
-        ),
+        )
+        .allow_hyphen_values(true),
         Arg::new("insecure-http")
             .long("insecure-http")
             .action(ArgAction::SetTrue)

@@ -81,6 +81,30 @@ fn a_token_is_minted_as_it_was_asked_for() {
 }
 
 #[test]
+fn a_fingerprint_may_begin_with_a_hyphen() {
+    for print in
+        [format!("-l{}", "A".repeat(41)), format!("--{}", "A".repeat(41)), format!("-h{}", "A".repeat(41))]
+    {
+        let (_, Request::Mint(wanted), _) =
+            asked(&format!("catalyst auth token mint ops --principal NODE --cert-fingerprint {print}"))
+        else {
+            panic!("mint is wanted")
+        };
+        assert_eq!(wanted.certificate_fingerprint, Some(print.clone()));
+        let (_, Request::Cert(CertRequest::Show(name)), _) =
+            asked(&format!("catalyst pki cert show {print}"))
+        else {
+            panic!("{print}")
+        };
+        assert_eq!(name, print);
+        for option in ["--root-fingerprint", "--server-fingerprint"] {
+            let (access, ..) = asked(&format!("catalyst pki status {option} {print}"));
+            assert_eq!(access.root_fingerprint.or(access.server_fingerprint), Some(print.clone()));
+        }
+    }
+}
+
+#[test]
 fn a_principal_is_one_that_there_is() {
     for name in ["ADMIN", "CATALYST::ADMIN", "DATA_CUSTODIAN", "CATALYST::USER", "BOOTSTRAP"] {
         let (_, Request::Mint(wanted), _) = asked(&format!("catalyst auth token mint a --principal {name}"))

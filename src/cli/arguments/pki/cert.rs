@@ -116,6 +116,7 @@ fn certificate_name() -> Arg {
     Arg::new("certificate")
         .value_name("SERIAL|FINGERPRINT")
         .required(true)
+        .allow_hyphen_values(true)
         .value_parser(name)
         .help("Serial number in hex, or SHA-256 fingerprint as base64url or hex")
 }
