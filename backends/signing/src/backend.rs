@@ -67,6 +67,28 @@ pub trait SigningBackend: Debug + Send + Sync {
     fn lifecycle(&self) -> Option<&dyn KeyLifecycle> {
         None
     }
+
+    /// Opens the key store and says what an operator knows it by: its kind, name, version and limits, in the order in
+    /// which they are shown. No secret is among them.
+    async fn describe(&self) -> Result<Vec<Fact>> {
+        Ok(Vec::new())
+    }
+
+    /// An operator wants what was refused for good to be tried again: a backend that remembers refusals (a PIN that
+    /// was wrong) forgets them.
+    fn retry(&self) {}
+
+    /// The process is about to end: sessions are closed and the key store is let go. Nothing is asked of it afterwards.
+    async fn shut_down(&self) {}
+}
+
+/// One thing to know of a key store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// What it is: `token`, `serial number`.
+    pub name: &'static str,
+    /// How it is.
+    pub value: String,
 }
 
 /// An open key. Each call is one attempt: no retry, no limit, no verification. Dropping a call's future must leave
@@ -82,6 +104,12 @@ pub trait SigningKey: Debug + Send + Sync {
 
     /// What the key store says about it; [`KeyState::Unknown`] where asking is not permitted.
     async fn state(&self) -> Result<KeyState>;
+
+    /// What an operator has to know of this key as long as it is used: that it could leave its token. A sentence
+    /// without the key's name.
+    fn caution(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A key that carries a deployment's tags.

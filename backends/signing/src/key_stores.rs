@@ -39,6 +39,13 @@ impl KeyStores {
         self.by_name.iter().map(|(name, store)| (name.as_str(), store))
     }
 
+    /// Lets go of all of them; the process is about to end.
+    pub async fn shut_down(&self) {
+        for store in self.by_name.values() {
+            store.shut_down().await;
+        }
+    }
+
     /// The key of a committed intent: the one that `reference` names, else the one that was made for it before, else
     /// a new one. A creation whose answer was lost is not repeated: the next call looks again first.
     ///

@@ -19,7 +19,7 @@ mod pin;
 mod uri;
 
 pub use algorithm::{SignatureAlgorithm, UnknownAlgorithm};
-pub use backend::{Capability, FoundKey, KeyLifecycle, KeyState, Quota, SigningBackend, SigningKey};
+pub use backend::{Capability, Fact, FoundKey, KeyLifecycle, KeyState, Quota, SigningBackend, SigningKey};
 pub use error::{Refusal, Result, SignError, TransientKind};
 pub use guard::{
     Guard, GuardedKey, KeyHealth, KeyPolicy, NoObserver, Observer, Operation, Outcome, Purpose, SigningEvent,

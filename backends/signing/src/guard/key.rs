@@ -96,6 +96,11 @@ impl GuardedKey {
         self.inner.health.key_state()
     }
 
+    /// What an operator has to know of this key as long as it is used.
+    pub fn caution(&self) -> Option<String> {
+        self.inner.key.caution()
+    }
+
     /// Opens the latch, as an operator's `backend retry` does; a probe follows at once where the policy has them.
     pub fn retry(&self) {
         self.inner.health.retry();
