@@ -32,7 +32,7 @@ impl Pkcs11Backend {
     }
 
     /// Runs work at the token, and learns what the token can the first time.
-    async fn at_token<T: Send + 'static>(
+    pub(crate) async fn at_token<T: Send + 'static>(
         &self,
         purpose: Purpose,
         work: impl Fn(&Desk<'_>, &TokenConfig) -> std::result::Result<T, Trouble> + Send + 'static,

@@ -23,17 +23,9 @@ pub(crate) fn find_private(
     config: &TokenConfig,
     address: &Address,
 ) -> Result<ObjectHandle, Trouble> {
-    address.check_token(&config.name, desk.facts)?;
-    match desk.session.find_objects(&address.private_template())?[..] {
+    match all_private(desk, config, address)?[..] {
         [one] => Ok(one),
-        [] => {
-            let reason = format!(
-                "{address} names no private key on {}: {} lists what is there",
-                config.name,
-                how_to_list(config)
-            );
-            Err(SignError::refused(Refusal::Missing, reason).into())
-        }
+        [] => Err(missing(config, address).into()),
         ref several => {
             let mut ids = Vec::new();
             for handle in several {
@@ -54,6 +46,25 @@ pub(crate) fn find_private(
             Err(SignError::refused(Refusal::Ambiguous, reason).into())
         }
     }
+}
+
+/// The handles of all private keys at an address.
+pub(crate) fn all_private(
+    desk: &Desk<'_>,
+    config: &TokenConfig,
+    address: &Address,
+) -> Result<Vec<ObjectHandle>, Trouble> {
+    address.check_token(&config.name, desk.facts)?;
+    Ok(desk.session.find_objects(&address.private_template())?)
+}
+
+/// Nothing is at an address.
+pub(crate) fn missing(config: &TokenConfig, address: &Address) -> SignError {
+    let (name, list) = (&config.name, how_to_list(config));
+    SignError::refused(
+        Refusal::Missing,
+        format!("{address} names no private key on {name}: {list} lists what is there"),
+    )
 }
 
 /// Pins the key that an operator named.

@@ -2,7 +2,7 @@
 
 use super::{
     address::Address,
-    find::{find_private, public_beside, public_of},
+    find::{all_private, missing, public_beside, public_of},
     label,
     private::{PrivateKey, names},
     public::Parts,
@@ -18,12 +18,7 @@ use std::time::SystemTime;
 /// Destroys a key that was made for a probe; makes any other unusable and marks it, which its owner can undo. Nothing is
 /// touched unless the key is the pinned one. Repeated, it does no more.
 pub(crate) fn give_up(desk: &Desk<'_>, config: &TokenConfig, pin: &KeyPin) -> Result<(), Trouble> {
-    let address = Address::of_uri(&pin.uri)?;
-    let key = PrivateKey::read(desk, find_private(desk, config, &address)?)?;
-    if public_of(desk, config, &key, pin.uri.as_str(), pin.algorithm)? != pin.spki {
-        let reason = format!("{} holds another key than the pinned one: nothing was changed", pin.uri);
-        return Err(SignError::refused(Refusal::Ambiguous, reason).into());
-    }
+    let key = pinned(desk, config, pin)?;
     let mut public = Vec::new();
     for object in public_beside(desk, &key)? {
         if Parts::of_public(desk, object)?.spki().is_ok_and(|spki| spki == pin.spki) {
@@ -34,6 +29,23 @@ pub(crate) fn give_up(desk: &Desk<'_>, config: &TokenConfig, pin: &KeyPin) -> Re
         Some(ours) if ours.role == KeyRole::Probe => destroy(desk, &key, &public),
         _ => mark(desk, config, &key, &public, pin),
     }
+}
+
+/// The key at the pin's address that the pin is of, even where others share the address.
+fn pinned(desk: &Desk<'_>, config: &TokenConfig, pin: &KeyPin) -> Result<PrivateKey, Trouble> {
+    let address = Address::of_uri(&pin.uri)?;
+    let there = all_private(desk, config, &address)?;
+    if there.is_empty() {
+        return Err(missing(config, &address).into());
+    }
+    for handle in there {
+        let key = PrivateKey::read(desk, handle)?;
+        if public_of(desk, config, &key, pin.uri.as_str(), pin.algorithm)? == pin.spki {
+            return Ok(key);
+        }
+    }
+    let reason = format!("{} holds another key than the pinned one: nothing was changed", pin.uri);
+    Err(SignError::refused(Refusal::Ambiguous, reason).into())
 }
 
 /// The private key first: a public key that is left alone is no key.
