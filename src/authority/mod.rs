@@ -4,6 +4,7 @@
 //! all that leaves it is public.
 
 mod bundle;
+mod cautions;
 mod ceremony;
 mod config;
 mod crls;
@@ -30,7 +31,7 @@ mod upkeep;
 pub mod x509;
 
 pub use bundle::Bundle;
-pub use config::{Config, DnsPattern, DnsPatternError, KeyBackends};
+pub use config::{Config, DnsPattern, DnsPatternError, KeyBackends, KeyReferences, NamedKey};
 pub use denial::Denied;
 pub use error::{AuthorityError, Result};
 pub use initialization::InitRequest;
@@ -50,6 +51,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use catalyst_signing::KeyStores;
+use cautions::Cautions;
 use issuer::Issuer;
 use keys::Keys;
 use locks::LockPerCa;
@@ -106,6 +108,7 @@ impl Authority {
             key_stores,
             deployment: deployment.id,
             concurrency: config.signing_concurrency,
+            cautions: Cautions::default(),
         });
         let authority = Arc::new(Self {
             config,
