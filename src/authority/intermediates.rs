@@ -118,7 +118,8 @@ impl Authority {
         let of_role = hierarchy.keys.iter().filter(|key| key.intention.role == KeyRole::Ca(role));
         let last = of_role.max_by_key(|key| key.intention.generation);
         let unfinished = last.filter(|key| matches!(key.state, KeyRowState::Intended | KeyRowState::Made));
-        let backend = request.backend.clone().unwrap_or_else(|| self.config.key_backends.for_ca(role).to_owned());
+        let backend =
+            request.backend.clone().unwrap_or_else(|| self.config.key_backends.for_ca(role).to_owned());
         let asked = request.key_reference.clone().map(|reference| NamedKey { reference, setting: None });
         Ok(Wanted {
             role: KeyRole::Ca(role),

@@ -80,7 +80,7 @@ impl Keys {
     pub(super) async fn look_first(&self, wanted: &Wanted) -> Result<Option<KeyPin>> {
         self.fits_a_ca(wanted)?;
         match &wanted.named {
-            Some(key) => Ok(Some(self.named_fits(wanted, key).await?)),
+            Some(key) => self.named_fits(wanted, key).await,
             None => Ok(None),
         }
     }
@@ -132,17 +132,23 @@ impl Keys {
 
     /// A key that an operator names is looked at before it is meant: an intent is for good, and one that cannot be met
     /// would bar its role.
-    async fn named_fits(&self, wanted: &Wanted, key: &NamedKey) -> Result<KeyPin> {
+    async fn named_fits(&self, wanted: &Wanted, key: &NamedKey) -> Result<Option<KeyPin>> {
+        let own = |key: &KeyIntention| (key.role, key.generation) == (wanted.role, wanted.generation);
+        let hierarchy = self.store.hierarchy().await?;
+        // It was looked at when it was meant, and counts from then on.
+        if hierarchy.keys.iter().any(|row| own(&row.intention)) {
+            return Ok(None);
+        }
         let reference = &key.reference;
         let found = self.key_stores.get(&wanted.backend)?.resolve(reference, wanted.algorithm).await;
         let pin = found.map_err(|error| match error.is_transient() {
             true => AuthorityError::KeyStore(error),
-            false => AuthorityError::Invalid(format!("the key '{reference}'{} cannot be taken: {error}", named_by(key))),
+            false => AuthorityError::Invalid(format!(
+                "the key '{reference}'{} cannot be taken: {error}",
+                named_by(key)
+            )),
         })?;
-        let own = |key: &KeyIntention| (key.role, key.generation) == (wanted.role, wanted.generation);
-        let hierarchy = self.store.hierarchy().await?;
-        let mut others = hierarchy.keys.iter().filter(|row| !own(&row.intention));
-        match others.find(|row| row.made.as_ref().is_some_and(|made| made.spki == pin.spki)) {
+        match hierarchy.keys.iter().find(|row| row.made.as_ref().is_some_and(|made| made.spki == pin.spki)) {
             Some(row) => Err(AuthorityError::Conflict(format!(
                 "the key '{reference}'{} is the {} key of generation {}: two CAs never share a key; {}",
                 named_by(key),
@@ -153,7 +159,7 @@ impl Keys {
                     None => "name another one".to_owned(),
                 }
             ))),
-            None => Ok(pin),
+            None => Ok(Some(pin)),
         }
     }
 

@@ -3,6 +3,7 @@
 mod arguments;
 mod audit;
 mod audit_verify;
+mod backend;
 mod ca;
 mod cert;
 mod config;
@@ -77,6 +78,7 @@ pub fn run(
         Command::Completions(shell) => print(&manual::completions(&table, shell)),
         Command::Manual(pages) => manual::run(&table, pages).unwrap_or_else(|error| exit::report(&error)),
         Command::Policy(task) => policy::run(&table, task),
+        Command::CheckBackends(check, output) => backend::check::run(&table, &check, output),
         Command::Version(output) => print(&version(&table, output)),
         Command::RecoverToken { inputs, print, output } => {
             recover_token(&table, &inputs, print, output, commands.recover_token)

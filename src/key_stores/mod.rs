@@ -1,6 +1,7 @@
 //! The key stores of this build, made from settings. A new backend is one crate, one file here and one line in
 //! [`FACTORIES`].
 
+pub mod check;
 mod local;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
@@ -81,8 +82,10 @@ fn unknown(name: &str, of_its_kind: &Named) -> Failure {
     } else {
         format!("there is {}", known.join(", "))
     };
-    format!("the settings describe no key store '{name}' ({there_is}): see 'catalyst config' for those that hold")
-        .into()
+    format!(
+        "the settings describe no key store '{name}' ({there_is}): see 'catalyst config' for those that hold"
+    )
+    .into()
 }
 
 fn factory_of(name: &str) -> Option<&'static Factory> {
@@ -92,7 +95,8 @@ fn factory_of(name: &str) -> Option<&'static Factory> {
 
 fn check_root_credentials(settings: &Settings) -> Result<(), Failure> {
     let root = &settings.key_backends.root;
-    if settings.root_credentials.is_some() && factory_of(root).is_none_or(|kind| !kind.takes_root_credentials) {
+    if settings.root_credentials.is_some() && factory_of(root).is_none_or(|kind| !kind.takes_root_credentials)
+    {
         return Err(Box::new(SettingsError::Together(format!(
             "CATALYST_PKI_ROOT_CREDENTIALS is set, and the root's key store is '{root}', which has no credentials of the root's own: choose another with CATALYST_PKI_KEY_BACKEND_ROOT, or unset it"
         ))));

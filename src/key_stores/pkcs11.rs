@@ -2,7 +2,8 @@
 
 use super::{Factory, Failure, Named, token};
 use crate::settings::{
-    BackendSettings, Fallback, GivenSecret, KeySettings, Kind, Setting, Settings, SettingsError, StoreSettings,
+    BackendSettings, Fallback, GivenSecret, KeySettings, Kind, Setting, Settings, SettingsError,
+    StoreSettings,
 };
 use catalyst_pkcs11::{Login, Pin, Pkcs11Backend, TokenChoice, TokenConfig};
 use catalyst_signing::SigningBackend;
@@ -21,10 +22,30 @@ const SETTINGS: BackendSettings = BackendSettings {
     settings: ROWS,
     several: true,
     keys: Some(KeySettings {
-        root: &key("CATALYST_PKI_PKCS11_KEY", "pkcs11-key", "pkcs11.key", "Existing key for the next root CA: its label, or a PKCS#11 URI (RFC 7512)"),
-        services: &key("CATALYST_PKI_PKCS11_KEY_SERVICES", "pkcs11-key-services", "pkcs11.key_services", "The same for the next services CA"),
-        transport: &key("CATALYST_PKI_PKCS11_KEY_TRANSPORT", "pkcs11-key-transport", "pkcs11.key_transport", "The same for the next transport CA"),
-        tokens: &key("CATALYST_PKI_PKCS11_KEY_TOKENS", "pkcs11-key-tokens", "pkcs11.key_tokens", "The same for the next token signing key, which is an EC-P384 key"),
+        root: &key(
+            "CATALYST_PKI_PKCS11_KEY",
+            "pkcs11-key",
+            "pkcs11.key",
+            "Existing key for the next root CA: its label, or a PKCS#11 URI (RFC 7512)",
+        ),
+        services: &key(
+            "CATALYST_PKI_PKCS11_KEY_SERVICES",
+            "pkcs11-key-services",
+            "pkcs11.key_services",
+            "The same for the next services CA",
+        ),
+        transport: &key(
+            "CATALYST_PKI_PKCS11_KEY_TRANSPORT",
+            "pkcs11-key-transport",
+            "pkcs11.key_transport",
+            "The same for the next transport CA",
+        ),
+        tokens: &key(
+            "CATALYST_PKI_PKCS11_KEY_TOKENS",
+            "pkcs11-key-tokens",
+            "pkcs11.key_tokens",
+            "The same for the next token signing key, which is an EC-P384 key",
+        ),
     }),
 };
 
@@ -123,10 +144,8 @@ fn open(settings: &Settings) -> Result<Named, Failure> {
 fn config(store: &StoreSettings<'_>, settings: &Settings) -> Result<TokenConfig, SettingsError> {
     let module = PathBuf::from(store.required(MODULE, "the path of the HSM vendor's PKCS#11 library")?);
     let token = store.required(TOKEN, "the label of a token, or a PKCS#11 URI that names one")?;
-    let token = token::choice(token).map_err(|problem| SettingsError::Together(format!(
-        "{}: {problem}",
-        store.called(TOKEN)
-    )))?;
+    let token = token::choice(token)
+        .map_err(|problem| SettingsError::Together(format!("{}: {problem}", store.called(TOKEN))))?;
     let (pin, login) = match &settings.root_credentials {
         Some(file) if settings.key_backends.root == store.name() => {
             (root_pin(store, settings, file)?, Login::WhileInUse)

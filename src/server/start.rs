@@ -181,7 +181,8 @@ async fn bring_up(app: App, settings: Settings) {
     }
 }
 
-async fn open_token_key(app: &App) -> Result<(), Failure> {
+/// Opens the token key, and lets it sign from then on.
+pub(super) async fn open_token_key(app: &App) -> Result<(), Failure> {
     let key = app.authority().token_key().await?;
     Ok(app.access().open(key).await?)
 }
@@ -246,7 +247,10 @@ pub(super) async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, Failure>
     Ok(Arc::new(store))
 }
 
-pub(super) async fn open_key_stores(settings: &Settings, metrics: &Metrics) -> Result<Arc<KeyStores>, Failure> {
+pub(super) async fn open_key_stores(
+    settings: &Settings,
+    metrics: &Metrics,
+) -> Result<Arc<KeyStores>, Failure> {
     let settings = settings.clone();
     let stores = tokio::task::spawn_blocking(move || key_stores::open(&settings)).await??;
     let guard = Guard::new(Arc::new(Figures(metrics.clone())));

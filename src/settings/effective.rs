@@ -165,6 +165,14 @@ impl Effective {
         }
     }
 
+    /// Every secret that stands in the settings themselves or was read from its file.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        self.values.values().filter_map(|given| match &given.content {
+            Content::Secret(value, _) => Some(value),
+            Content::Plain(_) | Content::SecretIn(_) => None,
+        })
+    }
+
     /// The error for a value that the table accepted and another part of the service can't use: `accepted` is the
     /// form it wants, as a clause.
     #[must_use]

@@ -45,7 +45,12 @@ impl SettingsFile {
 
     /// The key stores that it describes each in a table of their own: `<kind>:<name>`.
     pub(super) fn stores(&self, table: &Table) -> Vec<String> {
-        self.values.keys().filter_map(|key| table.store_of(key)).collect::<BTreeSet<_>>().into_iter().collect()
+        self.values
+            .keys()
+            .filter_map(|key| table.store_of(key))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
     }
 
     fn flatten(&mut self, prefix: &str, table: toml::Table) -> Result<(), SettingsError> {
@@ -83,7 +88,8 @@ impl SettingsFile {
     /// A file that holds a secret itself must be its owner's alone.
     fn check_mode(&self, table: &Table) -> Result<(), SettingsError> {
         let places = table.places(&self.stores(table));
-        let mut secrets = places.iter().filter(|place| place.row.is_secret()).filter_map(|place| place.key.as_ref());
+        let mut secrets =
+            places.iter().filter(|place| place.row.is_secret()).filter_map(|place| place.key.as_ref());
         let Some(key) = secrets.find(|key| self.values.contains_key(*key)) else { return Ok(()) };
         let metadata = fs::metadata(&self.path)
             .map_err(|source| SettingsError::File { path: self.path.clone(), source })?;

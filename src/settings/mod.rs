@@ -113,6 +113,18 @@ impl KeyBackends {
         self.root == name || self.any_but_root(name)
     }
 
+    /// Each that is named, once.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in [&self.root, &self.services, &self.transport, &self.tokens] {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
     /// Whether any key but the root's is to be made in this key store.
     #[must_use]
     pub fn any_but_root(&self, name: &str) -> bool {

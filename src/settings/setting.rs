@@ -145,7 +145,6 @@ impl Setting {
     pub fn file_variable(&self) -> Option<String> {
         self.is_secret().then(|| format!("{}_FILE", self.variable))
     }
-
 }
 
 impl Kind {

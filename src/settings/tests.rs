@@ -166,8 +166,7 @@ fn values_are_refused_with_their_variable_origin_and_form() {
 
 #[test]
 fn a_role_uses_the_common_key_store_unless_it_has_its_own() {
-    let backends =
-        [BackendSettings::new("local", &[]), BackendSettings::new("hsm", &[])];
+    let backends = [BackendSettings::new("local", &[]), BackendSettings::new("hsm", &[])];
     let vars = [("CATALYST_PKI_KEY_BACKEND", "hsm"), ("CATALYST_PKI_KEY_BACKEND_TOKENS", "local")];
     let settings = Settings::read(&Table::new(backends), &inputs(false, &[], &vars)).unwrap();
     assert_eq!(settings.key_backends.root, "hsm");
