@@ -17,6 +17,8 @@ pub mod client;
 mod ephemeral;
 pub mod identity;
 #[cfg(feature = "server")]
+pub mod key_stores;
+#[cfg(feature = "server")]
 pub mod rpc;
 #[cfg(feature = "server")]
 pub mod server;

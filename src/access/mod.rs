@@ -38,7 +38,7 @@ use crate::{
 use arc_swap::ArcSwapOption;
 use audit::Denials;
 use bootstrap::PresetBootstrap;
-use catalyst_signing::GuardedKey;
+use catalyst_signing::{GuardedKey, KeyHealth};
 use remembered::Remembered;
 use std::{
     sync::{
@@ -130,6 +130,12 @@ impl Access {
         }
         self.set_ring(ring);
         Ok(())
+    }
+
+    /// Tries the open token key again, as an operator wants it, and says how it fares; `None` where none is open.
+    pub async fn retry_key(&self) -> Option<KeyHealth> {
+        let ring = self.ring.load_full()?;
+        Some(ring.signer().ok()?.retry().await)
     }
 
     /// The live public token keys as a JWKS.

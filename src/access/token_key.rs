@@ -7,7 +7,7 @@ use crate::{
     store::{KeyRole, KeyRow, KeyRowState, Store},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use catalyst_signing::{GuardedKey, Purpose, SignatureAlgorithm, ecdsa};
+use catalyst_signing::{GuardedKey, KeyHealth, Purpose, SignatureAlgorithm, ecdsa};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -165,6 +165,14 @@ impl Signer {
 
     pub(super) fn kid(&self) -> &str {
         &self.kid
+    }
+
+    /// Opens the latch if it fell, makes a probe signature, and says how the key fares.
+    pub(super) async fn retry(&self) -> KeyHealth {
+        self.key.retry();
+        // How it went is the key's health from then on.
+        let _ = self.key.probe(Instant::now() + SIGNING_DEADLINE).await;
+        self.key.health()
     }
 
     /// A compact JWS over the claims.

@@ -42,3 +42,36 @@ pub struct UnclaimedKeys {
     /// Key stores of which nothing can be said.
     pub unread: Vec<UnreadKeyStore>,
 }
+
+/// `POST /pki/backends/retry`
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryRequest {
+    /// Name of the key store whose keys are tried again; all unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
+}
+
+/// A key after it was tried again.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RetriedKey {
+    /// The CA's name, or `token key`.
+    pub name: String,
+    /// Name of its key store.
+    pub backend: String,
+    /// Where it is.
+    pub uri: String,
+    /// `ready`, `away` (it may pass) or `refused` (somebody has to act).
+    pub state: String,
+    /// Why it can't sign, where it can't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The answer to `POST /pki/backends/retry`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RetriedKeys {
+    /// Every key that is kept open: those of live CAs but roots, whose keys are opened for each operation, and the one
+    /// that signs tokens.
+    pub keys: Vec<RetriedKey>,
+}

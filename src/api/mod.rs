@@ -17,7 +17,7 @@ pub use certificates::{
     SignCsrRequest, SignedCertificate,
 };
 pub use identities::{AllowRequest, DeniedIdentity, DenyAnswer, DenyRequest, ExpiringCert, ReleaseRequest};
-pub use keys::{UnclaimedKey, UnclaimedKeys, UnreadKeyStore};
+pub use keys::{RetriedKey, RetriedKeys, RetryRequest, UnclaimedKey, UnclaimedKeys, UnreadKeyStore};
 pub use tokens::{
     Authorization, AuthorizeRequest, MintRequest, MintedToken, NodeContext, RevokeTokensRequest,
     RevokedTokens, RotateKeyRequest, RotatedKey, TokenEntity, TokenItem, TokenKeys, TokenPage, TokenVerdict,

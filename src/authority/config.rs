@@ -19,6 +19,8 @@ pub struct Config {
     pub algorithm: SignatureAlgorithm,
     /// Which key store holds keys made from now on.
     pub key_backends: KeyBackends,
+    /// Existing keys that those key stores hold, for the next generations.
+    pub key_references: KeyReferences,
     /// How long a request may wait for its signature.
     pub signing_deadline: Duration,
     /// How many signatures one key may have under way.
@@ -35,6 +37,7 @@ impl Config {
             dns_patterns: Vec::new(),
             algorithm: SignatureAlgorithm::EcP384,
             key_backends: KeyBackends::all("local"),
+            key_references: KeyReferences::default(),
             signing_deadline: Duration::from_secs(10),
             signing_concurrency: 64,
         }
@@ -67,6 +70,47 @@ impl KeyBackends {
             CaRole::Services => &self.services,
             CaRole::Transport => &self.transport,
         }
+    }
+}
+
+/// An existing key that is to be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedKey {
+    /// As its key store names it, or as an operator writes it.
+    pub reference: String,
+    /// The setting that names it; `None`: a request does.
+    pub setting: Option<String>,
+}
+
+/// Existing keys for the next generations, by what they are for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyReferences {
+    /// For the root CA.
+    pub root: Option<NamedKey>,
+    /// For services CAs.
+    pub services: Option<NamedKey>,
+    /// For transport CAs.
+    pub transport: Option<NamedKey>,
+    /// For token signing keys.
+    pub tokens: Option<NamedKey>,
+}
+
+impl KeyReferences {
+    /// The key for CAs of this role.
+    pub fn for_ca(&self, role: CaRole) -> Option<&NamedKey> {
+        match role {
+            CaRole::Root => self.root.as_ref(),
+            CaRole::Services => self.services.as_ref(),
+            CaRole::Transport => self.transport.as_ref(),
+        }
+    }
+}
+
+impl Config {
+    /// The key that a setting names for CAs of this role, if their keys are made in this key store.
+    pub(super) fn named_key(&self, role: CaRole, backend: &str) -> Option<NamedKey> {
+        let named = self.key_references.for_ca(role);
+        named.filter(|_| self.key_backends.for_ca(role) == backend).cloned()
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     Authority, Result,
     ceremony::{Ceremony, INTERMEDIATE_DAYS, checked_days, checked_name, log_made, same_name},
+    config::NamedKey,
     error::AuthorityError,
     issuance::check_clock,
     issuer::Issuer,
@@ -12,7 +13,7 @@ use crate::{
     identity::{Actor, CaRole},
     store::{CaPlan, InitPlan, KeyRole, SignedCa, Stamp},
 };
-use catalyst_signing::SignatureAlgorithm;
+use catalyst_signing::{KeyPin, SignatureAlgorithm};
 use std::sync::Arc;
 
 const ROOT_DAYS: u32 = 3_650;
@@ -60,6 +61,9 @@ impl Authority {
         let plan = self.plan(&request)?;
         let stamp = Stamp { at: self.clock.now(), by };
         check_clock(Some(self.store.newest_time().await?), stamp.at)?;
+        if self.state.load().hierarchy().plan.is_none() {
+            self.look_at_named_keys(&plan).await?;
+        }
         let committed = self.store.begin_initialization(&plan, &stamp).await?;
         if committed != plan && !request.is_default() {
             tracing::warn!(target: "catalyst.pki", "An earlier initialization was begun — it is finished as it was planned");
@@ -106,6 +110,37 @@ impl Authority {
         Ok(InitPlan { trust_domain: self.config.trust_domain.to_string(), cas })
     }
 
+    /// A plan is for good: keys that settings name are looked at before it is committed.
+    async fn look_at_named_keys(&self, plan: &InitPlan) -> Result<()> {
+        let mut seen: Vec<(NamedKey, KeyPin)> = Vec::new();
+        for ca in &plan.cas {
+            let wanted = self.first_key(ca)?;
+            let Some(pin) = self.keys.look_first(&wanted).await? else { continue };
+            let Some(key) = wanted.named else { continue };
+            if let Some((other, _)) = seen.iter().find(|(_, known)| known.spki == pin.spki) {
+                let setting = |key: &NamedKey| key.setting.clone().unwrap_or_default();
+                return Err(AuthorityError::Conflict(format!(
+                    "{} and {} name one key: two CAs never share a key; name another one in one of them",
+                    setting(other),
+                    setting(&key)
+                )));
+            }
+            seen.push((key, pin));
+        }
+        Ok(())
+    }
+
+    fn first_key(&self, ca: &CaPlan) -> Result<Wanted> {
+        let role: CaRole = ca.role.parse().map_err(|_| broken_plan())?;
+        Ok(Wanted {
+            role: KeyRole::Ca(role),
+            generation: 1,
+            algorithm: ca.algorithm.parse().map_err(|_| broken_plan())?,
+            backend: ca.backend.clone(),
+            named: self.config.named_key(role, &ca.backend),
+        })
+    }
+
     /// Makes what the plan says. Each step is committed before the next, and repeating one changes nothing, so that
     /// a crash anywhere is followed by the same hierarchy; it is served only once it is complete.
     async fn complete(self: &Arc<Self>, plan: &InitPlan, stamp: &Stamp) -> Result<()> {
@@ -119,14 +154,7 @@ impl Authority {
         let mut issuers: Vec<Arc<Issuer>> = Vec::new();
         for ca in &plan.cas {
             let role: CaRole = ca.role.parse().map_err(|_| broken_plan())?;
-            let wanted = Wanted {
-                role: KeyRole::Ca(role),
-                generation: 1,
-                algorithm: ca.algorithm.parse().map_err(|_| broken_plan())?,
-                backend: ca.backend.clone(),
-                reference: None,
-            };
-            let row = self.keys.ensure(&wanted, stamp).await?;
+            let row = self.keys.ensure(&self.first_key(ca)?, stamp).await?;
             let ceremony =
                 Ceremony { role, generation: 1, common_name: &ca.common_name, ttl_days: ca.ttl_days };
             let (signed, issuer) = self.sign_ca(&ceremony, &row, issuers.first(), stamp).await?;

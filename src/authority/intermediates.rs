@@ -3,6 +3,7 @@
 use super::{
     Authority, Result,
     ceremony::{Ceremony, INTERMEDIATE_DAYS, checked_days, checked_name, log_made, same_name},
+    config::NamedKey,
     error::AuthorityError,
     issuance::check_clock,
     keys::Wanted,
@@ -27,7 +28,7 @@ pub struct IntermediateRequest {
     pub algorithm: Option<SignatureAlgorithm>,
     /// Name of the key store; the configured one unless said.
     pub backend: Option<String>,
-    /// An existing key, as its key store names it.
+    /// An existing key, as its key store names it; the one that a setting names unless said, or a new one.
     pub key_reference: Option<String>,
 }
 
@@ -117,6 +118,9 @@ impl Authority {
         let of_role = hierarchy.keys.iter().filter(|key| key.intention.role == KeyRole::Ca(role));
         let last = of_role.max_by_key(|key| key.intention.generation);
         let unfinished = last.filter(|key| matches!(key.state, KeyRowState::Intended | KeyRowState::Made));
+        let backend =
+            request.backend.clone().unwrap_or_else(|| self.config.key_backends.for_ca(role).to_owned());
+        let asked = request.key_reference.clone().map(|reference| NamedKey { reference, setting: None });
         Ok(Wanted {
             role: KeyRole::Ca(role),
             generation: unfinished
@@ -124,11 +128,8 @@ impl Authority {
                 .or_else(|| last.map(|key| key.intention.generation + 1))
                 .unwrap_or(1),
             algorithm: request.algorithm.unwrap_or(self.config.algorithm),
-            backend: request
-                .backend
-                .clone()
-                .unwrap_or_else(|| self.config.key_backends.for_ca(role).to_owned()),
-            reference: request.key_reference.clone(),
+            named: asked.or_else(|| self.config.named_key(role, &backend)),
+            backend,
         })
     }
 }

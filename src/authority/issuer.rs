@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Weak},
     time::Duration,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 /// How long one attempt at opening a key may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
@@ -87,7 +90,7 @@ pub(super) enum Standing {
     Down(SignError),
 }
 
-/// How a CA's key fares, for metrics.
+/// How a CA's key fares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyCondition {
     /// It signs.
@@ -104,22 +107,28 @@ pub enum KeyCondition {
 #[derive(Debug)]
 pub(super) struct IssuerSlot {
     standing: watch::Sender<Standing>,
+    /// Wakes the task that opens the key: an operator wants it tried again, or the slot is gone.
+    wake: Arc<Notify>,
 }
 
 impl IssuerSlot {
     /// A slot that opens its key in the background, and again after failures that may pass, until it is dropped.
     pub(super) fn open(keys: Arc<Keys>, row: CaRow) -> Arc<Self> {
-        let slot = Arc::new(Self { standing: watch::Sender::new(Standing::Opening) });
-        tokio::spawn(Self::keep_open(Arc::downgrade(&slot), keys, row));
+        let slot = Arc::new(Self::of(Standing::Opening));
+        tokio::spawn(Self::keep_open(Arc::downgrade(&slot), slot.wake.clone(), keys, row));
         slot
     }
 
     /// A slot for an issuer that is open already.
     pub(super) fn ready(issuer: Arc<Issuer>) -> Arc<Self> {
-        Arc::new(Self { standing: watch::Sender::new(Standing::Ready(issuer)) })
+        Arc::new(Self::of(Standing::Ready(issuer)))
     }
 
-    async fn keep_open(slot: Weak<Self>, keys: Arc<Keys>, row: CaRow) {
+    fn of(standing: Standing) -> Self {
+        Self { standing: watch::Sender::new(standing), wake: Arc::default() }
+    }
+
+    async fn keep_open(slot: Weak<Self>, wake: Arc<Notify>, keys: Arc<Keys>, row: CaRow) {
         loop {
             let opened = Issuer::open(&keys, &row).await;
             let Some(slot) = slot.upgrade() else { return };
@@ -141,10 +150,32 @@ impl IssuerSlot {
             );
             slot.standing.send_replace(Standing::Down(error));
             drop(slot);
-            if !passing {
-                return;
+            if passing {
+                // Sooner where an operator says so.
+                let _ = tokio::time::timeout(wait, wake.notified()).await;
+            } else {
+                wake.notified().await;
             }
-            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Tries what was refused or is away once more, now, and answers when it is known how that went.
+    pub(super) async fn retry(&self) {
+        let deadline = Instant::now() + OPEN_TIMEOUT;
+        let refused = |standing: &mut Standing| {
+            let is_down = matches!(standing, Standing::Down(_));
+            if is_down {
+                *standing = Standing::Opening;
+            }
+            is_down
+        };
+        if self.standing.send_if_modified(refused) {
+            self.wake.notify_one();
+        }
+        if let Ok(issuer) = self.issuer(deadline).await {
+            issuer.key().retry();
+            // How it went is the key's health from then on.
+            let _ = issuer.key().probe(deadline).await;
         }
     }
 
@@ -188,5 +219,11 @@ impl IssuerSlot {
                 _ => KeyCondition::Away,
             },
         }
+    }
+}
+
+impl Drop for IssuerSlot {
+    fn drop(&mut self) {
+        self.wake.notify_one();
     }
 }

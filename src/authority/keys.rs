@@ -1,6 +1,6 @@
 //! Keys of every role: intent first, then the key, then its pin; opened behind the guard.
 
-use super::{Result, error::AuthorityError};
+use super::{Result, cautions::Cautions, config::NamedKey, error::AuthorityError};
 use crate::{
     identity::CaRole,
     store::{KeyIntention, KeyRole, KeyRow, MadeKey, Stamp, Store},
@@ -32,6 +32,7 @@ pub(super) struct Keys {
     pub(super) key_stores: Arc<KeyStores>,
     pub(super) deployment: String,
     pub(super) concurrency: usize,
+    pub(super) cautions: Cautions,
 }
 
 /// A key that is wanted.
@@ -41,21 +42,20 @@ pub(super) struct Wanted {
     pub(super) generation: u32,
     pub(super) algorithm: SignatureAlgorithm,
     pub(super) backend: String,
-    pub(super) reference: Option<String>,
+    pub(super) named: Option<NamedKey>,
 }
 
 impl Keys {
     /// The key of this role and generation, made if it is not there yet. Safe to repeat after a crash at any point.
     pub(super) async fn ensure(&self, wanted: &Wanted, stamp: &Stamp) -> Result<KeyRow> {
-        self.fits_a_ca(wanted)?;
-        self.reference_fits(wanted).await?;
+        self.look_first(wanted).await?;
         let nonce = Nonce::random().map_err(|_| AuthorityError::Internal("no random numbers".into()))?;
         let intention = KeyIntention {
             role: wanted.role,
             generation: wanted.generation,
             algorithm: wanted.algorithm.name().to_owned(),
             backend: wanted.backend.clone(),
-            reference: wanted.reference.clone(),
+            reference: wanted.named.as_ref().map(|key| key.reference.clone()),
             nonce: *nonce.as_bytes(),
         };
         let row = self.store.intend_key(&intention, stamp).await?;
@@ -74,6 +74,15 @@ impl Keys {
         })??;
         let made = MadeKey { uri: pin.uri.to_string(), spki: pin.spki };
         Ok(self.store.record_key_made(wanted.role, wanted.generation, &made, stamp).await?)
+    }
+
+    /// Whether what is wanted can be had: a key of that algorithm, and the one that an operator names. Answers the latter.
+    pub(super) async fn look_first(&self, wanted: &Wanted) -> Result<Option<KeyPin>> {
+        self.fits_a_ca(wanted)?;
+        match &wanted.named {
+            Some(key) => self.named_fits(wanted, key).await,
+            None => Ok(None),
+        }
     }
 
     /// Opens a made key for its role's purposes.
@@ -96,7 +105,9 @@ impl Keys {
             concurrency: self.concurrency,
             probe: role != KeyRole::Ca(CaRole::Root),
         };
-        self.key_stores.open(&row.intention.backend, pin, policy, deadline).await
+        let key = self.key_stores.open(&row.intention.backend, pin, policy, deadline).await?;
+        self.cautions.note(&row.intention, &key);
+        Ok(key)
     }
 
     /// A key store that can't sign a CRL is refused when the key is chosen, not at the first CRL.
@@ -111,7 +122,7 @@ impl Keys {
                 "key store '{backend}' signs at most {limit} bytes with {algorithm}, too few for a CRL: choose another algorithm for a CA"
             )));
         }
-        if wanted.reference.is_none() && !capability.creates {
+        if wanted.named.is_none() && !capability.creates {
             return Err(AuthorityError::Invalid(format!(
                 "key store '{backend}' makes no {algorithm} keys: name an existing key"
             )));
@@ -121,22 +132,34 @@ impl Keys {
 
     /// A key that an operator names is looked at before it is meant: an intent is for good, and one that cannot be met
     /// would bar its role.
-    async fn reference_fits(&self, wanted: &Wanted) -> Result<()> {
-        let Some(reference) = &wanted.reference else { return Ok(()) };
+    async fn named_fits(&self, wanted: &Wanted, key: &NamedKey) -> Result<Option<KeyPin>> {
+        let own = |key: &KeyIntention| (key.role, key.generation) == (wanted.role, wanted.generation);
+        let hierarchy = self.store.hierarchy().await?;
+        // It was looked at when it was meant, and counts from then on.
+        if hierarchy.keys.iter().any(|row| own(&row.intention)) {
+            return Ok(None);
+        }
+        let reference = &key.reference;
         let found = self.key_stores.get(&wanted.backend)?.resolve(reference, wanted.algorithm).await;
         let pin = found.map_err(|error| match error.is_transient() {
             true => AuthorityError::KeyStore(error),
-            false => AuthorityError::Invalid(format!("the key '{reference}' cannot be taken: {error}")),
+            false => AuthorityError::Invalid(format!(
+                "the key '{reference}'{} cannot be taken: {error}",
+                named_by(key)
+            )),
         })?;
-        let own = |key: &KeyIntention| (key.role, key.generation) == (wanted.role, wanted.generation);
-        let hierarchy = self.store.hierarchy().await?;
-        let mut others = hierarchy.keys.iter().filter(|row| !own(&row.intention));
-        match others.find(|row| row.made.as_ref().is_some_and(|made| made.spki == pin.spki)) {
+        match hierarchy.keys.iter().find(|row| row.made.as_ref().is_some_and(|made| made.spki == pin.spki)) {
             Some(row) => Err(AuthorityError::Conflict(format!(
-                "the key '{reference}' is the {} key of generation {}: two CAs never share a key; name another one",
-                row.intention.role, row.intention.generation
+                "the key '{reference}'{} is the {} key of generation {}: two CAs never share a key; {}",
+                named_by(key),
+                row.intention.role,
+                row.intention.generation,
+                match &key.setting {
+                    Some(setting) => format!("name another one in {setting}, or unset it"),
+                    None => "name another one".to_owned(),
+                }
             ))),
-            None => Ok(()),
+            None => Ok(Some(pin)),
         }
     }
 
@@ -156,6 +179,10 @@ impl Keys {
             created_at: SystemTime::UNIX_EPOCH + Duration::from_millis(millis),
         })
     }
+}
+
+fn named_by(key: &NamedKey) -> String {
+    key.setting.as_ref().map_or_else(String::new, |setting| format!(", which {setting} names,"))
 }
 
 /// The stored algorithm of a key.

@@ -4,6 +4,7 @@
 //! all that leaves it is public.
 
 mod bundle;
+mod cautions;
 mod ceremony;
 mod config;
 mod crls;
@@ -21,6 +22,7 @@ mod names;
 mod observer;
 mod own;
 mod repin;
+mod retry;
 mod rotation;
 mod state;
 mod status;
@@ -30,7 +32,7 @@ mod upkeep;
 pub mod x509;
 
 pub use bundle::Bundle;
-pub use config::{Config, DnsPattern, DnsPatternError, KeyBackends};
+pub use config::{Config, DnsPattern, DnsPatternError, KeyBackends, KeyReferences, NamedKey};
 pub use denial::Denied;
 pub use error::{AuthorityError, Result};
 pub use initialization::InitRequest;
@@ -40,6 +42,7 @@ pub use issuer::KeyCondition;
 pub use observer::{NoObserver, Observer};
 pub use own::{OwnNames, Standing};
 pub use repin::KeyAddress;
+pub use retry::RetriedKey;
 pub use status::{Health, Status};
 pub use unclaimed::{Reconciliation, Unclaimed, UnclaimedKey};
 pub use upkeep::Gauges;
@@ -50,6 +53,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use catalyst_signing::KeyStores;
+use cautions::Cautions;
 use issuer::Issuer;
 use keys::Keys;
 use locks::LockPerCa;
@@ -106,6 +110,7 @@ impl Authority {
             key_stores,
             deployment: deployment.id,
             concurrency: config.signing_concurrency,
+            cautions: Cautions::default(),
         });
         let authority = Arc::new(Self {
             config,

@@ -35,7 +35,8 @@ pub struct Status {
     pub summary: Summary,
     /// What is to be done, in sentences.
     pub warnings: Vec<String>,
-    /// What is under way and no trouble: a planned change of CAs takes a day.
+    /// What is to be known and no trouble: a planned change of CAs takes a day, and whoever allowed a key that may leave
+    /// its key store meant it.
     pub notes: Vec<String>,
     /// When this was.
     pub at: Timestamp,
@@ -63,7 +64,8 @@ impl Authority {
             let ca = &row.certificate;
             format!("{} ({}) is published and waits to be activated", ca.common_name, ca.ski)
         });
-        let notes = notes.collect();
+        let mut notes: Vec<String> = notes.collect();
+        notes.extend(self.cautions(&self.store.hierarchy().await?, at));
         warnings.extend(
             check_clock(Some(self.store.newest_time().await?), at).err().map(|error| error.to_string()),
         );

@@ -59,7 +59,7 @@ impl Authority {
             generation,
             algorithm: SignatureAlgorithm::EcP384,
             backend: self.config.key_backends.tokens.clone(),
-            reference: None,
+            named: self.config.key_references.tokens.clone(),
         };
         self.keys.ensure(&wanted, stamp).await
     }

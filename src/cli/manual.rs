@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn files_are_offered_where_files_are_wanted() {
-        let script = completions(&Table::new(&[]), Shell::Zsh);
+        let script = completions(&Table::new([]), Shell::Zsh);
         let line = |option: &str| script.lines().find(|line| line.starts_with(option)).unwrap();
         for option in ["'--token-file=", "'--ca-file=", "'--csr=", "'--output-cert=", "'--head="] {
             assert!(line(option).contains(":FILE:_files"), "{}", line(option));

@@ -3,6 +3,7 @@
 mod arguments;
 mod audit;
 mod audit_verify;
+mod backend;
 mod ca;
 mod cert;
 mod config;
@@ -23,7 +24,8 @@ mod token;
 
 use crate::{
     access::RecoveredToken,
-    settings::{BackendSettings, Environment, Inputs, MadePassphrase, Settings, SettingsError, Table},
+    key_stores,
+    settings::{Environment, Inputs, MadePassphrase, Settings, SettingsError, Table},
     telemetry,
 };
 use arguments::{Command, Output};
@@ -32,9 +34,6 @@ use output::print;
 use secrecy::ExposeSecret as _;
 use std::{error::Error, ffi::OsString, process::ExitCode};
 use zeroize::Zeroizing;
-
-/// The key stores of this build, with the settings that each adds.
-pub const BACKENDS: &[BackendSettings] = &[BackendSettings { name: "local", settings: &[] }];
 
 /// Why a command that works on the data directory failed: a sentence for the operator.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -60,7 +59,7 @@ pub fn run(
     environment: Environment,
     commands: Commands,
 ) -> ExitCode {
-    let table = Table::new(BACKENDS);
+    let table = key_stores::table();
     let command = match arguments::parse(&table, args, environment) {
         Ok(command) => command,
         Err(shown) => return show(&shown),
@@ -79,6 +78,7 @@ pub fn run(
         Command::Completions(shell) => print(&manual::completions(&table, shell)),
         Command::Manual(pages) => manual::run(&table, pages).unwrap_or_else(|error| exit::report(&error)),
         Command::Policy(task) => policy::run(&table, task),
+        Command::CheckBackends(check, output) => backend::check::run(&table, &check, output),
         Command::Version(output) => print(&version(&table, output)),
         Command::RecoverToken { inputs, print, output } => {
             recover_token(&table, &inputs, print, output, commands.recover_token)
@@ -157,7 +157,7 @@ fn shown_passphrase(passphrase: &str, output: Output) -> Zeroizing<String> {
 }
 
 fn version(table: &Table, output: Output) -> String {
-    let (version, backends) = (env!("CARGO_PKG_VERSION"), table.backends());
+    let (version, backends) = (env!("CARGO_PKG_VERSION"), table.backend_names());
     match output {
         Output::Json => {
             let fields = serde_json::json!({"name": "catalyst", "version": version, "backends": backends});

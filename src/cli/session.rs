@@ -2,7 +2,7 @@
 
 use super::{
     arguments::{Access, CertRequest, Output, Request, TokenInput},
-    audit, audit_verify, ca, cert, exit, identity, interrupt, key, keys, output, status, token,
+    audit, audit_verify, backend, ca, cert, exit, identity, interrupt, key, keys, output, status, token,
 };
 use crate::{
     access::SYSTEM_TOKEN_FILE,
@@ -57,6 +57,7 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
             ca::run(&open().await?, request, form).await
         }
         Request::ReconcileKeys => keys::reconcile(&open().await?, form).await,
+        Request::RetryKeys(request) => backend::retry::run(&open().await?, &request, form).await,
         Request::Cert(request) => {
             let ready = cert::prepare(request)?;
             cert::run(&open().await?, ready, form).await

@@ -1,6 +1,6 @@
 //! `catalyst token recover`: a new system token where the old one is lost, while no service runs.
 
-use super::start::{Failure, config, key_stores, open_store, own_identity};
+use super::start::{Failure, config, let_go, open_key_stores, open_store, own_identity};
 use crate::{
     access::{self, Access, Policies, RecoveredToken},
     authority::{Authority, NoObserver},
@@ -37,10 +37,10 @@ async fn recover(settings: Settings) -> Result<RecoveredToken, Failure> {
     let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
     // Takes the lock on the data directory, which a running service holds.
     let store = open_store(settings.certs_db.clone()).await?;
-    let key_stores = key_stores(&settings, &metrics).await?;
+    let key_stores = open_key_stores(&settings, &metrics).await?;
     let observer = Arc::new(NoObserver);
     let authority =
-        Authority::open(config, store.clone(), key_stores, Arc::new(SystemClock), observer).await?;
+        Authority::open(config, store.clone(), key_stores.clone(), Arc::new(SystemClock), observer).await?;
     let made: Result<_, Failure> = async {
         let config = access::Config {
             own,
@@ -57,6 +57,7 @@ async fn recover(settings: Settings) -> Result<RecoveredToken, Failure> {
     .await;
     // The store is closed whether it went well or not; the first failure is the one to tell.
     let closed = authority.shut_down().await;
+    let_go(&key_stores).await;
     let made = made?;
     closed?;
     Ok(made)

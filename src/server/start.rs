@@ -10,20 +10,21 @@ use super::{
 };
 use crate::{
     access::{self, Access, Policies},
-    authority::{Authority, AuthorityError, Config, InitRequest, KeyBackends},
+    authority::{Authority, AuthorityError, Config, InitRequest, KeyBackends, KeyReferences, NamedKey},
     identity::{Actor, DnsName, InstanceId, ServiceType, SystemClock, TrustDomain, Ttl, Workload},
-    settings::Settings,
+    key_stores,
+    settings::{self, Settings},
     store::{SqliteStore, Store},
     telemetry::Metrics,
 };
-use catalyst_local::LocalBackend;
-use catalyst_signing::{Guard, KeyStores, SigningBackend};
+use catalyst_signing::{Guard, KeyStores};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::{ExposeSecret, SecretString};
 use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,8 @@ pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
 /// How long to wait before what failed at the start is tried again.
 const RETRY: Duration = Duration::from_secs(10);
+/// How long the end waits for key stores to close what is open.
+const LETTING_GO: Duration = Duration::from_secs(5);
 const SHORTEST_PRESET: usize = 32;
 
 /// Runs the service until it is told to stop (SIGTERM, SIGINT).
@@ -100,11 +103,11 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     let tls = ServerTls::prepare(&settings)?;
     let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
     let store = open_store(settings.certs_db.clone()).await?;
-    let key_stores = key_stores(&settings, &metrics).await?;
+    let key_stores = open_key_stores(&settings, &metrics).await?;
     let authority = Authority::open(
         config,
         store.clone(),
-        key_stores,
+        key_stores.clone(),
         Arc::new(SystemClock),
         Arc::new(Figures(metrics.clone())),
     )
@@ -147,7 +150,9 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     follower.abort();
     // The last head of the audit log is signed once nothing more is asked of us.
     keeper.await?;
-    authority.shut_down().await?;
+    let closed = authority.shut_down().await;
+    let_go(&key_stores).await;
+    closed?;
     tokio::task::spawn_blocking(move || metrics.shutdown()).await?;
     tracing::info!(target: "catalyst.pki", "Stopped");
     Ok(())
@@ -176,7 +181,8 @@ async fn bring_up(app: App, settings: Settings) {
     }
 }
 
-async fn open_token_key(app: &App) -> Result<(), Failure> {
+/// Opens the token key, and lets it sign from then on.
+pub(super) async fn open_token_key(app: &App) -> Result<(), Failure> {
     let key = app.authority().token_key().await?;
     Ok(app.access().open(key).await?)
 }
@@ -241,15 +247,21 @@ pub(super) async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, Failure>
     Ok(Arc::new(store))
 }
 
-pub(super) async fn key_stores(settings: &Settings, metrics: &Metrics) -> Result<Arc<KeyStores>, Failure> {
-    let mut stores: Vec<(String, Arc<dyn SigningBackend>)> = Vec::new();
-    if let Some(passphrase) = settings.local_passphrase.clone() {
-        let directory = settings.local_keys.clone();
-        let local = tokio::task::spawn_blocking(move || LocalBackend::open(directory, passphrase)).await??;
-        stores.push(("local".to_owned(), Arc::new(local)));
-    }
+pub(super) async fn open_key_stores(
+    settings: &Settings,
+    metrics: &Metrics,
+) -> Result<Arc<KeyStores>, Failure> {
+    let settings = settings.clone();
+    let stores = tokio::task::spawn_blocking(move || key_stores::open(&settings)).await??;
     let guard = Guard::new(Arc::new(Figures(metrics.clone())));
     Ok(Arc::new(KeyStores::new(guard, stores)))
+}
+
+/// Sessions in an HSM are closed, if it answers in time.
+pub(super) async fn let_go(key_stores: &KeyStores) {
+    if timeout(LETTING_GO, key_stores.shut_down()).await.is_err() {
+        tracing::warn!(target: "catalyst.pki", "Stopped while a key store had not answered — its sessions end with the process");
+    }
 }
 
 /// What the table of settings can't know.
@@ -283,7 +295,18 @@ pub(super) fn config(settings: &Settings) -> Result<Config, Failure> {
         transport: backends.transport,
         tokens: backends.tokens,
     };
+    let references = settings.key_references.clone();
+    config.key_references = KeyReferences {
+        root: references.root.map(named),
+        services: references.services.map(named),
+        transport: references.transport.map(named),
+        tokens: references.tokens.map(named),
+    };
     Ok(config)
+}
+
+fn named(key: settings::KeyReference) -> NamedKey {
+    NamedKey { reference: key.reference, setting: Some(key.setting.to_owned()) }
 }
 
 /// `auth/<CATALYST_NODE_ID>`, else the host's name in lower case where that is an instance id, else `auth-1`.

@@ -4,7 +4,7 @@ use super::{
     error::SettingsError,
     file::SettingsFile,
     setting::{Fallback, Kind, Setting},
-    table::{PREFIX, Table},
+    table::{PREFIX, Place, Table},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{collections::BTreeMap, ffi::OsString, fmt, fs, path::Path, path::PathBuf};
@@ -103,13 +103,18 @@ pub(super) enum Content {
     Plain(String),
     /// A secret and the file that holds it, if a file does.
     Secret(SecretString, Option<PathBuf>),
+    /// The file of a secret that is read when it is used.
+    SecretIn(PathBuf),
 }
 
 /// Every setting that has a value, checked one by one.
 #[derive(Debug, Clone)]
 pub struct Effective {
     pub(super) dev: bool,
-    pub(super) values: BTreeMap<&'static str, Given>,
+    /// By variable; by dotted key in the tables of `stores`.
+    pub(super) values: BTreeMap<String, Given>,
+    /// The key stores that the settings file describes each in a table of their own.
+    pub(super) stores: Vec<String>,
 }
 
 impl Effective {
@@ -123,16 +128,20 @@ impl Effective {
             Some(path) => Some(SettingsFile::read(Path::new(&path), table)?),
             None => None,
         };
-        let mut effective = Self { dev: inputs.dev, values: BTreeMap::new() };
-        for row in table.rows() {
-            let given = if row.is_secret() {
-                secret(row, inputs, file.as_ref())?
+        let stores = file.as_ref().map(|file| file.stores(table)).unwrap_or_default();
+        let mut effective = Self { dev: inputs.dev, values: BTreeMap::new(), stores };
+        let kinds = table.backend_names().into_iter().map(str::to_owned);
+        let backends: Vec<String> = kinds.chain(effective.stores.iter().cloned()).collect();
+        let said = Said { inputs, file: file.as_ref() };
+        for place in table.places(&effective.stores) {
+            let given = if place.row.is_secret() {
+                said.secret(&place)?
             } else {
-                plain(row, inputs, file.as_ref())?.or_else(|| effective.default(row))
+                said.plain(&place)?.or_else(|| effective.default(place.row))
             };
             if let Some(given) = given {
-                given.check(row, table, inputs.dev)?;
-                effective.values.insert(row.variable, given);
+                given.check(&place, &backends, inputs.dev)?;
+                effective.values.insert(place.name, given);
             }
         }
         Ok(effective)
@@ -143,7 +152,7 @@ impl Effective {
     pub fn text(&self, variable: &str) -> Option<&str> {
         match &self.values.get(variable)?.content {
             Content::Plain(value) => Some(value),
-            Content::Secret(..) => None,
+            Content::Secret(..) | Content::SecretIn(_) => None,
         }
     }
 
@@ -151,17 +160,25 @@ impl Effective {
     #[must_use]
     pub fn secret(&self, variable: &str) -> Option<&SecretString> {
         match &self.values.get(variable)?.content {
-            Content::Plain(_) => None,
+            Content::Plain(_) | Content::SecretIn(_) => None,
             Content::Secret(value, _) => Some(value),
         }
+    }
+
+    /// Every secret that stands in the settings themselves or was read from its file.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        self.values.values().filter_map(|given| match &given.content {
+            Content::Secret(value, _) => Some(value),
+            Content::Plain(_) | Content::SecretIn(_) => None,
+        })
     }
 
     /// The error for a value that the table accepted and another part of the service can't use: `accepted` is the
     /// form it wants, as a clause.
     #[must_use]
-    pub fn invalid(&self, variable: &'static str, accepted: impl Into<String>) -> SettingsError {
+    pub fn invalid(&self, variable: &str, accepted: impl Into<String>) -> SettingsError {
         SettingsError::Invalid {
-            variable,
+            variable: variable.to_owned(),
             value: self.text(variable).unwrap_or_default().into(),
             origin: self.values.get(variable).map_or(Origin::Default, |given| given.origin),
             accepted: accepted.into(),
@@ -182,24 +199,32 @@ impl Effective {
 }
 
 impl Given {
-    fn check(&self, row: &Setting, table: &Table, dev: bool) -> Result<(), SettingsError> {
-        match (&self.content, &row.kind) {
+    fn check(&self, place: &Place, backends: &[String], dev: bool) -> Result<(), SettingsError> {
+        let variable = || place.name.clone();
+        match (&self.content, &place.row.kind) {
             (Content::Secret(value, _), Kind::Secret { min_chars, short_in_dev }) => {
                 let enough = if dev && *short_in_dev { 1 } else { *min_chars };
                 if value.expose_secret().chars().count() < enough {
-                    return Err(SettingsError::SecretShort { variable: row.variable, min_chars: enough });
+                    return Err(SettingsError::SecretShort { variable: variable(), min_chars: enough });
                 }
                 Ok(())
             }
+            (Content::Secret(value, _), _) if value.expose_secret().is_empty() => {
+                let wanted = "a value that is not empty is wanted".into();
+                Err(SettingsError::Missing { variable: variable(), wanted })
+            }
+            (Content::Plain(value), Kind::Checked { check, .. }) => check(value).map_err(|problem| {
+                SettingsError::Unfit { variable: variable(), origin: self.origin, problem }
+            }),
             (Content::Plain(value), kind) => {
-                kind.check(value, table.backends()).map_err(|accepted| SettingsError::Invalid {
-                    variable: row.variable,
+                kind.check(value, backends).map_err(|accepted| SettingsError::Invalid {
+                    variable: variable(),
                     value: value.clone(),
                     origin: self.origin,
                     accepted,
                 })
             }
-            (Content::Secret(..), _) => Ok(()),
+            (Content::Secret(..) | Content::SecretIn(_), _) => Ok(()),
         }
     }
 }
@@ -210,67 +235,75 @@ fn config_path(inputs: &Inputs) -> Result<Option<String>, SettingsError> {
     Ok(flag.or(variable))
 }
 
-fn plain(
-    row: &Setting,
-    inputs: &Inputs,
-    file: Option<&SettingsFile>,
-) -> Result<Option<Given>, SettingsError> {
-    let given = |value: &str, origin| Some(Given { content: Content::Plain(value.into()), origin });
-    if let Some(value) = row.flag.and_then(|flag| inputs.flags.get(flag)) {
-        return Ok(given(value, Origin::Flag));
-    }
-    if let Some(value) = inputs.environment.get(row.variable)? {
-        return Ok(given(value.expose_secret(), Origin::Environment));
-    }
-    let in_file = row.key.zip(file).and_then(|(key, file)| file.get(key));
-    Ok(in_file.and_then(|value| given(value.expose_secret(), Origin::File)))
+/// Where an operator may have said something.
+struct Said<'a> {
+    inputs: &'a Inputs,
+    file: Option<&'a SettingsFile>,
 }
 
-fn secret(
-    row: &Setting,
-    inputs: &Inputs,
-    file: Option<&SettingsFile>,
-) -> Result<Option<Given>, SettingsError> {
-    if let Some(path) = row.flag.and_then(|flag| inputs.flags.get(flag)) {
-        return read_secret(row, path, Origin::Flag).map(Some);
+impl Said<'_> {
+    fn plain(&self, place: &Place) -> Result<Option<Given>, SettingsError> {
+        let given = |value: &str, origin| Some(Given { content: Content::Plain(value.into()), origin });
+        if let Some(value) = self.flag(place) {
+            return Ok(given(value, Origin::Flag));
+        }
+        if let Some(value) = self.variable(place, place.row.variable)? {
+            return Ok(given(value.expose_secret(), Origin::Environment));
+        }
+        let in_file = place.key.as_ref().zip(self.file).and_then(|(key, file)| file.get(key));
+        Ok(in_file.and_then(|value| given(value.expose_secret(), Origin::File)))
     }
-    let environment = |name: Option<String>| match name {
-        Some(name) => inputs.environment.get(&name),
-        None => Ok(None),
-    };
-    let itself = inputs.environment.get(row.variable)?;
-    let by_file = environment(row.file_variable())?;
-    if let Some(given) = one_of_two(row, Origin::Environment, itself, by_file, None)? {
-        return Ok(Some(given));
+
+    fn secret(&self, place: &Place) -> Result<Option<Given>, SettingsError> {
+        if let Some(path) = self.flag(place) {
+            return read_secret(place, path, Origin::Flag).map(Some);
+        }
+        let itself = self.variable(place, place.row.variable)?;
+        let by_file = self.variable(place, &format!("{}_FILE", place.row.variable))?;
+        if let Some(given) = one_of_two(place, Origin::Environment, itself, by_file, None)? {
+            return Ok(Some(given));
+        }
+        let Some((key, file)) = place.key.as_ref().zip(self.file) else { return Ok(None) };
+        let by_file = place.file_key().and_then(|key| file.get(&key));
+        one_of_two(place, Origin::File, file.get(key), by_file, Some(&file.path))
     }
-    let Some((key, file)) = row.key.zip(file) else { return Ok(None) };
-    let by_file = row.file_key().and_then(|key| file.get(&key));
-    one_of_two(row, Origin::File, file.get(key), by_file, Some(&file.path))
+
+    fn flag(&self, place: &Place) -> Option<&String> {
+        let flag = place.row.flag.filter(|_| !place.in_file_alone)?;
+        self.inputs.flags.get(flag)
+    }
+
+    fn variable(&self, place: &Place, name: &str) -> Result<Option<&SecretString>, SettingsError> {
+        if place.in_file_alone { Ok(None) } else { self.inputs.environment.get(name) }
+    }
 }
 
 /// A secret given itself (then `holder` is the file in which it stands) or by the path of a file, in one place.
 fn one_of_two(
-    row: &Setting,
+    place: &Place,
     origin: Origin,
     itself: Option<&SecretString>,
     by_file: Option<&SecretString>,
     holder: Option<&Path>,
 ) -> Result<Option<Given>, SettingsError> {
     match (itself, by_file) {
-        (Some(_), Some(_)) => Err(SettingsError::GivenTwice(row.variable, origin)),
+        (Some(_), Some(_)) => Err(SettingsError::GivenTwice(place.name.clone(), place.file_name(), origin)),
         (Some(value), None) => {
             let content = Content::Secret(value.clone(), holder.map(Path::to_owned));
             Ok(Some(Given { content, origin }))
         }
-        (None, Some(path)) => read_secret(row, path.expose_secret(), origin).map(Some),
+        (None, Some(path)) => read_secret(place, path.expose_secret(), origin).map(Some),
         (None, None) => Ok(None),
     }
 }
 
-fn read_secret(row: &Setting, path: &str, origin: Origin) -> Result<Given, SettingsError> {
+fn read_secret(place: &Place, path: &str, origin: Origin) -> Result<Given, SettingsError> {
     let path = PathBuf::from(path);
+    if matches!(place.row.kind, Kind::SecretWhenUsed) {
+        return Ok(Given { content: Content::SecretIn(path), origin });
+    }
     let text = fs::read_to_string(&path).map(Zeroizing::new).map_err(|source| SettingsError::SecretFile {
-        variable: row.variable,
+        variable: place.name.clone(),
         path: path.clone(),
         source,
     })?;

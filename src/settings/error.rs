@@ -11,13 +11,42 @@ pub enum SettingsError {
     #[error("{variable} is '{value}' ({origin}): {accepted}")]
     Invalid {
         /// The setting.
-        variable: &'static str,
+        variable: String,
         /// What was given.
         value: String,
         /// Where it was given.
         origin: Origin,
         /// The accepted form, as a clause.
         accepted: String,
+    },
+    /// A value is not of the accepted form, and might hold what is not to be repeated.
+    #[error("{variable} ({origin}): {problem}")]
+    Unfit {
+        /// The setting.
+        variable: String,
+        /// Where it was given.
+        origin: Origin,
+        /// What is wrong, as a clause.
+        problem: String,
+    },
+    /// A setting that others make necessary is not given.
+    #[error("{variable} is not set: {wanted}")]
+    Missing {
+        /// The setting.
+        variable: String,
+        /// What it should be and why, as a clause.
+        wanted: String,
+    },
+    /// Settings that do not go together: a sentence that names them.
+    #[error("{0}")]
+    Together(String),
+    /// The name of a key store in the settings file.
+    #[error("'{name}' in {}: the name of a key store has at most 64 letters, digits, '-' and '_'", .path.display())]
+    StoreName {
+        /// The settings file.
+        path: PathBuf,
+        /// The table, dotted.
+        name: String,
     },
     /// A variable begins with `CATALYST_PKI_` and is none of ours.
     #[error("unknown variable {name}: {}", advice(.nearest))]
@@ -80,13 +109,13 @@ pub enum SettingsError {
         key: String,
     },
     /// A secret is given both itself and as a file, in one place.
-    #[error("{0} and {0}_FILE are both given ({1}): give one of them")]
-    GivenTwice(&'static str, Origin),
+    #[error("{0} and {1} are both given ({2}): give one of them")]
+    GivenTwice(String, String, Origin),
     /// The file of a secret can't be read.
     #[error("cannot read the file of {variable}, {}: {source}", .path.display())]
     SecretFile {
         /// The secret.
-        variable: &'static str,
+        variable: String,
         /// Its file.
         path: PathBuf,
         /// Why.
@@ -98,7 +127,7 @@ pub enum SettingsError {
     )]
     SecretShort {
         /// The secret.
-        variable: &'static str,
+        variable: String,
         /// The fewest characters it may have.
         min_chars: usize,
     },

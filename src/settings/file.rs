@@ -1,9 +1,12 @@
 //! The settings file: TOML, flattened to dotted keys.
 
-use super::{error::SettingsError, table::Table};
+use super::{
+    error::SettingsError,
+    table::{self, Table},
+};
 use secrecy::SecretString;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -40,6 +43,16 @@ impl SettingsFile {
         self.values.get(key)
     }
 
+    /// The key stores that it describes each in a table of their own: `<kind>:<name>`.
+    pub(super) fn stores(&self, table: &Table) -> Vec<String> {
+        self.values
+            .keys()
+            .filter_map(|key| table.store_of(key))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    }
+
     fn flatten(&mut self, prefix: &str, table: toml::Table) -> Result<(), SettingsError> {
         for (name, value) in table {
             let key = format!("{prefix}{name}");
@@ -59,6 +72,12 @@ impl SettingsFile {
 
     fn check_keys(&self, table: &Table) -> Result<(), SettingsError> {
         for key in self.values.keys() {
+            if let Some(store) = table.store_of(key)
+                && !store.split_once(':').is_some_and(|(_, name)| table::is_store_name(name))
+            {
+                let name = store.replacen(':', ".", 1);
+                return Err(SettingsError::StoreName { path: self.path.clone(), name });
+            }
             if let Some(nearest) = table.nearest_key(key) {
                 return Err(SettingsError::UnknownKey { path: self.path.clone(), key: key.clone(), nearest });
             }
@@ -68,16 +87,14 @@ impl SettingsFile {
 
     /// A file that holds a secret itself must be its owner's alone.
     fn check_mode(&self, table: &Table) -> Result<(), SettingsError> {
-        let secret = table
-            .rows()
-            .filter(|row| row.is_secret())
-            .filter_map(|row| row.key)
-            .find(|key| self.values.contains_key(*key));
-        let Some(key) = secret else { return Ok(()) };
+        let places = table.places(&self.stores(table));
+        let mut secrets =
+            places.iter().filter(|place| place.row.is_secret()).filter_map(|place| place.key.as_ref());
+        let Some(key) = secrets.find(|key| self.values.contains_key(*key)) else { return Ok(()) };
         let metadata = fs::metadata(&self.path)
             .map_err(|source| SettingsError::File { path: self.path.clone(), source })?;
         if metadata.permissions().mode() & 0o077 != 0 {
-            return Err(SettingsError::FileReadable { path: self.path.clone(), key: key.into() });
+            return Err(SettingsError::FileReadable { path: self.path.clone(), key: key.clone() });
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod passphrase;
 mod report;
 mod rows;
 mod setting;
+mod stores;
 mod table;
 mod tls;
 mod values;
@@ -19,7 +20,8 @@ pub use effective::{Effective, Environment, Inputs, Origin};
 pub use error::SettingsError;
 pub use passphrase::{DEV_PASSPHRASE, MadePassphrase, new_passphrase};
 pub use report::{json, markdown, text};
-pub use setting::{BackendSettings, Fallback, Kind, Setting};
+pub use setting::{BackendSettings, Fallback, KeySettings, Kind, Setting};
+pub use stores::{GivenSecret, KeyReference, KeyReferences, StoreSettings};
 pub use table::{PREFIX, Table};
 pub use tls::{TlsFiles, TlsMode, TlsSettings};
 pub use values::{DnsNameRule, HostName};
@@ -49,6 +51,10 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The key stores in which keys are made from now on.
     pub key_backends: KeyBackends,
+    /// Existing keys for the next generations.
+    pub key_references: KeyReferences,
+    /// What opens the root's key store, where that is not what opens it for others.
+    pub root_credentials: Option<String>,
     /// Algorithm of CA keys made from now on, by its name.
     pub algorithm: String,
     /// The directory of the local key files.
@@ -104,7 +110,25 @@ impl KeyBackends {
     /// Whether any key is to be made in this key store.
     #[must_use]
     pub fn any(&self, name: &str) -> bool {
-        [&self.root, &self.services, &self.transport, &self.tokens].into_iter().any(|backend| backend == name)
+        self.root == name || self.any_but_root(name)
+    }
+
+    /// Each that is named, once.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in [&self.root, &self.services, &self.transport, &self.tokens] {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
+    /// Whether any key but the root's is to be made in this key store.
+    #[must_use]
+    pub fn any_but_root(&self, name: &str) -> bool {
+        [&self.services, &self.transport, &self.tokens].into_iter().any(|backend| backend == name)
     }
 }
 
@@ -116,18 +140,21 @@ impl Settings {
     pub fn read(table: &Table, inputs: &Inputs) -> Result<Self, SettingsError> {
         let values = Effective::read(table, inputs)?;
         let certs_db = PathBuf::from(required(&values, "CATALYST_PKI_CERTS_DB")?);
+        let key_backends = KeyBackends {
+            root: required(&values, "CATALYST_PKI_KEY_BACKEND_ROOT")?.into(),
+            services: required(&values, "CATALYST_PKI_KEY_BACKEND_SERVICES")?.into(),
+            transport: required(&values, "CATALYST_PKI_KEY_BACKEND_TRANSPORT")?.into(),
+            tokens: required(&values, "CATALYST_PKI_KEY_BACKEND_TOKENS")?.into(),
+        };
         let settings = Self {
             dev: inputs.dev,
             trust_domain: required(&values, "CATALYST_PKI_TRUST_DOMAIN")?.into(),
             svid_ttl: Duration::from_secs(parsed(&values, "CATALYST_PKI_SVID_TTL")?),
             data_dir: data_dir_of(&certs_db),
             certs_db,
-            key_backends: KeyBackends {
-                root: required(&values, "CATALYST_PKI_KEY_BACKEND_ROOT")?.into(),
-                services: required(&values, "CATALYST_PKI_KEY_BACKEND_SERVICES")?.into(),
-                transport: required(&values, "CATALYST_PKI_KEY_BACKEND_TRANSPORT")?.into(),
-                tokens: required(&values, "CATALYST_PKI_KEY_BACKEND_TOKENS")?.into(),
-            },
+            key_references: KeyReferences::read(table, &values, &key_backends)?,
+            root_credentials: values.text("CATALYST_PKI_ROOT_CREDENTIALS").map(str::to_owned),
+            key_backends,
             algorithm: required(&values, "CATALYST_PKI_ALGORITHM")?.into(),
             local_keys: required(&values, "CATALYST_PKI_LOCAL_KEYS")?.into(),
             local_passphrase: values.secret("CATALYST_PKI_LOCAL_PASSPHRASE").cloned(),

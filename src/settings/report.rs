@@ -2,8 +2,8 @@
 
 use super::{
     effective::{Content, Effective},
-    setting::{Fallback, Kind, Setting},
-    table::Table,
+    setting::{Fallback, Kind},
+    table::{Place, Table},
 };
 use serde_json::json;
 use std::fmt::Write as _;
@@ -13,11 +13,12 @@ const REDACTED: &str = "[redacted]";
 /// The effective values in three columns: variable, value, origin.
 #[must_use]
 pub fn text(table: &Table, effective: &Effective) -> String {
-    let lines: Vec<[String; 3]> = table
-        .rows()
-        .map(|row| {
-            let value = effective.shown(row).unwrap_or_else(|| "-".into());
-            [row.variable.into(), value, effective.origin(row)]
+    let places = table.places(&effective.stores);
+    let lines: Vec<[String; 3]> = places
+        .iter()
+        .map(|place| {
+            let value = effective.shown(place).unwrap_or_else(|| "-".into());
+            [place.name.clone(), value, effective.origin(place)]
         })
         .collect();
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
@@ -32,14 +33,15 @@ pub fn text(table: &Table, effective: &Effective) -> String {
 /// The effective values as JSON.
 #[must_use]
 pub fn json(table: &Table, effective: &Effective) -> serde_json::Value {
-    let settings: Vec<_> = table
-        .rows()
-        .map(|row| {
+    let places = table.places(&effective.stores);
+    let settings: Vec<_> = places
+        .iter()
+        .map(|place| {
             json!({
-                "variable": row.variable,
-                "value": effective.shown(row),
-                "origin": effective.origin(row),
-                "secret": row.is_secret(),
+                "variable": place.name,
+                "value": effective.shown(place),
+                "origin": effective.origin(place),
+                "secret": place.row.is_secret(),
             })
         })
         .collect();
@@ -47,15 +49,16 @@ pub fn json(table: &Table, effective: &Effective) -> serde_json::Value {
 }
 
 impl Effective {
-    fn shown(&self, row: &Setting) -> Option<String> {
-        self.values.get(row.variable).map(|given| match &given.content {
+    fn shown(&self, place: &Place) -> Option<String> {
+        self.values.get(&place.name).map(|given| match &given.content {
             Content::Plain(value) => value.clone(),
             Content::Secret(..) => REDACTED.into(),
+            Content::SecretIn(path) => format!("[in {}]", path.display()),
         })
     }
 
-    fn origin(&self, row: &Setting) -> String {
-        self.values.get(row.variable).map_or_else(|| "default".into(), |given| given.origin.to_string())
+    fn origin(&self, place: &Place) -> String {
+        self.values.get(&place.name).map_or_else(|| "default".into(), |given| given.origin.to_string())
     }
 }
 
@@ -73,6 +76,10 @@ Every secret can be given as a file: `<variable>_FILE` or `<key>_file` holds its
 off. Flags take secrets only as files, since every user of a machine sees its command lines. A settings file that
 holds a secret itself must have mode 0600. An empty variable counts as not set. A variable that begins with
 `CATALYST_PKI_` and is not in this table stops the start, and so does an unknown key.
+
+The settings file may describe several HSM tokens: a table `[pkcs11.<name>]` has the keys that follow `pkcs11.` here but
+for those that begin with `key`, and is chosen as the key store `pkcs11:<name>`. Variables and flags speak of the key
+store `pkcs11` alone, and those that name a key of the key store that its role has.
 
 Metrics are pushed by OTLP over plain HTTP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set; the other `OTEL_` variables keep
 their usual meaning. Logs go to standard error, with times in UTC; `docker logs` needs `2>&1` before a pipe.
@@ -114,7 +121,13 @@ fn accepts(kind: &Kind, table: &Table) -> String {
         Kind::Bool => words(&["true", "false"]),
         Kind::Number { min, max, unit } => format!("{min} to {max} {unit}"),
         Kind::OneOf(choice) => words(choice),
-        Kind::Backend => words(table.backends()),
+        Kind::Backend => {
+            let own = words(&table.backend_names());
+            let several = table.backends().iter().filter(|backend| backend.several);
+            several.fold(own, |known, backend| format!("{known}, `{}:<name>`", backend.name))
+        }
+        Kind::Checked { accepts, .. } => (*accepts).into(),
+        Kind::SecretWhenUsed => "secret; its file is read each time it is used".into(),
         Kind::List => "words separated by commas, a list in the file".into(),
         Kind::DnsNames => "`<type>=<pattern>` separated by commas, a list in the file".into(),
         Kind::HostNames => "DNS names and IP addresses separated by commas, a list in the file".into(),

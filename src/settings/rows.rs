@@ -109,6 +109,15 @@ pub(super) const SERVICE: &[Setting] = &[
         "Key store of the next token signing key",
     ),
     Setting {
+        variable: "CATALYST_PKI_ROOT_CREDENTIALS",
+        flag: Some("root-credentials"),
+        key: Some("root_credentials"),
+        kind: Kind::Text,
+        fallback: Fallback::Unset("those of its key store"),
+        dev: None,
+        help: "What opens the root CA's key store, for the one operation: of `pkcs11` the path of a file with the PIN of a token that holds no other role's keys",
+    },
+    Setting {
         variable: "CATALYST_PKI_ALGORITHM",
         flag: Some("algorithm"),
         key: Some("algorithm"),

@@ -23,13 +23,46 @@ pub struct Setting {
     pub help: &'static str,
 }
 
-/// The settings that one key store adds to the table.
+/// The settings that one kind of key store adds to the table.
 #[derive(Debug, Clone, Copy)]
 pub struct BackendSettings {
-    /// The value of `CATALYST_PKI_KEY_BACKEND` that chooses it.
+    /// The value of `CATALYST_PKI_KEY_BACKEND` that chooses it. The keys of its rows begin with it and a dot, where
+    /// there may be several.
     pub name: &'static str,
-    /// Its rows.
+    /// The rows of one key store.
     pub settings: &'static [Setting],
+    /// Whether the settings file may describe more of them, each with all of these rows: `[<name>.<other>]` is the key
+    /// store `<name>:<other>`.
+    pub several: bool,
+    /// The rows that name an existing key for the next generation of a role, where it has such.
+    pub keys: Option<KeySettings>,
+}
+
+impl BackendSettings {
+    /// Those of a key store that there is once, whose keys nobody names.
+    #[must_use]
+    pub const fn new(name: &'static str, settings: &'static [Setting]) -> Self {
+        Self { name, settings, several: false, keys: None }
+    }
+
+    /// Every row.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &'static Setting> + use<> {
+        let keys = self.keys.map(|keys| [keys.root, keys.services, keys.transport, keys.tokens]);
+        self.settings.iter().chain(keys.into_iter().flatten())
+    }
+}
+
+/// The rows that name existing keys, by what the keys are for.
+#[derive(Debug, Clone, Copy)]
+pub struct KeySettings {
+    /// The next root CA key.
+    pub root: &'static Setting,
+    /// The next services CA key.
+    pub services: &'static Setting,
+    /// The next transport CA key.
+    pub transport: &'static Setting,
+    /// The next token signing key.
+    pub tokens: &'static Setting,
 }
 
 /// What holds for a setting that is not given.
@@ -82,6 +115,13 @@ pub enum Kind {
     HostNames,
     /// The name of a SPIFFE trust domain.
     TrustDomain,
+    /// What a key store can read, and which might hold what should not be repeated when it can't.
+    Checked {
+        /// The error is the accepted form, as a clause without the value.
+        check: fn(&str) -> Result<(), String>,
+        /// How the documentation says it.
+        accepts: &'static str,
+    },
     /// Shown nowhere.
     Secret {
         /// The fewest characters it may have.
@@ -89,13 +129,15 @@ pub enum Kind {
         /// Whether a shorter one will do under `--dev`.
         short_in_dev: bool,
     },
+    /// Shown nowhere; where it is given as a file, that is read each time it is used, and need not be there before.
+    SecretWhenUsed,
 }
 
 impl Setting {
     /// Whether its value is shown nowhere.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Secret { .. })
+        matches!(self.kind, Kind::Secret { .. } | Kind::SecretWhenUsed)
     }
 
     /// The variable that holds the path of a file with the value; secrets alone have one.
@@ -103,28 +145,21 @@ impl Setting {
     pub fn file_variable(&self) -> Option<String> {
         self.is_secret().then(|| format!("{}_FILE", self.variable))
     }
-
-    /// The key that holds the path of a file with the value; secrets alone have one.
-    #[must_use]
-    pub fn file_key(&self) -> Option<String> {
-        self.key.filter(|_| self.is_secret()).map(|key| format!("{key}_file"))
-    }
 }
 
 impl Kind {
     /// Checks a value that is no secret; the error is the accepted form.
-    pub(super) fn check(&self, value: &str, backends: &[&str]) -> Result<(), String> {
+    pub(super) fn check(&self, value: &str, backends: &[String]) -> Result<(), String> {
         match self {
             Self::Path | Self::Text if value.is_empty() => Err("a value that is not empty is wanted".into()),
-            Self::Path | Self::Text | Self::Secret { .. } => Ok(()),
+            Self::Path | Self::Text | Self::Secret { .. } | Self::SecretWhenUsed => Ok(()),
+            Self::Checked { check, .. } => check(value),
             Self::Address => values::address(value).map(drop),
             Self::Bool => values::one_of(value, &["true", "false"]),
             Self::Number { min, max, unit } => values::number(value, *min, *max, unit).map(drop),
             Self::OneOf(words) => values::one_of(value, words),
-            Self::Backend if backends.contains(&value) => Ok(()),
-            Self::Backend => {
-                Err(format!("this build has no such key store; it has: {}", backends.join(", ")))
-            }
+            Self::Backend if backends.iter().any(|backend| backend == value) => Ok(()),
+            Self::Backend => Err(no_such_backend(value, backends)),
             Self::List => values::list(value).map(drop),
             Self::DnsNames => values::dns_names(value).map(drop),
             Self::HostNames => values::host_names(value).map(drop),
@@ -136,7 +171,7 @@ impl Kind {
     #[must_use]
     pub fn placeholder(&self) -> &'static str {
         match self {
-            Self::Path | Self::Secret { .. } => "FILE",
+            Self::Path | Self::Secret { .. } | Self::SecretWhenUsed => "FILE",
             Self::Address => "ADDRESS:PORT",
             Self::Number { unit: "seconds", .. } => "SECONDS",
             Self::Number { .. } => "N",
@@ -144,7 +179,17 @@ impl Kind {
             Self::TrustDomain => "NAME",
             Self::DnsNames => "TYPE=PATTERN,...",
             Self::HostNames | Self::List => "A,B,...",
-            Self::Text | Self::OneOf(_) | Self::Backend => "VALUE",
+            Self::Text | Self::OneOf(_) | Self::Backend | Self::Checked { .. } => "VALUE",
         }
+    }
+}
+
+fn no_such_backend(value: &str, backends: &[String]) -> String {
+    let known = backends.join(", ");
+    match value.split_once(':') {
+        Some((kind, name)) if backends.iter().any(|backend| backend == kind) => {
+            format!("the settings file has no [{kind}.{name}] that describes it; there is: {known}")
+        }
+        _ => format!("this build has no such key store; it has: {known}"),
     }
 }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 const PASSPHRASE: &str = "correct horse battery staple";
 
 fn table() -> Table {
-    Table::new(&[BackendSettings { name: "local", settings: &[] }])
+    Table::new([BackendSettings::new("local", &[])])
 }
 
 /// What an operator said: `--dev`, flags, variables.
@@ -166,10 +166,9 @@ fn values_are_refused_with_their_variable_origin_and_form() {
 
 #[test]
 fn a_role_uses_the_common_key_store_unless_it_has_its_own() {
-    let backends =
-        [BackendSettings { name: "local", settings: &[] }, BackendSettings { name: "hsm", settings: &[] }];
+    let backends = [BackendSettings::new("local", &[]), BackendSettings::new("hsm", &[])];
     let vars = [("CATALYST_PKI_KEY_BACKEND", "hsm"), ("CATALYST_PKI_KEY_BACKEND_TOKENS", "local")];
-    let settings = Settings::read(&Table::new(&backends), &inputs(false, &[], &vars)).unwrap();
+    let settings = Settings::read(&Table::new(backends), &inputs(false, &[], &vars)).unwrap();
     assert_eq!(settings.key_backends.root, "hsm");
     assert_eq!(settings.key_backends.tokens, "local");
     assert!(settings.key_backends.any("local"));
@@ -188,10 +187,7 @@ fn a_key_store_brings_rows_of_its_own() {
     }];
     let directory = TempDir::new().unwrap();
     let config = file(&directory, "c.toml", "[hsm]\npin = '123456'\n");
-    let table = Table::new(&[
-        BackendSettings { name: "local", settings: &[] },
-        BackendSettings { name: "hsm", settings: ROWS },
-    ]);
+    let table = Table::new([BackendSettings::new("local", &[]), BackendSettings::new("hsm", ROWS)]);
     let settings = Settings::read(&table, &inputs(false, &[("config", &config)], &[])).unwrap();
     assert_eq!(settings.values.secret("CATALYST_PKI_HSM_PIN").unwrap().expose_secret(), "123456");
     assert!(read(false, &[("config", &config)], &[]).is_err());
@@ -338,7 +334,7 @@ fn no_secret_is_in_any_report_or_debug_output() {
 fn the_documentation_is_what_the_table_says() {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/settings.md")).unwrap();
     assert!(
-        page == markdown(&Table::new(crate::cli::BACKENDS)),
+        page == markdown(&crate::key_stores::table()),
         "docs/settings.md is out of date: run 'cargo run -- config --output markdown > docs/settings.md'"
     );
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use catalyst_signing::{
-    Capability, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyUri, Refusal, Result, SignError,
+    Capability, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyRole, KeyUri, Refusal, Result, SignError,
     SignatureAlgorithm, SigningBackend, SigningKey,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -30,8 +30,8 @@ type Outcome<T> = std::result::Result<T, LocalError>;
 /// Keys in encrypted PKCS#8 files.
 ///
 /// A key is decrypted when it is opened and stays in memory as long as it is held; the files are not watched. Giving a
-/// key up ([`KeyLifecycle::schedule_destruction`]) renames its file to `<name>.pem.destroyed-<unix seconds>`: nothing
-/// is deleted here, that is left to the operator's own hand.
+/// key up ([`KeyLifecycle::schedule_destruction`]) renames its file to `<name>.pem.destroyed-<unix seconds>`: deleting it
+/// is left to the operator's own hand. Only probe keys, which nothing was ever signed with that counts, are deleted here.
 #[derive(Clone)]
 pub struct LocalBackend {
     store: Arc<Store>,
@@ -124,7 +124,7 @@ impl KeyLifecycle for LocalBackend {
         self.off_thread(move |store| store.list(&deployment)).await
     }
 
-    /// Renames the key's file after checking that it holds the pinned key. A process that has the key open still
+    /// Renames the key's file, or removes that of a probe key, after checking that it holds the pinned key. A process that has the key open still
     /// signs with it until it closes it.
     async fn schedule_destruction(&self, pin: &KeyPin) -> Result<()> {
         let wanted = pin.clone();
@@ -133,9 +133,14 @@ impl KeyLifecycle for LocalBackend {
             let reason = format!("{} holds another key than the pinned one: nothing was destroyed", pin.uri);
             return Err(SignError::refused(Refusal::Ambiguous, reason));
         }
-        self.off_thread(move |store| files::set_aside(&store.path(&found.uri)?, SystemTime::now()))
-            .await
-            .map(drop)
+        self.off_thread(move |store| {
+            let path = store.path(&found.uri)?;
+            match is_probe(&found.uri) {
+                true => files::remove(&path),
+                false => files::set_aside(&path, SystemTime::now()).map(drop),
+            }
+        })
+        .await
     }
 }
 
@@ -209,6 +214,10 @@ impl Store {
             _ => Err(LocalError::Reference(uri.to_string())),
         }
     }
+}
+
+fn is_probe(uri: &KeyUri) -> bool {
+    uri.rest().split_once('-').is_some_and(|(role, _)| role == KeyRole::Probe.name())
 }
 
 pub(crate) fn uri_of(intent: &KeyIntent) -> Outcome<KeyUri> {

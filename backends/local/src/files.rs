@@ -1,4 +1,4 @@
-//! The key directory: private modes, whole files, nothing overwritten and nothing deleted.
+//! The key directory: private modes, whole files, nothing overwritten, and nothing deleted but probe keys.
 
 use crate::error::LocalError;
 use std::{
@@ -83,6 +83,12 @@ pub(crate) fn set_aside(path: &Path, now: SystemTime) -> Result<PathBuf, LocalEr
     fs::remove_file(path).map_err(LocalError::io("rename", path))?;
     sync_directory(path)?;
     Ok(aside)
+}
+
+/// Deletes a key file.
+pub(crate) fn remove(path: &Path) -> Result<(), LocalError> {
+    fs::remove_file(path).map_err(LocalError::io("remove", path))?;
+    sync_directory(path)
 }
 
 /// A file that is being written. Locked, so that another process does not clear it away; removed when dropped.

@@ -1,6 +1,7 @@
 //! From arguments to a command. The flags of `serve` and `config` are the table's.
 
 mod auth;
+mod backend;
 mod client;
 mod paths;
 mod pki;
@@ -39,6 +40,7 @@ pub(super) enum Command {
     Completions(Shell),
     Manual(Pages),
     Policy(super::policy::Task),
+    CheckBackends(super::backend::check::Check, Output),
     /// Makes a new system token while no service runs; `print`: shows it, too.
     RecoverToken {
         inputs: Inputs,
@@ -70,6 +72,7 @@ pub(super) enum Request {
     Status,
     Ca(CaRequest),
     ReconcileKeys,
+    RetryKeys(api::RetryRequest),
     /// With the file of the heads that were kept, and the directory of the sealed files.
     VerifyAudit {
         heads: Option<PathBuf>,
@@ -109,6 +112,7 @@ pub(super) fn parse(
     let request = match matches.subcommand() {
         Some(("auth", auth)) => Some(auth::request(auth).map_err(wrong)?),
         Some(("pki", pki)) => Some(pki::request(pki).map_err(wrong)?),
+        Some(("backend", backend)) => backend::request(backend),
         _ => None,
     };
     if let Some(request) = request {
@@ -129,6 +133,7 @@ pub(super) fn parse(
             force: man.get_flag("force"),
         }),
         Some(("policy", policy)) => Command::Policy(policy::task(table, policy, environment, output)),
+        Some(("backend", backend)) => backend::check(table, backend, environment, output),
         Some(("token", token)) => recover(table, token, environment, output),
         // clap lets nothing else pass.
         _ => Command::Version(output),
@@ -209,7 +214,7 @@ pub(super) fn command(table: &Table) -> clap::Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .args(client::options())
-        .subcommands([serve, pki::command(), auth::command(), token, policy::command(table), config])
+        .subcommands([serve, pki::command(), auth::command(), token, backend::command(table), policy::command(table), config])
         .subcommands([passphrase, completions(), man(), version.arg(output_arg(&["text", "json"]))])
 }
 
@@ -279,7 +284,9 @@ fn heading(flag: &str) -> &'static str {
         "trust-domain" | "svid-ttl" | "issue-limit" | "dns-names" => "Certificates",
         "algorithm" => "Keys",
         "listen" | "public-listen" | "insecure-http" | "allowed-origins" => "Network",
+        "root-credentials" => "Keys",
         flag if flag.starts_with("key-backend") || flag.starts_with("local-") => "Keys",
+        flag if flag.starts_with("pkcs11-") => "Keys in an HSM (PKCS#11)",
         flag if flag.starts_with("tls") => "Network",
         flag if flag.starts_with("log-") => "Log",
         _ => "Place and policy",

@@ -4,7 +4,7 @@ use super::*;
 use crate::settings::BackendSettings;
 
 fn table() -> Table {
-    Table::new(&[BackendSettings { name: "local", settings: &[] }])
+    Table::new([BackendSettings::new("local", &[])])
 }
 
 fn parsed(line: &str) -> Result<Command, clap::Error> {

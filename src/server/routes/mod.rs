@@ -1,6 +1,7 @@
 //! Paths and what stands behind them.
 
 pub(super) mod audit;
+pub(super) mod backends;
 pub(super) mod cas;
 pub(super) mod certificates;
 pub(super) mod identities;
@@ -47,6 +48,7 @@ pub(super) fn all(app: App) -> Router {
         .route("/pki/ca/{ski}/revoke", post(cas::revoke))
         .route("/pki/ca/{ski}/repin", post(cas::repin))
         .route("/pki/keys/unclaimed", get(keys::unclaimed))
+        .route("/pki/backends/retry", post(backends::retry))
         .route("/pki/certificates", get(certificates::list))
         .route("/pki/certificates/purge", post(certificates::purge))
         .route("/pki/certificates/{id}", get(certificates::show))

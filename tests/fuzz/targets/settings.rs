@@ -2,8 +2,8 @@
 #![no_main]
 
 use catalyst_pki::{
-    cli::BACKENDS,
-    settings::{Environment, Inputs, Settings, Table},
+    key_stores,
+    settings::{Environment, Inputs, Settings},
 };
 use libfuzzer_sys::fuzz_target;
 use std::{cell::OnceCell, collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
@@ -27,6 +27,6 @@ fuzz_target!(|content: &[u8]| {
         fs::write(file, content).unwrap();
         let flags = BTreeMap::from([("config", file.display().to_string())]);
         let inputs = Inputs { dev: content.len() % 2 == 0, flags, environment: Environment::default() };
-        let _ = Settings::read(&Table::new(BACKENDS), &inputs);
+        let _ = Settings::read(&key_stores::table(), &inputs);
     });
 });
