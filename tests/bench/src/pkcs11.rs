@@ -1,0 +1,184 @@
+//! Signatures of a token through the backend, beside the same module in a tight loop on as many threads.
+
+use crate::{
+    Outcome,
+    load::Seen,
+    process::own_cpu,
+    table::{Row, Table},
+};
+use catalyst_pkcs11::{Login, Pin, Pkcs11Backend, TokenChoice, TokenConfig};
+use catalyst_rigs::pkcs11::{SoftHsm, TestToken};
+use catalyst_signing::{
+    Guard, GuardedKey, KeyIntent, KeyPolicy, KeyRole, NoObserver, Nonce, Purpose, SignatureAlgorithm,
+    SigningBackend, SigningKey,
+};
+use cryptoki::{
+    context::Pkcs11,
+    mechanism::Mechanism,
+    object::{Attribute, ObjectClass},
+    session::UserType,
+    types::AuthPin,
+};
+use std::{
+    hint::black_box,
+    sync::{Arc, Barrier},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+use tokio::runtime::Runtime;
+
+/// As long as an SVID's TBSCertificate, and its SHA-384.
+const MESSAGE: [u8; 600] = [7; 600];
+const DIGEST: [u8; 48] = [7; 48];
+/// Signatures of one thread or task in one round.
+const ROUND: usize = 400;
+/// Rounds, raw and through the backend in turn, since a machine is not equally fast at all times.
+const ROUNDS: usize = 5;
+const DEADLINE: Duration = Duration::from_secs(60);
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// P-384 on SoftHSM.
+pub(crate) fn report(table: &mut Table) -> Outcome {
+    let token = SoftHsm::here()?.token()?;
+    let runtime = Runtime::new()?;
+    let backend = Arc::new(Pkcs11Backend::new(config(&token)));
+    let (key, guarded) = runtime.block_on(make(&backend))?;
+    for threads in [1, 2, 4] {
+        let (mut raw, mut through, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            raw.push(in_a_loop(&token, threads)?);
+            through.push(runtime.block_on(with_backend(&key, threads))?);
+            whole.push(runtime.block_on(with_guard(&guarded, threads))?);
+        }
+        let [raw, through, whole] = [raw, through, whole].map(Seen::joined);
+        let ratio = through.per_second() / raw.per_second();
+        let outside = through.cpu.saturating_sub(raw.cpu);
+        table.push(Row::seen(format!("PKCS#11: SoftHSM, raw loop, {threads} threads"), &raw));
+        table.push(
+            Row::seen(format!("PKCS#11: the backend, {threads} at a time"), &through)
+                .figure(format!("{ratio:.2} × raw; CPU outside the module {} µs", outside.as_micros()))
+                .target("≥ 0.9"),
+        );
+        table.push(Row::seen(
+            format!("PKCS#11: behind the guard, which verifies, {threads} at a time"),
+            &whole,
+        ));
+    }
+    runtime.block_on(backend.shut_down());
+    Ok(())
+}
+
+fn config(token: &TestToken) -> TokenConfig {
+    TokenConfig {
+        name: "pkcs11".to_owned(),
+        module: token.module.clone(),
+        initialisation: token.initialisation.clone(),
+        token: TokenChoice::Label(token.label.clone()),
+        pin: Pin::Known(token.pin.clone().into()),
+        sessions: 8,
+        require_sensitive: true,
+        login: Login::Kept,
+    }
+}
+
+async fn make(backend: &Arc<Pkcs11Backend>) -> Outcome<(Arc<dyn SigningKey>, Arc<GuardedKey>)> {
+    let intent = KeyIntent {
+        nonce: Nonce::random().map_err(|_| "no random numbers")?,
+        deployment: "00000000000000be".to_owned(),
+        role: KeyRole::Probe,
+        generation: 1,
+        algorithm: SignatureAlgorithm::EcP384,
+        created_at: SystemTime::now(),
+    };
+    let pin = backend.lifecycle().ok_or("no keys can be made")?.create(&intent).await?;
+    let key = backend.open(&pin).await?;
+    let policy = KeyPolicy {
+        name: "bench".to_owned(),
+        deployment: intent.deployment,
+        purposes: &[Purpose::Certificate],
+        concurrency: 64,
+        probe: false,
+    };
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    let guarded = Guard::new(Arc::new(NoObserver)).open(backend.clone(), pin, policy, deadline).await?;
+    Ok((key, Arc::new(guarded)))
+}
+
+/// C_SignInit and C_Sign on threads with a session each, and nothing else.
+fn in_a_loop(token: &TestToken, threads: usize) -> Outcome<Seen> {
+    let module = Pkcs11::new(&token.module)?;
+    let wanted = |slot: &cryptoki::slot::Slot| {
+        module.get_token_info(*slot).is_ok_and(|info| info.label() == token.label)
+    };
+    let slot = module.get_slots_with_initialized_token()?.into_iter().find(wanted).ok_or("no such token")?;
+    let ready = Barrier::new(threads + 1);
+    thread::scope(|scope| {
+        let work = || -> Result<Vec<Duration>, Failed> {
+            let session = module.open_ro_session(slot)?;
+            // The backend's login is the process's.
+            let _ = session.login(UserType::User, Some(&AuthPin::new(token.pin.clone().into())));
+            let private = [Attribute::Class(ObjectClass::PRIVATE_KEY)];
+            let key = session.find_objects(&private)?.first().copied().ok_or("no key on the token")?;
+            ready.wait();
+            let mut latencies = Vec::with_capacity(ROUND);
+            for _ in 0..ROUND {
+                let begun = Instant::now();
+                black_box(session.sign(&Mechanism::Ecdsa, key, black_box(&DIGEST))?);
+                latencies.push(begun.elapsed());
+            }
+            Ok(latencies)
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        ready.wait();
+        let (started, cpu) = (Instant::now(), own_cpu());
+        let mut latencies = Vec::new();
+        for worker in workers {
+            latencies.extend(worker.join().map_err(|_| "a thread panicked")??);
+        }
+        Ok(Seen::new(latencies, started.elapsed(), own_cpu() - cpu))
+    })
+}
+
+async fn with_backend(key: &Arc<dyn SigningKey>, tasks: usize) -> Outcome<Seen> {
+    let key = key.clone();
+    measured(tasks, move || {
+        let key = key.clone();
+        async move { Ok(key.sign(black_box(&MESSAGE)).await.map(drop)?) }
+    })
+    .await
+}
+
+async fn with_guard(key: &Arc<GuardedKey>, tasks: usize) -> Outcome<Seen> {
+    let key = key.clone();
+    measured(tasks, move || {
+        let key = key.clone();
+        async move {
+            let deadline = tokio::time::Instant::now() + DEADLINE;
+            Ok(key.sign(Purpose::Certificate, MESSAGE.to_vec(), deadline).await.map(drop)?)
+        }
+    })
+    .await
+}
+
+async fn measured<F: Future<Output = Outcome> + Send + 'static>(
+    tasks: usize,
+    call: impl Fn() -> F + Clone + Send + Sync + 'static,
+) -> Outcome<Seen> {
+    let (started, cpu) = (Instant::now(), own_cpu());
+    let work = |call: Box<dyn Fn() -> F + Send + Sync>| async move {
+        let mut latencies = Vec::with_capacity(ROUND);
+        for _ in 0..ROUND {
+            let begun = Instant::now();
+            call().await?;
+            latencies.push(begun.elapsed());
+        }
+        Ok::<_, Failed>(latencies)
+    };
+    let running: Vec<_> = (0..tasks).map(|_| tokio::spawn(work(Box::new(call.clone())))).collect();
+    let mut latencies = Vec::new();
+    for task in running {
+        latencies.extend(task.await??);
+    }
+    Ok(Seen::new(latencies, started.elapsed(), own_cpu() - cpu))
+}
