@@ -52,4 +52,11 @@ impl SigningBackend for Pkcs11Backend {
             Fact { name: "mechanisms", value: facts.mechanisms.len().to_string() },
         ])
     }
+    fn retry(&self) {
+        self.token.retry();
+    }
+
+    async fn shut_down(&self) {
+        self.token.shut_down().await;
+    }
 }
