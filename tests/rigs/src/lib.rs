@@ -8,6 +8,7 @@ mod capnweb;
 pub mod checkers;
 pub mod http;
 pub mod logs;
+pub mod pkcs11;
 pub mod scan;
 mod seed;
 mod service;
@@ -22,7 +23,7 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum RigError {
     /// A program or file of the rig is not there.
-    #[error("{what} is missing: run tests/run, which prepares it")]
+    #[error("{what} is missing: run tests/run, which prepares it (for your shell: . <(tests/run --env))")]
     Missing {
         /// What is not there.
         what: String,

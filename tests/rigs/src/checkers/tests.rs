@@ -82,5 +82,5 @@ fn another_ca_is_refused_by_every_checker() {
 #[test]
 fn a_missing_program_names_the_command_that_brings_it() {
     let error = run(&mut Command::new("no-such-checker")).unwrap_err().to_string();
-    assert_eq!(error, "no-such-checker is missing: run tests/run, which prepares it");
+    assert!(error.starts_with("no-such-checker is missing: run tests/run, which prepares it"), "{error}");
 }
