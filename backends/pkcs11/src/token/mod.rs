@@ -11,6 +11,8 @@ mod login;
 mod module;
 mod place;
 mod pool;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod whereabouts;
 
