@@ -211,3 +211,6 @@ fn decode(value: &str) -> Vec<u8> {
     }
     octets
 }
+
+#[cfg(test)]
+mod tests;
