@@ -120,6 +120,7 @@ async fn a_key_that_is_switched_off_or_taken_away_says_so() {
         plant::pair(&backend, &[1], "services", &[]).await;
         let pin = backend.resolve("services", Algorithm::EcP384).await.unwrap();
         let open = backend.open(&pin).await.unwrap();
+        open.sign(MESSAGE).await.unwrap();
         plant::change(&backend, &[1], Attribute::Sign(false)).await;
         assert_eq!(open.state().await, Ok(KeyState::Disabled));
         let told = refusal(backend.open(&pin).await, Refusal::Disabled);

@@ -20,7 +20,7 @@ fn kryoptic() -> TestToken {
 }
 
 /// One token of each module.
-fn both() -> [TestToken; 2] {
+pub(crate) fn both() -> [TestToken; 2] {
     [softhsm(), kryoptic()]
 }
 
@@ -37,7 +37,7 @@ fn config(token: &TestToken) -> TokenConfig {
     }
 }
 
-fn backend(token: &TestToken) -> Pkcs11Backend {
+pub(crate) fn backend(token: &TestToken) -> Pkcs11Backend {
     Pkcs11Backend::new(config(token))
 }
 
@@ -50,7 +50,7 @@ fn refusal<T>(answer: Result<T>, wanted: Refusal) -> String {
     }
 }
 
-fn intent(role: KeyRole, generation: u32, algorithm: SignatureAlgorithm) -> KeyIntent {
+pub(crate) fn intent(role: KeyRole, generation: u32, algorithm: SignatureAlgorithm) -> KeyIntent {
     KeyIntent {
         nonce: Nonce::random().unwrap(),
         deployment: "0123456789abcdef".to_owned(),

@@ -9,6 +9,8 @@ fn facts(label: &str, serial: &str) -> TokenFacts {
         model: "Box 3".to_owned(),
         firmware: "1.0".to_owned(),
         mechanisms: Vec::new(),
+        rsa_bits: Vec::new(),
+        sessions: None,
     }
 }
 
