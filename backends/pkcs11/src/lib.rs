@@ -6,6 +6,8 @@
 mod backend;
 mod config;
 mod keys;
+#[cfg(test)]
+mod tests;
 mod token;
 mod trouble;
 

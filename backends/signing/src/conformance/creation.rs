@@ -86,13 +86,16 @@ pub(super) async fn does_not_adopt(subject: &Subject<'_>, kind: LookAlike) -> Tr
     }
 }
 
-/// Gives up what the suite made: afterwards a key does not open, or says that it is going.
+/// Gives up what the suite made: afterwards a key does not open, or says that it is going. Another key at its address (a
+/// twin) is not it.
 pub(super) async fn gives_keys_up(subject: &Subject<'_>) -> Tried {
     let lifecycle = subject.lifecycle()?;
     for pin in subject.take_made().await {
         lifecycle.schedule_destruction(&pin).await.or_else(|e| broken("schedule_destruction", &e))?;
         let backend = subject.harness.backend().await;
-        if let Ok(key) = backend.open(&pin).await {
+        if let Ok(key) = backend.open(&pin).await
+            && key.public_key().await.is_ok_and(|shown| shown.is_none_or(|shown| shown == pin.spki))
+        {
             let state = key.state().await.or_else(|e| broken("state", &e))?;
             ensure(state != KeyState::Usable, || format!("{} is still usable", pin.uri))?;
         }
