@@ -259,3 +259,6 @@ fn encode(oid: ObjectIdentifier, parameters: Option<AnyRef<'_>>, key: &[u8]) -> 
     let algorithm = AlgorithmIdentifierRef { oid, parameters };
     SubjectPublicKeyInfoRef { algorithm, subject_public_key }.to_der().map_err(too_long)
 }
+
+#[cfg(test)]
+mod tests;

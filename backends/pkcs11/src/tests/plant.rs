@@ -1,6 +1,9 @@
 //! Keys as others would put them on a token.
 
-use crate::{Pkcs11Backend, token::Purpose};
+use crate::{
+    Pkcs11Backend, TokenConfig,
+    token::{Desk, Purpose},
+};
 use aws_lc_rs::{
     encoding::{AsBigEndian, AsDer, EcPrivateKeyBin, PublicKeyX509Der},
     signature::{ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _},
@@ -8,11 +11,11 @@ use aws_lc_rs::{
 use catalyst_signing::{KeyIntent, KeyLifecycle as _, Nonce, SignatureAlgorithm};
 use cryptoki::{
     mechanism::Mechanism,
-    object::{Attribute, KeyType, ObjectClass},
+    object::{Attribute, AttributeType, KeyType, ObjectClass},
 };
 use der::{Encode as _, asn1::OctetString};
 
-const P384: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
+pub(super) const P384: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
 
 /// A key that was made in the token under the intent's label, for something else.
 pub(super) async fn foreign(backend: &Pkcs11Backend, intent: &KeyIntent) -> Vec<u8> {
@@ -83,4 +86,64 @@ pub(super) async fn imported(backend: &Pkcs11Backend, intent: &KeyIntent) -> Vec
         .await
         .unwrap();
     spki.as_ref().to_vec()
+}
+
+/// The objects of a class with a CKA_ID.
+pub(super) async fn objects(backend: &Pkcs11Backend, class: ObjectClass, id: &[u8]) -> usize {
+    let template = [Attribute::Class(class), Attribute::Id(id.to_vec())];
+    let count = move |desk: &Desk<'_>, _: &TokenConfig| Ok(desk.session.find_objects(&template)?.len());
+    backend.at_token(Purpose::Use, count).await.unwrap()
+}
+
+/// Destroys the objects of a class with a CKA_ID.
+pub(super) async fn destroy(backend: &Pkcs11Backend, class: ObjectClass, id: &[u8]) {
+    let template = [Attribute::Class(class), Attribute::Id(id.to_vec())];
+    backend
+        .at_token(Purpose::Change, move |desk, _| {
+            for object in desk.session.find_objects(&template)? {
+                desk.session.destroy_object(object)?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+/// Changes the private key with a CKA_ID.
+pub(super) async fn change(backend: &Pkcs11Backend, id: &[u8], to: Attribute) {
+    let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(id.to_vec())];
+    backend
+        .at_token(Purpose::Change, move |desk, _| {
+            for object in desk.session.find_objects(&template)? {
+                desk.session.update_attributes(object, std::slice::from_ref(&to))?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+/// What the token tells of the one private key with a CKA_ID.
+pub(super) async fn private_attributes(backend: &Pkcs11Backend, id: &[u8]) -> Vec<Attribute> {
+    const KINDS: &[AttributeType] = &[
+        AttributeType::Label,
+        AttributeType::Token,
+        AttributeType::Private,
+        AttributeType::Sensitive,
+        AttributeType::Extractable,
+        AttributeType::Local,
+        AttributeType::Sign,
+        AttributeType::Decrypt,
+        AttributeType::Unwrap,
+        AttributeType::Derive,
+    ];
+    let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(id.to_vec())];
+    backend
+        .at_token(Purpose::Use, move |desk, _| {
+            let found = desk.session.find_objects(&template)?;
+            assert_eq!(found.len(), 1);
+            Ok(desk.session.get_attributes(found[0], KINDS)?)
+        })
+        .await
+        .unwrap()
 }

@@ -1,0 +1,175 @@
+//! Where a token is now, shared by its workers: found once, and anew after it was lost.
+
+use super::{
+    module::{Tenancy, Visit},
+    place::{self, Place, Search},
+    turn::{PATIENCE, Turn},
+};
+use crate::{TokenConfig, trouble::Trouble};
+use catalyst_signing::SignError;
+use cryptoki::slot::{Slot, TokenInfo};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+/// How long to wait for another process that is making or opening the token before the slots are read once more; at
+/// the first opening each pause is twice as long as the one before.
+const SETTLE: Duration = Duration::from_millis(50);
+/// How often the slots are read once more at the first opening: every service on a host may start at that moment.
+const FIRST_LOOKS: u32 = 5;
+
+#[derive(Default)]
+pub(super) struct Whereabouts {
+    share: Turn<Share>,
+    /// Held for moments, never during a call: the pool looks here from async threads.
+    known: Mutex<Option<Arc<Place>>>,
+}
+
+/// The token's share in its module, and how often the token was found there.
+#[derive(Default)]
+struct Share {
+    tenancy: Option<Tenancy>,
+    found: u64,
+    /// Whether it was looked for already.
+    looked: bool,
+    /// Whether the module may have read the token while it was being written.
+    doubtful: bool,
+    ended: bool,
+}
+
+impl Whereabouts {
+    /// The token's place, and a stay in its module.
+    pub(super) fn enter(&self, config: &TokenConfig) -> Result<(Arc<Place>, Visit), Trouble> {
+        let place = self.find(config)?;
+        if let Some(visit) = place.module.visit_at(place.epoch) {
+            return Ok((place, visit));
+        }
+        // The module was ended and initialised again, for another token.
+        self.forget(&place);
+        let place = self.find(config)?;
+        match place.module.visit_at(place.epoch) {
+            Some(visit) => Ok((place, visit)),
+            None => {
+                Err(SignError::unavailable(format!("{}: the module was ended meanwhile", config.name)).into())
+            }
+        }
+    }
+
+    /// The token is gone: it is looked for anew, unless somebody found it since this place was its own.
+    pub(super) fn lose(&self, place: &Place, config: &TokenConfig, trouble: &Trouble) {
+        if self.forget(place) {
+            tracing::warn!(target: "catalyst.pki", token = %config.name, serial = %place.facts.serial,
+                reason = %trouble.answer(), "Token lost; it is looked for again");
+        }
+        if trouble.says_module_was_ended() {
+            place.module.was_ended(place.epoch);
+        }
+    }
+
+    /// The token is there, but as if another process was not done with it: the module reads it anew if it can.
+    pub(super) fn doubt(&self, place: &Place) {
+        self.forget(place);
+        if let Some(mut share) = self.share.take(PATIENCE) {
+            share.doubtful = true;
+        }
+    }
+
+    /// Whether the token is still at this place, as far as anybody knows.
+    pub(super) fn is_at(&self, place: &Place) -> bool {
+        self.known().as_ref().is_some_and(|known| known.generation == place.generation)
+    }
+
+    pub(super) fn allowance(&self) -> Option<usize> {
+        self.known().as_ref().and_then(|place| place.allowance())
+    }
+
+    /// Gives the module back for good, and ends it if no other token is used through it. Blocks.
+    pub(super) fn give_back_module(&self) {
+        if let Some(mut share) = self.share.take(PATIENCE) {
+            share.ended = true;
+            if let Some(tenancy) = share.tenancy.take() {
+                tenancy.end();
+            }
+        }
+    }
+
+    fn find(&self, config: &TokenConfig) -> Result<Arc<Place>, Trouble> {
+        if let Some(place) = self.known().clone() {
+            return Ok(place);
+        }
+        let mut share = self.share.take(PATIENCE).ok_or_else(|| {
+            SignError::unavailable(format!(
+                "{}: the module does not come back from an earlier call",
+                config.name
+            ))
+        })?;
+        // Another worker may have found it meanwhile.
+        if let Some(place) = self.known().clone() {
+            return Ok(place);
+        }
+        if share.ended {
+            return Err(SignError::unavailable(format!("{}: the token was let go", config.name)).into());
+        }
+        let visit = match &share.tenancy {
+            Some(tenancy) => tenancy.visit()?,
+            None => share.tenancy.insert(Tenancy::begin(config)?).visit()?,
+        };
+        let looks = if share.looked { 1 } else { FIRST_LOOKS };
+        share.looked = true;
+        let doubtful = std::mem::take(&mut share.doubtful);
+        let (slot, info) = look(&visit, config, looks, doubtful)?;
+        share.found += 1;
+        let place = Arc::new(Place::new(&visit, slot, &info, share.found)?);
+        *self.known() = Some(place.clone());
+        let news = if share.found == 1 { "Token opened" } else { "Token is back" };
+        tracing::info!(target: "catalyst.pki", token = %config.name, label = %place.facts.label,
+            serial = %place.facts.serial, sessions = place.sessions(config), "{news}");
+        Ok(place)
+    }
+
+    /// Whether it was the known one.
+    fn forget(&self, place: &Place) -> bool {
+        let mut known = self.known();
+        let same = known.as_ref().is_some_and(|known| known.generation == place.generation);
+        if same {
+            *known = None;
+        }
+        same
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Arc<Place>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads the slots, and once more after a pause: some modules look for tokens when they are initialised and then not
+/// again, so they are initialised anew where nobody else uses them.
+fn look(
+    visit: &Visit,
+    config: &TokenConfig,
+    more: u32,
+    doubtful: bool,
+) -> Result<(Slot, TokenInfo), Trouble> {
+    let mut pause = SETTLE;
+    if doubtful {
+        thread::sleep(pause);
+        visit.renew()?;
+    }
+    let mut seen = Vec::new();
+    for look in 0..=more {
+        if look > 0 {
+            thread::sleep(pause);
+            pause *= 2;
+            if !visit.renew()? {
+                break;
+            }
+        }
+        match place::search(visit.module(), config)? {
+            Search::Found(found) => return Ok(*found),
+            Search::Nothing { seen: there } => seen = there,
+        }
+    }
+    Err(place::missing(config, &seen).into())
+}
