@@ -40,7 +40,10 @@ pub(crate) fn create(desk: &Desk<'_>, config: &TokenConfig, intent: &KeyIntent) 
         }
     }
     let why = refused.map_or_else(|| "it knows no template for it".to_owned(), |error| error.to_string());
-    let reason = format!("{} makes no {} keys as they are wanted here: {why}", config.name, intent.algorithm);
+    let reason = format!(
+        "{} makes no {} keys as they are wanted here: {why}; make one with the token's own tools, and name it",
+        config.name, intent.algorithm
+    );
     Err(SignError::refused(Refusal::Unsupported, reason).into())
 }
 

@@ -92,7 +92,8 @@ async fn a_key_that_may_leave_is_refused_or_carries_a_caution_for_ever() {
             .await;
         let told = refusal(strict.resolve("extractable", Algorithm::EcP384).await, Refusal::Configuration);
         assert!(
-            told.contains("CKA_EXTRACTABLE is true") && told.contains("REQUIRE_SENSITIVE=false"),
+            told.contains("CKA_EXTRACTABLE is true")
+                && told.contains("CATALYST_PKI_PKCS11_REQUIRE_SENSITIVE to false"),
             "{told}"
         );
         refusal(strict.resolve("open", Algorithm::EcP384).await, Refusal::Configuration);
