@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{TokenConfig, token::Desk, trouble::Trouble};
 use catalyst_signing::{FoundKey, KeyIntent, KeyPin, Nonce, Refusal, SignError, SignatureAlgorithm};
-use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
+use cryptoki::{
+    error::RvError,
+    object::{Attribute, ObjectClass, ObjectHandle},
+};
 
 /// What is signed to tell two public keys apart: no certificate, and nothing that could become one.
 const PROBE: &[u8] = b"catalyst-pki/probe/v1\0";
@@ -200,7 +203,7 @@ pub(crate) fn public_beside(desk: &Desk<'_>, key: &PrivateKey) -> Result<Vec<Obj
         ([], label) => Attribute::Label(label.as_bytes().to_vec()),
         (id, _) => Attribute::Id(id.to_vec()),
     };
-    let mut template = vec![Attribute::Class(ObjectClass::PUBLIC_KEY), name];
+    let mut template = vec![Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Token(true), name];
     template.extend(key.public.kind.map(Attribute::KeyType));
     Ok(desk.session.find_objects(&template)?)
 }
@@ -214,10 +217,22 @@ pub(crate) fn sign(
     algorithm: SignatureAlgorithm,
     message: &[u8],
 ) -> Result<Vec<u8>, Trouble> {
-    let recipe = recipe(desk, config, algorithm)?;
+    let first = recipe(desk, config, algorithm)?;
     let most = mechanism::longest(algorithm);
-    let given = desk.sign(&recipe.mechanism(), key, &recipe.input(message), most, consent)?;
-    Ok(recipe.value(given)?)
+    let with = |recipe: Recipe| -> Result<Vec<u8>, Trouble> {
+        let given = desk.sign(&recipe.mechanism(), key, &recipe.input(message), most, consent)?;
+        Ok(recipe.value(given)?)
+    };
+    match with(first) {
+        // Too much at once for this token, a long CRL: it is hashed here.
+        Err(trouble) if trouble.is(RvError::DataLenRange) => {
+            match first.of_a_digest(&desk.facts.mechanisms) {
+                Some(second) => with(second),
+                None => Err(trouble),
+            }
+        }
+        other => other,
+    }
 }
 
 /// How this token signs with an algorithm.

@@ -107,6 +107,26 @@ async fn a_key_that_wants_the_pin_for_each_use_gets_it() {
 }
 
 #[tokio::test]
+async fn what_is_too_long_for_a_token_is_hashed_before_it_is_given() {
+    for token in both() {
+        let fault = Fault::before(&token).unwrap();
+        let backend = backend(fault.token());
+        for algorithm in [Algorithm::Rsa3072, Algorithm::Rsa3072Pss, Algorithm::Ed25519] {
+            let pin = backend.create(&intent(KeyRole::Services, 1, algorithm)).await.unwrap();
+            let open = backend.open(&pin).await.unwrap();
+            fault.set(&["C_Sign return CKR_DATA_LEN_RANGE times 1"]).unwrap();
+            match (open.sign(b"m").await, algorithm) {
+                // What is signed whole or not at all.
+                (answer, Algorithm::Ed25519) => drop(refusal(answer, Refusal::Unsupported)),
+                (answer, _) => assert!(algorithm.verify(&pin.spki, b"m", &answer.unwrap())),
+            }
+            let signature = open.sign(b"n").await.unwrap();
+            assert!(algorithm.verify(&pin.spki, b"n", &signature));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_tells_nothing_of_a_key_is_not_believed() {
     for token in both() {
         let fault = Fault::before(&token).unwrap();
