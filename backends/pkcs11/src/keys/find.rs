@@ -80,7 +80,7 @@ pub(crate) fn resolve(
     let key = PrivateKey::read(desk, find_private(desk, config, address)?)?;
     key.check(&address.to_string(), algorithm, config)?;
     recipe(desk, config, algorithm)?;
-    let spki = public_of(desk, config, &key, &address.to_string(), algorithm)?;
+    let spki = public_of(desk, config, &key, &address.to_string(), algorithm, Proof::Always)?;
     let shares = !key.id.is_empty() && private_by_id(desk, &key.id)?.len() > 1;
     let uri = Address::uri_of(desk.facts, &key.id, &key.label, shares)?;
     Ok(KeyPin { uri, algorithm, spki })
@@ -118,7 +118,7 @@ pub(crate) fn find(
         );
         return Err(SignError::refused(Refusal::Ambiguous, reason).into());
     }
-    let spki = public_of(desk, config, &found, &name, intent.algorithm)?;
+    let spki = public_of(desk, config, &found, &name, intent.algorithm, Proof::Always)?;
     let uri = Address::uri_of(desk.facts, &found.id, &found.label, false)?;
     Ok(Some(KeyPin { uri, algorithm: intent.algorithm, spki }))
 }
@@ -142,17 +142,27 @@ pub(crate) fn list(desk: &Desk<'_>, deployment: &str) -> Result<Vec<FoundKey>, T
     Ok(listed)
 }
 
-/// SubjectPublicKeyInfo (DER) of a private key: from the public key object beside it, else from itself. Where a crash
-/// left a public key alone and a whole pair came later, it is the one under which a signature verifies.
+/// Whether a private key shows by a signature that a public key is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// Before it is pinned: what lies beside a private key could be anybody's.
+    Always,
+    /// Where there are several: a crash left a public key alone, and a whole pair came later.
+    WhenInDoubt,
+}
+
+/// SubjectPublicKeyInfo (DER) of a private key: from the public key object beside it, else from itself.
 ///
 /// # Errors
-/// [`Refusal::WrongType`] where the key is of another algorithm, [`Refusal::Missing`] where nothing tells it.
+/// [`Refusal::WrongType`] where the key is of another algorithm, [`Refusal::Missing`] where nothing tells it, an integrity
+/// error where the private key is of none of what is there.
 pub(crate) fn public_of(
     desk: &Desk<'_>,
     config: &TokenConfig,
     key: &PrivateKey,
     name: &str,
     algorithm: SignatureAlgorithm,
+    proof: Proof,
 ) -> Result<Vec<u8>, Trouble> {
     let (mut fitting, mut others, mut unread) = (Vec::new(), Vec::new(), None);
     let mut sort = |parts: Parts| match parts.spki() {
@@ -169,7 +179,7 @@ pub(crate) fn public_of(
         sort(key.public.clone());
     }
     match (&fitting[..], &others[..]) {
-        ([one], _) => Ok(one.clone()),
+        ([one], _) if proof == Proof::WhenInDoubt => Ok(one.clone()),
         ([], [other, ..]) => Err(wrong_type(name, other, algorithm).into()),
         ([], []) => {
             let why = unread.map_or(String::new(), |why| format!(" ({why})"));
@@ -181,13 +191,14 @@ pub(crate) fn public_of(
             );
             Err(SignError::refused(Refusal::Missing, reason).into())
         }
-        (several, _) => {
+        (told, _) => {
             let signature = sign(desk, config, key.handle, key.wants_consent, algorithm, PROBE)?;
-            let right = several.iter().find(|spki| algorithm.verify(spki, PROBE, &signature));
+            let right = told.iter().find(|spki| algorithm.verify(spki, PROBE, &signature));
             let none = || {
                 let reason = format!(
-                    "{} public keys lie beside {name}, and its signature verifies under none",
-                    several.len()
+                    "{name} signs, but not under the public key that has its CKA_ID ({} tried): remove the wrong public key \
+                     object, and put the right one there",
+                    told.len()
                 );
                 SignError::integrity(reason)
             };

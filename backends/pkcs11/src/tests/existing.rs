@@ -133,6 +133,24 @@ async fn a_key_that_is_switched_off_or_taken_away_says_so() {
 }
 
 #[tokio::test]
+async fn a_public_key_of_another_s_is_not_pinned() {
+    for token in both() {
+        let backend = backend(&token);
+        plant::pair(&backend, &[1], "services", &[]).await;
+        let right = backend.resolve("services", Algorithm::EcP384).await.unwrap();
+        let stray = plant::stray_public(&backend, &[1]).await;
+        assert_ne!(right.spki, stray);
+        assert_eq!(backend.resolve("services", Algorithm::EcP384).await.as_ref(), Ok(&right));
+
+        plant::destroy(&backend, ObjectClass::PUBLIC_KEY, &[1]).await;
+        plant::stray_public(&backend, &[1]).await;
+        let error = backend.resolve("services", Algorithm::EcP384).await.unwrap_err();
+        assert_eq!(error.code(), "key_integrity", "{error}");
+        assert!(error.to_string().contains("remove the wrong public key object"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn an_rsa_key_tells_its_public_half_itself_where_no_object_does() {
     for token in both() {
         let backend = backend(&token);
