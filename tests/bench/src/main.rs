@@ -21,7 +21,7 @@
 //!   identity of its own. `CPU` is what the service's process used (user and system time of all its threads).
 //! - **RPC**: the list of token keys, over one WebSocket and over one HTTP connection; and how long a command takes from
 //!   its start to its end.
-//! - **PKCS#11**: the backend beside the same module in a tight loop with as many threads, in turn. CPU outside the
+//! - **PKCS#11**: the backend beside the same module in a tight loop with as many threads as it has sessions, in turn. CPU outside the
 //!   module is what a signature takes more than in that loop.
 //!
 //! Rows are those in the store before the load.
