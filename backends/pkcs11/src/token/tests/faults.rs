@@ -34,6 +34,16 @@ async fn signatures(token: &Arc<Token>, count: usize) -> Vec<Result<Vec<u8>>> {
     outcomes
 }
 
+/// Waits until somebody is in the function.
+async fn called(fault: &Fault, function: &str) {
+    let call = async {
+        while fault.counts(function).unwrap() == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), call).await.unwrap();
+}
+
 fn is_transient(error: &SignError) -> bool {
     matches!(error, SignError::Transient { kind: TransientKind::Unavailable, .. })
 }
@@ -223,12 +233,10 @@ async fn a_module_that_does_not_initialise_at_once_is_given_time() {
 #[tokio::test]
 async fn a_call_that_hangs_costs_its_thread_and_no_more() {
     let (fault, token) = faulty(1).await;
-    fault.set(&["C_Sign hang times 1"]).unwrap();
+    fault.set(&["C_Sign delay 18s times 1"]).unwrap();
     let hung = token.clone();
     let hung = tokio::spawn(async move { signature(&hung).await });
-    while fault.counts("C_Sign").unwrap() == 0 {
-        sleep(Duration::from_millis(5)).await;
-    }
+    called(&fault, "C_Sign").await;
     let began = Instant::now();
     signature(&token).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(13), "{:?}", began.elapsed());
@@ -237,8 +245,7 @@ async fn a_call_that_hangs_costs_its_thread_and_no_more() {
     let began = Instant::now();
     token.shut_down().await;
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    fault.set(&[]).unwrap();
-    timeout(Duration::from_secs(5), hung).await.unwrap().unwrap().unwrap();
+    timeout(Duration::from_secs(20), hung).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -247,9 +254,7 @@ async fn when_every_session_hangs_work_is_refused_at_once() {
     fault.set(&["C_Sign hang", "C_GetTokenInfo sessions 2"]).unwrap();
     let hung = token.clone();
     tokio::spawn(async move { signature(&hung).await });
-    while fault.counts("C_Sign").unwrap() == 0 {
-        sleep(Duration::from_millis(5)).await;
-    }
+    called(&fault, "C_Sign").await;
     let waited = signature(&token).await.unwrap_err();
     assert!(is_transient(&waited) && waited.to_string().contains("hang"), "{waited}");
     let began = Instant::now();
