@@ -5,7 +5,7 @@ pub mod check;
 mod local;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
-#[cfg(all(test, feature = "pkcs11"))]
+#[cfg(test)]
 mod tests;
 #[cfg(feature = "pkcs11")]
 mod token;
