@@ -165,7 +165,9 @@ fn keys_that_were_missing_are_opened_once_they_are_back() {
 
     service.stop().unwrap();
     let [there, away] = ["keys/services-1.pem", "services-1.pem"].map(|name| directory.path().join(name));
+    let [token, elsewhere] = ["keys/token-1.pem", "token-1.pem"].map(|name| directory.path().join(name));
     fs::rename(&there, &away).unwrap();
+    fs::rename(&token, &elsewhere).unwrap();
     let service = start(directory.path());
     eventually("the trouble in the status", || {
         let (code, stdout, _) = run(&service, &["pki", "status"]);
@@ -174,7 +176,9 @@ fn keys_that_were_missing_are_opened_once_they_are_back() {
     let (code, tried) = retried(&service, &["local"]);
     assert_eq!((code, &tried["keys"][0]["state"]), (1, &json!("refused")));
     assert!(tried["keys"][0]["error"].as_str().unwrap().contains("services-1"), "{tried}");
+    assert_eq!(tried["keys"][2]["state"], json!("refused"), "{tried}");
     fs::rename(&away, &there).unwrap();
+    fs::rename(&elsewhere, &token).unwrap();
     let (code, tried) = retried(&service, &["local"]);
     assert_eq!((code, &tried["keys"][0]["state"]), (0, &json!("ready")));
     done(&service, &["pki", "status"]);
