@@ -135,7 +135,9 @@ impl Counter {
             handles: &seat.handles,
             spoilt: &seat.spoilt,
         };
-        let outcome = catch_unwind(AssertUnwindSafe(|| job.errand.attempt(&desk))).unwrap_or_else(|_| {
+        let attempt =
+            AssertUnwindSafe(|| job.errand.attempt(&desk).inspect_err(|trouble| seat.note(trouble)));
+        let outcome = catch_unwind(attempt).unwrap_or_else(|_| {
             seat.spoilt.set(true);
             Err(SignError::unavailable(format!("{}: the work at the token panicked", self.config.name))
                 .into())
@@ -176,10 +178,13 @@ impl Counter {
     }
 
     fn sitting_failed(&self, trouble: Trouble, place: &Place) -> Stumble {
-        if trouble.loss() == Loss::Token {
-            self.whereabouts.lose(place, &self.config, &trouble);
-        } else if self.may_be_half_made(&trouble) {
-            self.whereabouts.doubt(place);
+        match trouble.loss() {
+            Loss::Token => self.whereabouts.lose(place, &self.config, &trouble),
+            Loss::Trust => self.whereabouts.doubt(place, &self.config, &trouble),
+            Loss::Nothing if self.may_be_half_made(&trouble) => {
+                self.whereabouts.doubt(place, &self.config, &trouble);
+            }
+            Loss::Nothing | Loss::Session => {}
         }
         Stumble::Trouble(trouble)
     }
@@ -191,11 +196,11 @@ impl Counter {
     /// Draws the consequences of a failure for this worker's session, and for everybody's.
     fn count_loss(&self, trouble: &Trouble, place: &Place, bench: &mut Bench) {
         let loss = trouble.loss();
-        if let Some(seat) = &bench.seat {
-            seat.gone.set(trouble.is(RvError::SessionHandleInvalid) || trouble.is(RvError::SessionClosed));
-            if loss != Loss::Nothing || seat.spoilt.get() {
-                bench.seat = None;
-            }
+        if loss != Loss::Nothing || bench.seat.as_ref().is_some_and(|seat| seat.spoilt.get()) {
+            bench.seat = None;
+        }
+        if trouble.is(RvError::UserNotLoggedIn) {
+            self.logins.doubt();
         }
         if loss == Loss::Token {
             self.whereabouts.lose(place, &self.config, trouble);
@@ -252,7 +257,9 @@ impl Trade for Counter {
         if !self.whereabouts.is_at(&place) {
             bench.seat = None;
         } else if let Err(error) = seat.session.get_session_info() {
-            self.count_loss(&error.into(), &place, bench);
+            let trouble = error.into();
+            seat.note(&trouble);
+            self.count_loss(&trouble, &place, bench);
         }
     }
 
@@ -279,6 +286,13 @@ impl Trade for Counter {
 impl Seat {
     fn is_at(&self, place: &Place) -> bool {
         !self.spoilt.get() && self.place.generation == place.generation
+    }
+
+    /// Notes where the token has closed the session itself.
+    fn note(&self, trouble: &Trouble) {
+        if trouble.is(RvError::SessionHandleInvalid) || trouble.is(RvError::SessionClosed) {
+            self.gone.set(true);
+        }
     }
 }
 

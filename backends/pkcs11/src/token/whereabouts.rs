@@ -68,9 +68,13 @@ impl Whereabouts {
         }
     }
 
-    /// The token is there, but as if another process was not done with it: the module reads it anew if it can.
-    pub(super) fn doubt(&self, place: &Place) {
-        self.forget(place);
+    /// No session comes about, though the token seems to be there: another process may be writing it, or has made it
+    /// anew. The module reads it again, if it can.
+    pub(super) fn doubt(&self, place: &Place, config: &TokenConfig, trouble: &Trouble) {
+        if self.forget(place) {
+            tracing::warn!(target: "catalyst.pki", token = %config.name, serial = %place.facts.serial,
+                reason = %trouble.answer(), "Token gives no session; it is looked for again");
+        }
         if let Some(mut share) = self.share.take(PATIENCE) {
             share.doubtful = true;
         }
@@ -119,7 +123,12 @@ impl Whereabouts {
         let looks = if share.looked { 1 } else { FIRST_LOOKS };
         share.looked = true;
         let doubtful = std::mem::take(&mut share.doubtful);
-        let (slot, info) = look(&visit, config, looks, doubtful)?;
+        let epoch = visit.epoch()?;
+        let (slot, info) = look(&visit, config, looks, doubtful).inspect_err(|trouble| {
+            if trouble.says_module_was_ended() {
+                visit.module().was_ended(epoch);
+            }
+        })?;
         share.found += 1;
         let place = Arc::new(Place::new(&visit, slot, &info, share.found)?);
         *self.known() = Some(place.clone());
