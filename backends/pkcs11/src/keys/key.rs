@@ -2,7 +2,7 @@
 
 use super::{
     address::Address,
-    find::{find_private, public_of, sign},
+    find::{Proof, find_private, public_of, sign},
     private::PrivateKey,
 };
 use crate::token::{Hold, Purpose, Token};
@@ -59,7 +59,15 @@ impl SigningKey for Pkcs11Key {
         self.token
             .run(Purpose::Use, move |desk| {
                 let key = PrivateKey::read(desk, find_private(desk, token.config(), &address)?)?;
-                public_of(desk, token.config(), &key, &address.to_string(), algorithm).map(Some)
+                let spki = public_of(
+                    desk,
+                    token.config(),
+                    &key,
+                    &address.to_string(),
+                    algorithm,
+                    Proof::WhenInDoubt,
+                )?;
+                Ok(Some(spki))
             })
             .await
     }

@@ -47,6 +47,16 @@ impl Recipe {
             .find(|recipe| offered.contains(&recipe.mechanism().mechanism_type()))
     }
 
+    /// The one that makes the same signature of a digest, where the token offers it too.
+    pub(crate) fn of_a_digest(self, offered: &[MechanismType]) -> Option<Self> {
+        let other = match self {
+            Self::RsaInside => Self::RsaDigest,
+            Self::PssInside => Self::PssDigest,
+            _ => return None,
+        };
+        offered.contains(&other.mechanism().mechanism_type()).then_some(other)
+    }
+
     /// What serves an algorithm, the preferred one first.
     fn all(algorithm: Algorithm) -> &'static [Self] {
         match algorithm {

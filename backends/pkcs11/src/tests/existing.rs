@@ -92,7 +92,8 @@ async fn a_key_that_may_leave_is_refused_or_carries_a_caution_for_ever() {
             .await;
         let told = refusal(strict.resolve("extractable", Algorithm::EcP384).await, Refusal::Configuration);
         assert!(
-            told.contains("CKA_EXTRACTABLE is true") && told.contains("REQUIRE_SENSITIVE=false"),
+            told.contains("CKA_EXTRACTABLE is true")
+                && told.contains("CATALYST_PKI_PKCS11_REQUIRE_SENSITIVE to false"),
             "{told}"
         );
         refusal(strict.resolve("open", Algorithm::EcP384).await, Refusal::Configuration);
@@ -128,6 +129,24 @@ async fn a_key_that_is_switched_off_or_taken_away_says_so() {
         plant::destroy(&backend, ObjectClass::PRIVATE_KEY, &[1]).await;
         assert_eq!(open.state().await, Ok(KeyState::Gone));
         refusal(open.sign(MESSAGE).await, Refusal::Missing);
+    }
+}
+
+#[tokio::test]
+async fn a_public_key_of_another_s_is_not_pinned() {
+    for token in both() {
+        let backend = backend(&token);
+        plant::pair(&backend, &[1], "services", &[]).await;
+        let right = backend.resolve("services", Algorithm::EcP384).await.unwrap();
+        let stray = plant::stray_public(&backend, &[1]).await;
+        assert_ne!(right.spki, stray);
+        assert_eq!(backend.resolve("services", Algorithm::EcP384).await.as_ref(), Ok(&right));
+
+        plant::destroy(&backend, ObjectClass::PUBLIC_KEY, &[1]).await;
+        plant::stray_public(&backend, &[1]).await;
+        let error = backend.resolve("services", Algorithm::EcP384).await.unwrap_err();
+        assert_eq!(error.code(), "key_integrity", "{error}");
+        assert!(error.to_string().contains("remove the wrong public key object"), "{error}");
     }
 }
 

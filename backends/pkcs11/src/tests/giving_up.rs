@@ -78,3 +78,30 @@ async fn another_key_at_the_address_is_left_alone() {
         assert_eq!(plant::objects(&backend, ObjectClass::PUBLIC_KEY, one.nonce.as_bytes()).await, 1);
     }
 }
+
+#[tokio::test]
+async fn one_public_key_beside_two_private_ones_condemns_the_right_one() {
+    for token in both() {
+        let backend = backend(&token);
+        // In either order, for nobody knows in which a token finds them.
+        for twin_comes_first in [true, false] {
+            let intent = intent(KeyRole::Probe, 1, Algorithm::EcP384);
+            let id = intent.nonce.as_bytes();
+            let twin = async || {
+                plant::pair(&backend, &[9], "another's", &[]).await;
+                plant::destroy(&backend, ObjectClass::PUBLIC_KEY, &[9]).await;
+            };
+            if twin_comes_first {
+                twin().await;
+            }
+            let pin = backend.create(&intent).await.unwrap();
+            if !twin_comes_first {
+                twin().await;
+            }
+            plant::change(&backend, &[9], Attribute::Id(id.to_vec())).await;
+            backend.schedule_destruction(&pin).await.unwrap();
+            let left = plant::private_attributes(&backend, id).await;
+            assert!(left.contains(&Attribute::Label(b"another's".to_vec())), "{left:?}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod adoption;
 mod conformance;
 mod existing;
+mod faults;
 mod giving_up;
 mod plant;
 

@@ -53,38 +53,48 @@ pub(super) async fn pair(backend: &Pkcs11Backend, id: &[u8], label: &str, more: 
 /// A key that was made elsewhere and brought into the token with the intent's CKA_ID and label.
 pub(super) async fn imported(backend: &Pkcs11Backend, intent: &KeyIntent) -> Vec<u8> {
     assert_eq!(intent.algorithm, SignatureAlgorithm::EcP384);
+    let label = format!("catalyst-pki/{}/{}-{}", intent.deployment, intent.role, intent.generation);
+    let classes = [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY];
+    bring(backend, intent.nonce.as_bytes(), &label, &classes).await
+}
+
+/// A public key of somebody else's, alone.
+pub(super) async fn stray_public(backend: &Pkcs11Backend, id: &[u8]) -> Vec<u8> {
+    bring(backend, id, "stray", &[ObjectClass::PUBLIC_KEY]).await
+}
+
+async fn bring(backend: &Pkcs11Backend, id: &[u8], label: &str, classes: &[ObjectClass]) -> Vec<u8> {
     let key = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).unwrap();
     let secret: EcPrivateKeyBin<'_> = key.private_key().as_be_bytes().unwrap();
     let spki: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
     let point = OctetString::new(key.public_key().as_ref()).unwrap().to_der().unwrap();
-    let label = format!("catalyst-pki/{}/{}-{}", intent.deployment, intent.role, intent.generation);
     let named = [
         Attribute::Token(true),
         Attribute::KeyType(KeyType::EC),
         Attribute::EcParams(P384.to_vec()),
-        Attribute::Id(intent.nonce.as_bytes().to_vec()),
+        Attribute::Id(id.to_vec()),
         Attribute::Label(label.into()),
     ];
     let private = [
-        Attribute::Class(ObjectClass::PRIVATE_KEY),
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(false),
         Attribute::Sign(true),
         Attribute::Value(secret.as_ref().to_vec()),
     ];
-    let public =
-        [Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Verify(true), Attribute::EcPoint(point)];
-    let objects = [[&named[..], &private].concat(), [&named[..], &public].concat()];
-    backend
-        .at_token(Purpose::Change, move |desk, _| {
-            for object in &objects {
-                desk.session.create_object(object)?;
-            }
-            Ok(())
-        })
-        .await
-        .unwrap();
+    let public = [Attribute::Verify(true), Attribute::EcPoint(point)];
+    let object = |class: &ObjectClass| match *class {
+        ObjectClass::PRIVATE_KEY => [&[Attribute::Class(*class)], &named[..], &private].concat(),
+        _ => [&[Attribute::Class(*class)], &named[..], &public].concat(),
+    };
+    let objects: Vec<_> = classes.iter().map(object).collect();
+    let create = move |desk: &Desk<'_>, _: &TokenConfig| {
+        for object in &objects {
+            desk.session.create_object(object)?;
+        }
+        Ok(())
+    };
+    backend.at_token(Purpose::Change, create).await.unwrap();
     spki.as_ref().to_vec()
 }
 
