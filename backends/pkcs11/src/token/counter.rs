@@ -144,11 +144,20 @@ impl Counter {
         });
         let missing =
             matches!(&outcome, Err(Trouble::Said(SignError::Refused { kind: Refusal::Missing, .. })));
-        // Without a login a token hides its keys, and does not say that it does.
-        if missing && seat.place.login_required && !login::is_logged_in(&seat.session)? {
+        if missing { Self::look_twice(seat).and(outcome) } else { outcome }
+    }
+
+    /// Before anybody believes that a key is missing: a token hides its keys where nobody is logged in, and shows none
+    /// when another process has made it anew.
+    fn look_twice(seat: &Seat) -> Result<(), Trouble> {
+        let place = &seat.place;
+        if place.login_required && !login::is_logged_in(&seat.session)? {
             return Err(Error::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects).into());
         }
-        outcome
+        match place.module.pkcs11.get_token_info(place.slot) {
+            Ok(info) if info.serial_number() == place.facts.serial => Ok(()),
+            _ => Err(Error::Pkcs11(RvError::TokenNotRecognized, Function::GetTokenInfo).into()),
+        }
     }
 
     /// Opens a session and sees that it is logged in.
@@ -280,6 +289,10 @@ impl Trade for Counter {
 
     fn allowance(&self) -> Option<usize> {
         self.whereabouts.allowance()
+    }
+
+    fn losses(&self) -> u64 {
+        self.whereabouts.losses()
     }
 }
 

@@ -9,7 +9,10 @@ use crate::{TokenConfig, trouble::Trouble};
 use catalyst_signing::SignError;
 use cryptoki::slot::{Slot, TokenInfo};
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -25,6 +28,7 @@ pub(super) struct Whereabouts {
     share: Turn<Share>,
     /// Held for moments, never during a call: the pool looks here from async threads.
     known: Mutex<Option<Arc<Place>>>,
+    losses: AtomicU64,
 }
 
 /// The token's share in its module, and how often the token was found there.
@@ -89,6 +93,11 @@ impl Whereabouts {
         self.known().as_ref().and_then(|place| place.allowance())
     }
 
+    /// How often the token was lost.
+    pub(super) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Relaxed)
+    }
+
     /// Gives the module back for good, and ends it if no other token is used through it. Blocks.
     pub(super) fn give_back_module(&self) {
         if let Some(mut share) = self.share.take(PATIENCE) {
@@ -144,6 +153,7 @@ impl Whereabouts {
         let same = known.as_ref().is_some_and(|known| known.generation == place.generation);
         if same {
             *known = None;
+            self.losses.fetch_add(1, Ordering::Relaxed);
         }
         same
     }

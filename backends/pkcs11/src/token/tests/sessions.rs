@@ -98,7 +98,13 @@ async fn a_token_that_another_process_made_anew_has_no_key_and_hangs_nobody() {
     let rig = token_of_softhsm();
     let token = Token::new(config(&rig));
     token.run(Purpose::Change, make_key).await.unwrap();
-    signature(&token).await.unwrap();
+    // So that several sessions are open.
+    let slow = |_: &Desk<'_>| {
+        std::thread::sleep(Duration::from_millis(50));
+        Ok(())
+    };
+    let (one, two) = tokio::join!(token.run(Purpose::Use, slow), token.run(Purpose::Use, slow));
+    one.and(two).unwrap();
     let softhsm = |arguments: &[&str]| {
         let mut program = Command::new("softhsm2-util");
         let done = program.args(arguments).envs(rig.environment.clone()).output().unwrap();
