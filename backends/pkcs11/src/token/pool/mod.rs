@@ -66,6 +66,12 @@ struct State<J> {
     closed: bool,
 }
 
+/// A worker's place in the roster, which it leaves however its thread ends.
+struct Entry<T: Trade> {
+    shared: Arc<Shared<T>>,
+    id: u64,
+}
+
 enum Next<J> {
     Work(J),
     Keep,
@@ -143,6 +149,14 @@ impl<T: Trade> Drop for Pool<T> {
     }
 }
 
+impl<T: Trade> Drop for Entry<T> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.roster.leave(self.id);
+        self.shared.at_hand.send_replace(state.roster.at_hand());
+    }
+}
+
 impl<T: Trade> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, State<T::Job>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -203,6 +217,8 @@ impl<T: Trade> Shared<T> {
 
     /// What a worker does all its life.
     fn work(self: Arc<Self>, id: u64) {
+        // Dropped last: the roster counts a worker until its session is closed.
+        let _entry = Entry { shared: self.clone(), id };
         let mut bench = self.trade.bench();
         let mut cleared = self.lock().clearings;
         let mut losses = self.trade.losses();
@@ -218,14 +234,7 @@ impl<T: Trade> Shared<T> {
                 }
                 Next::Keep => self.trade.keep(&mut bench),
                 Next::Clear => self.trade.clear(&mut bench),
-                Next::Leave => {
-                    // The roster counts it until its session is closed.
-                    self.trade.clear(&mut bench);
-                    let mut state = self.lock();
-                    state.roster.leave(id);
-                    self.at_hand.send_replace(state.roster.at_hand());
-                    return;
-                }
+                Next::Leave => break,
             }
             if self.trade.losses() != losses {
                 self.news.notify_all();

@@ -151,6 +151,14 @@ async fn a_token_without_any_session_is_said_to_have_none() {
 }
 
 #[tokio::test]
+async fn a_worker_that_ends_in_a_panic_leaves_its_place_to_another() {
+    let (_, pool) = pool(1, 1);
+    let cut_off = submit(&pool, || panic!("on purpose"));
+    timeout(Duration::from_secs(10), cut_off).await.unwrap().unwrap_err();
+    timeout(Duration::from_secs(5), pool.left()).await.unwrap();
+}
+
+#[tokio::test]
 async fn work_whose_caller_has_gone_is_not_done() {
     let (_, pool) = pool(1, 1);
     let (go, gone) = mpsc::channel::<()>();
