@@ -70,6 +70,8 @@ struct Seat {
     session: Session,
     place: Arc<Place>,
     handles: Handles,
+    /// Which logout it came after.
+    logouts: u64,
     spoilt: Cell<bool>,
     gone: Cell<bool>,
 }
@@ -105,7 +107,8 @@ impl Counter {
 
     fn attempt(&self, bench: &mut Bench, job: &mut Job) -> Result<(), Stumble> {
         let (place, _visit) = self.whereabouts.enter(&self.config)?;
-        if bench.seat.as_ref().is_none_or(|seat| !seat.is_at(&place)) {
+        let logouts = self.logins.logouts(&self.config)?;
+        if bench.seat.as_ref().is_none_or(|seat| !seat.is_at(&place) || seat.logouts != logouts) {
             bench.seat = None;
             bench.seat = Some(self.sit(&place, Purpose::Use)?);
         }
@@ -163,6 +166,7 @@ impl Counter {
     /// Opens a session and sees that it is logged in.
     fn sit(&self, place: &Arc<Place>, purpose: Purpose) -> Result<Seat, Stumble> {
         let pkcs11 = &place.module.pkcs11;
+        let logouts = self.logins.logouts(&self.config)?;
         let opened = match purpose {
             Purpose::Use => pkcs11.open_ro_session_no_drop(place.slot),
             Purpose::Change => pkcs11.open_rw_session_no_drop(place.slot),
@@ -177,6 +181,7 @@ impl Counter {
             session,
             place: place.clone(),
             handles: Handles::default(),
+            logouts,
             spoilt: Cell::new(false),
             gone: Cell::new(false),
         };
@@ -313,11 +318,11 @@ impl Drop for Seat {
     /// A session of an earlier initialisation is gone, and its number may be another's by now.
     fn drop(&mut self) {
         let module = &self.place.module;
-        if let Some(_visit) = module.visit_at(self.place.epoch) {
-            if !self.gone.get() {
-                module.functions.close(&self.session);
-            }
-            module.session_ended();
+        if let Some(_visit) = module.visit_at(self.place.epoch)
+            && !self.gone.get()
+        {
+            module.functions.close(&self.session);
         }
+        module.session_ended();
     }
 }

@@ -5,7 +5,7 @@ use super::{
     turn::{PATIENCE, Taken, Turn},
 };
 use crate::{
-    config::{Pin, TokenConfig},
+    config::{Login, Pin, TokenConfig},
     trouble::Trouble,
 };
 use catalyst_signing::{Refusal, SignError};
@@ -36,6 +36,8 @@ pub(super) struct Logins {
     worked: AtomicBool,
     /// Whether the token denied a login that its sessions' state claims.
     doubted: AtomicBool,
+    /// How often the token was logged out here: sessions of before are not used any more.
+    logouts: AtomicU64,
 }
 
 /// A PIN that the token refused: `None` was entered at the token itself.
@@ -88,8 +90,22 @@ impl Logins {
         if let Some(_turn) = self.turn.take(PATIENCE)
             && !in_use()
         {
+            self.logouts.fetch_add(1, Ordering::Relaxed);
             // One who was logged out already is as good.
             let _ = session.logout();
+        }
+    }
+
+    /// How often the token was logged out, once no logout is under way: some modules (Kryoptic) never come back from
+    /// C_Logout or C_Login when another session is used meanwhile. Only for those who count among the users whom
+    /// [`Logins::leave`] asks for.
+    pub(super) fn logouts(&self, config: &TokenConfig) -> Result<u64, Trouble> {
+        match config.login {
+            Login::Kept => Ok(0),
+            Login::WhileInUse => {
+                let _turn = self.take(config)?;
+                Ok(self.logouts.load(Ordering::Relaxed))
+            }
         }
     }
 

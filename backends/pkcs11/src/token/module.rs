@@ -42,6 +42,10 @@ pub(super) struct Module {
     text: Option<CString>,
     /// Tokens that are used through it. Not in `state`, so that one can be dropped on any thread.
     tenants: AtomicUsize,
+    /// Threads that are inside a call, or may be. They enter with `state` in hand, and leave whatever hangs.
+    visitors: AtomicUsize,
+    /// Sessions that are open.
+    sessions: AtomicUsize,
     state: Turn<State>,
 }
 
@@ -52,10 +56,6 @@ struct State {
     borrowed: bool,
     /// Counts initialisations: sessions of an earlier one are gone.
     epoch: u64,
-    /// Threads that are inside a call, or may be.
-    visitors: usize,
-    /// Sessions that are open.
-    sessions: usize,
 }
 
 /// A token's share in a module.
@@ -103,6 +103,8 @@ impl Tenancy {
                     functions,
                     text: text.clone(),
                     tenants: AtomicUsize::new(0),
+                    visitors: AtomicUsize::new(0),
+                    sessions: AtomicUsize::new(0),
                     state: Turn::default(),
                 });
                 modules.insert(path.clone(), module.clone());
@@ -126,8 +128,7 @@ impl Tenancy {
     pub(super) fn visit(&self) -> Outcome<Visit> {
         let mut state = self.module.state.take(PATIENCE).ok_or_else(Module::busy)?;
         self.module.initialise(&mut state)?;
-        state.visitors += 1;
-        Ok(Visit { module: self.module.clone() })
+        Ok(self.module.enter(&state))
     }
 
     /// Gives the share back and, if it was the last and nobody is inside, ends the module (C_Finalize). Blocks.
@@ -136,7 +137,7 @@ impl Tenancy {
         drop(self);
         if let Some(mut state) = module.state.take(PATIENCE)
             && module.tenants.load(Ordering::SeqCst) == 0
-            && state.visitors == 0
+            && module.visitors.load(Ordering::SeqCst) == 0
         {
             module.finalise(&mut state);
         }
@@ -163,7 +164,8 @@ impl Visit {
     /// for tokens at initialisation alone sees one that another process has made since. Whether it was done.
     pub(super) fn renew(&self) -> Outcome<bool> {
         let mut state = self.module.state.take(PATIENCE).ok_or_else(Module::busy)?;
-        if state.visitors > 1 || state.sessions > 0 || state.borrowed {
+        let (visitors, sessions) = (&self.module.visitors, &self.module.sessions);
+        if visitors.load(Ordering::SeqCst) > 1 || sessions.load(Ordering::SeqCst) > 0 || state.borrowed {
             return Ok(false);
         }
         self.module.finalise(&mut state);
@@ -174,38 +176,35 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.module.count(|state| state.visitors = state.visitors.saturating_sub(1));
+        self.module.visitors.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Module {
     /// Enters the module if it is still initialised as it was in `epoch`.
     pub(super) fn visit_at(self: &Arc<Self>, epoch: u64) -> Option<Visit> {
-        let mut state = self.state.take(PATIENCE)?;
-        if !state.initialised || state.epoch != epoch {
-            return None;
-        }
-        state.visitors += 1;
-        Some(Visit { module: self.clone() })
+        let state = self.state.take(PATIENCE)?;
+        (state.initialised && state.epoch == epoch).then(|| self.enter(&state))
+    }
+
+    fn enter(self: &Arc<Self>, _: &State) -> Visit {
+        self.visitors.fetch_add(1, Ordering::SeqCst);
+        Visit { module: self.clone() }
     }
 
     /// The module answered that it is not initialised: somebody ended it behind our back. Once for all who see it.
     pub(super) fn was_ended(&self, epoch: u64) {
-        self.count(|state| state.initialised &= state.epoch != epoch);
+        if let Some(mut state) = self.state.take(PATIENCE) {
+            state.initialised &= state.epoch != epoch;
+        }
     }
 
     pub(super) fn session_opened(&self) {
-        self.count(|state| state.sessions += 1);
+        self.sessions.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(super) fn session_ended(&self) {
-        self.count(|state| state.sessions = state.sessions.saturating_sub(1));
-    }
-
-    fn count(&self, change: impl FnOnce(&mut State)) {
-        if let Some(mut state) = self.state.take(PATIENCE) {
-            change(&mut state);
-        }
+        self.sessions.fetch_sub(1, Ordering::SeqCst);
     }
 
     fn busy() -> SignError {
@@ -234,7 +233,6 @@ impl Module {
         }
         state.initialised = true;
         state.epoch += 1;
-        state.sessions = 0;
         Ok(())
     }
 

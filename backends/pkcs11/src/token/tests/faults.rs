@@ -284,3 +284,39 @@ async fn when_every_session_hangs_work_is_refused_at_once() {
         sleep(Duration::from_millis(20)).await;
     }
 }
+
+#[tokio::test]
+async fn no_session_is_used_while_the_token_is_logged_out() {
+    let (fault, token) = faulty(2).await;
+    let token = Arc::new(Token::new(TokenConfig { login: Login::WhileInUse, ..token.config().clone() }));
+    let key = token.hold();
+    fault.set(&["C_Sign delay 50ms"]).unwrap();
+    for outcome in signatures(&token, 2).await {
+        outcome.unwrap();
+    }
+    assert_eq!(fault.counts("C_OpenSession").unwrap(), 2);
+    // As if the last user had gone a moment before the next one came.
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let gone = std::sync::Mutex::new(gone);
+    let leaving = token.clone();
+    let leaving = tokio::spawn(async move {
+        let leave = move |desk: &Desk<'_>| {
+            let wait = || gone.lock().unwrap().recv_timeout(Duration::from_secs(5)).is_err();
+            desk.counter.logins.leave(desk.session, wait);
+            Ok(())
+        };
+        leaving.run(Purpose::Use, leave).await
+    });
+    sleep(Duration::from_millis(100)).await;
+    let before = fault.counts("C_SignInit").unwrap();
+    let next = token.clone();
+    let next = tokio::spawn(async move { signature(&next).await });
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(fault.counts("C_SignInit").unwrap(), before);
+    go.send(()).unwrap();
+    leaving.await.unwrap().unwrap();
+    next.await.unwrap().unwrap();
+    assert_eq!(fault.counts("C_Login").unwrap(), 2);
+    assert_eq!(fault.counts("C_OpenSession").unwrap(), 3, "a session of before the logout is not used");
+    drop(key);
+}
