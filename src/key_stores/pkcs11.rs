@@ -208,8 +208,10 @@ fn root_pin(store: &StoreSettings<'_>, settings: &Settings, file: &str) -> Resul
 /// A login belongs to the process and the token: one that another key store keeps would be the root's too.
 fn keep_root_apart(configs: &[TokenConfig]) -> Result<(), SettingsError> {
     let Some(root) = configs.iter().find(|config| config.login == Login::WhileInUse) else { return Ok(()) };
+    // A library may have several names. One that is not there is no other's yet.
+    let file = |config: &TokenConfig| config.module.canonicalize().unwrap_or_else(|_| config.module.clone());
     let same_token = |other: &&TokenConfig| {
-        other.name != root.name && other.module == root.module && may_be_one(&other.token, &root.token)
+        other.name != root.name && file(other) == file(root) && may_be_one(&other.token, &root.token)
     };
     match configs.iter().find(same_token) {
         None => Ok(()),

@@ -180,6 +180,16 @@ fn the_roots_credentials_open_a_token_of_the_roots_own() {
         sentence.contains("'pkcs11:root'") && sentence.contains("'pkcs11:hsm-1' may be the same"),
         "{sentence}"
     );
+    // So it would under another name of the library.
+    let [library, link] = ["a.so", "link.so"].map(|name| directory.path().join(name));
+    fs::write(&library, "").unwrap();
+    std::os::unix::fs::symlink(&library, &link).unwrap();
+    let linked =
+        TWO.replace("token=two", "token=one").replacen("/nowhere/a.so", &link.display().to_string(), 1);
+    let linked = file(&directory, &linked.replace("/nowhere/a.so", &library.display().to_string()));
+    let sentence = refused(Some(&linked), &[root, others, credentials]);
+    assert!(sentence.contains("'pkcs11:hsm-1' may be the same"), "{sentence}");
+    let path = file(&directory, TWO);
     let shared = [("CATALYST_PKI_KEY_BACKEND", "pkcs11:root"), credentials];
     assert!(refused(Some(&path), &shared).contains("other roles use it too"));
     let with_pin = file(&directory, &format!("{TWO}pin = '1234'\n"));

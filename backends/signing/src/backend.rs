@@ -105,6 +105,10 @@ pub trait SigningKey: Debug + Send + Sync {
     /// What the key store says about it; [`KeyState::Unknown`] where asking is not permitted.
     async fn state(&self) -> Result<KeyState>;
 
+    /// A signature of this key did not verify: what is remembered of where the key is (a handle) may name another by
+    /// now, and is looked up anew. Does not block.
+    fn doubt(&self) {}
+
     /// What an operator has to know of this key as long as it is used: that it could leave its token. A sentence
     /// without the key's name.
     fn caution(&self) -> Option<String> {

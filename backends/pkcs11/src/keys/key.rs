@@ -83,6 +83,10 @@ impl SigningKey for Pkcs11Key {
         }
     }
 
+    fn doubt(&self) {
+        self.token.forget_handles();
+    }
+
     fn caution(&self) -> Option<String> {
         self.caution.clone()
     }

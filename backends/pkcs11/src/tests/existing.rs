@@ -1,12 +1,17 @@
 //! Keys that are there already, as operators name them.
 
 use super::{backend, both, config, intent, plant, refusal};
-use crate::Pkcs11Backend;
+use crate::{
+    Pkcs11Backend, TokenConfig,
+    token::{Desk, Purpose::Use},
+};
 use catalyst_signing::{
-    KeyLifecycle as _, KeyPin, KeyRole, KeyState, KeyUri, Refusal, SignatureAlgorithm as Algorithm,
-    SigningBackend as _,
+    Guard, KeyLifecycle as _, KeyPin, KeyPolicy, KeyRole, KeyState, KeyUri, NoObserver, Purpose, Refusal,
+    SignatureAlgorithm as Algorithm, SigningBackend as _,
 };
 use cryptoki::object::{Attribute, ObjectClass};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 const MESSAGE: &[u8] = b"what a CA signs";
 
@@ -164,5 +169,34 @@ async fn an_rsa_key_tells_its_public_half_itself_where_no_object_does() {
         signs(&backend, &pss).await;
         let told = refusal(backend.resolve(made.uri.as_str(), Algorithm::Rsa4096).await, Refusal::WrongType);
         assert!(told.contains("an RSA key of 3072 bits, not RSA-4096"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_handle_that_names_another_key_by_now_is_looked_up_anew() {
+    for token in both() {
+        let backend = Arc::new(Pkcs11Backend::new(TokenConfig { sessions: 1, ..config(&token) }));
+        plant::pair(&backend, &[1], "services", &[]).await;
+        plant::pair(&backend, &[2], "another", &[]).await;
+        let pin = backend.resolve("services", Algorithm::EcP384).await.unwrap();
+        let policy = KeyPolicy {
+            name: "services".to_owned(),
+            deployment: "0123456789abcdef".to_owned(),
+            purposes: &[Purpose::Certificate],
+            concurrency: 1,
+            probe: false,
+        };
+        let uri = pin.uri.to_string();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let guard = Guard::new(Arc::new(NoObserver));
+        let key = guard.open(backend.clone(), pin, policy, deadline).await.unwrap();
+        let mistake = move |desk: &Desk<'_>, _: &TokenConfig| {
+            let other = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(vec![2])];
+            let other = desk.session.find_objects(&other)?;
+            desk.handle(&uri, || Ok(other[0]))?;
+            Ok(())
+        };
+        backend.at_token(Use, mistake).await.unwrap();
+        key.sign(Purpose::Certificate, MESSAGE.to_vec(), deadline).await.unwrap();
     }
 }

@@ -4,7 +4,7 @@ use super::{
     Purpose,
     desk::{Desk, Handles},
     login::{self, Logins},
-    place::Place,
+    place::{Names, Place},
     pool::Trade,
     turn::Turn,
     whereabouts::Whereabouts,
@@ -25,7 +25,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -56,6 +56,8 @@ pub(super) struct Counter {
     pub(super) consents: Turn<()>,
     /// Open keys, and work in flight.
     pub(super) uses: AtomicUsize,
+    /// How often sessions were to forget their handles.
+    pub(super) forgettings: AtomicU64,
     whereabouts: Whereabouts,
 }
 
@@ -70,6 +72,8 @@ struct Seat {
     session: Session,
     place: Arc<Place>,
     handles: Handles,
+    /// Which forgetting the handles came after.
+    forgettings: Cell<u64>,
     /// Which logout it came after.
     logouts: u64,
     spoilt: Cell<bool>,
@@ -96,6 +100,7 @@ impl Counter {
             logins: Logins::default(),
             consents: Turn::default(),
             uses: AtomicUsize::new(0),
+            forgettings: AtomicU64::new(0),
             whereabouts: Whereabouts::default(),
         }
     }
@@ -107,7 +112,7 @@ impl Counter {
 
     fn attempt(&self, bench: &mut Bench, job: &mut Job) -> Result<(), Stumble> {
         let (place, _visit) = self.whereabouts.enter(&self.config)?;
-        let logouts = self.logins.logouts(&self.config)?;
+        let logouts = self.logins.logouts(&self.config, &place)?;
         if bench.seat.as_ref().is_none_or(|seat| !seat.is_at(&place) || seat.logouts != logouts) {
             bench.seat = None;
             bench.seat = Some(self.sit(&place, Purpose::Use)?);
@@ -130,6 +135,10 @@ impl Counter {
     }
 
     fn work(&self, seat: &Seat, job: &mut Job) -> Result<(), Trouble> {
+        let forgettings = self.forgettings.load(Ordering::Relaxed);
+        if seat.forgettings.replace(forgettings) != forgettings {
+            seat.handles.borrow_mut().clear();
+        }
         let desk = Desk {
             session: &seat.session,
             facts: &seat.place.facts,
@@ -158,7 +167,7 @@ impl Counter {
             return Err(Error::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects).into());
         }
         match place.module.pkcs11.get_token_info(place.slot) {
-            Ok(info) if info.serial_number() == place.facts.serial => Ok(()),
+            Ok(info) if Names::of(&info).serial == place.facts.serial => Ok(()),
             _ => Err(Error::Pkcs11(RvError::TokenNotRecognized, Function::GetTokenInfo).into()),
         }
     }
@@ -166,7 +175,7 @@ impl Counter {
     /// Opens a session and sees that it is logged in.
     fn sit(&self, place: &Arc<Place>, purpose: Purpose) -> Result<Seat, Stumble> {
         let pkcs11 = &place.module.pkcs11;
-        let logouts = self.logins.logouts(&self.config)?;
+        let logouts = self.logins.logouts(&self.config, place)?;
         let opened = match purpose {
             Purpose::Use => pkcs11.open_ro_session_no_drop(place.slot),
             Purpose::Change => pkcs11.open_rw_session_no_drop(place.slot),
@@ -181,6 +190,7 @@ impl Counter {
             session,
             place: place.clone(),
             handles: Handles::default(),
+            forgettings: Cell::new(0),
             logouts,
             spoilt: Cell::new(false),
             gone: Cell::new(false),
@@ -284,7 +294,7 @@ impl Trade for Counter {
         if self.config.login == Login::WhileInUse
             && let Some(_visit) = seat.place.module.visit_at(seat.place.epoch)
         {
-            self.logins.leave(&seat.session, || self.uses.load(Ordering::SeqCst) > 0);
+            self.logins.leave(&seat.place, &seat.session, || self.uses.load(Ordering::SeqCst) > 0);
         }
     }
 

@@ -111,6 +111,11 @@ impl Token {
         self.inner.pool.forget_limits();
     }
 
+    /// Objects are found anew by every session: a handle may name another one by now. Does not block.
+    pub(crate) fn forget_handles(&self) {
+        self.inner.counter.forgettings.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Closes the sessions and ends the module, if no other token is used through it. Work that is asked for afterwards
     /// is refused. A call that hangs is not waited for.
     pub(crate) async fn shut_down(&self) {

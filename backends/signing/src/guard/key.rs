@@ -253,6 +253,7 @@ impl Inner {
         let call = async { self.key.sign(message).await };
         let verify = |signature: &Vec<u8>| {
             self.verifier.verify_sig(message, signature).map_err(|_| {
+                self.key.doubt();
                 let (uri, name) = (&self.pin.uri, &self.policy.name);
                 SignError::integrity(format!(
                     "a signature of {uri} does not verify under the public key pinned for {name}"
