@@ -6,6 +6,9 @@ use cryptoki::{
     object::{Attribute, AttributeInfo, AttributeType, ObjectHandle},
 };
 
+/// The longest attribute that is read, in octets. Some old tokens say "unavailable" in 32 bits, which reads as 4 GiB.
+const LONGEST: usize = 1 << 16;
+
 /// The attributes of an object that the token tells; what it does not know, or keeps to itself, is not among them.
 #[derive(Debug, Default)]
 pub(crate) struct Attributes(Vec<Attribute>);
@@ -21,7 +24,7 @@ impl Attributes {
         let mut known = Vec::with_capacity(kinds.len());
         for kind in kinds {
             let info = desk.session.get_attribute_info(object, &[*kind])?;
-            if !matches!(info[..], [AttributeInfo::Available(_)]) {
+            if !matches!(info[..], [AttributeInfo::Available(length)] if length <= LONGEST) {
                 continue;
             }
             match desk.session.get_attributes(object, &[*kind]) {

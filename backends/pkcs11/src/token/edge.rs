@@ -69,7 +69,12 @@ impl Functions {
             )
         };
         Rv::from(answer).into_result(Function::Sign)?;
-        signature.truncate(length.try_into()?);
+        let length = length.try_into()?;
+        if length > most {
+            // What a module claims beyond its buffer is no signature.
+            return Err(Error::InvalidValue);
+        }
+        signature.truncate(length);
         Ok(signature)
     }
 

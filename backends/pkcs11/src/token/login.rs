@@ -20,19 +20,25 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 use zeroize::Zeroizing;
 
 /// How much of a PIN file is read, in octets.
 const PIN_FILE_MOST: usize = 4096;
 
-/// One token's logins, one at a time.
+/// The logins at one token, one at a time, and the PIN that it refused last.
+pub(super) type Ledger = Turn<Option<Refused>>;
+
+/// The logins under one of the names that an operator has for a token.
 #[derive(Default)]
 pub(super) struct Logins {
-    turn: Turn<Option<Refused>>,
-    /// How often the operator wanted a refused PIN tried again.
-    retries: AtomicU64,
+    /// When the operator last wanted a refused PIN tried again.
+    retried: Mutex<Option<Instant>>,
     worked: AtomicBool,
     /// Whether the token denied a login that its sessions' state claims.
     doubted: AtomicBool,
@@ -41,9 +47,9 @@ pub(super) struct Logins {
 }
 
 /// A PIN that the token refused: `None` was entered at the token itself.
-struct Refused {
+pub(super) struct Refused {
     pin: Option<SecretString>,
-    retries: u64,
+    at: Instant,
     error: SignError,
 }
 
@@ -58,10 +64,9 @@ impl Logins {
         if !place.login_required {
             return Ok(());
         }
-        let mut refused = self.take(config)?;
+        let mut refused = take(config, place)?;
         if self.doubted.swap(false, Ordering::Relaxed) || !is_logged_in(session)? {
-            let retries = self.retries.load(Ordering::Relaxed);
-            present(&mut refused, retries, config, place, session, UserType::User)?;
+            self.present(&mut refused, config, place, session, UserType::User)?;
         }
         self.worked.store(true, Ordering::Relaxed);
         Ok(())
@@ -74,20 +79,12 @@ impl Logins {
         place: &Place,
         session: &Session,
     ) -> Result<(), Trouble> {
-        let mut refused = self.take(config)?;
-        present(
-            &mut refused,
-            self.retries.load(Ordering::Relaxed),
-            config,
-            place,
-            session,
-            UserType::ContextSpecific,
-        )
+        self.present(&mut *take(config, place)?, config, place, session, UserType::ContextSpecific)
     }
 
     /// Logs the token out, unless `in_use` says that it is wanted again.
-    pub(super) fn leave(&self, session: &Session, in_use: impl FnOnce() -> bool) {
-        if let Some(_turn) = self.turn.take(PATIENCE)
+    pub(super) fn leave(&self, place: &Place, session: &Session, in_use: impl FnOnce() -> bool) {
+        if let Some(_turn) = place.ledger.take(PATIENCE)
             && !in_use()
         {
             self.logouts.fetch_add(1, Ordering::Relaxed);
@@ -99,11 +96,11 @@ impl Logins {
     /// How often the token was logged out, once no logout is under way: some modules (Kryoptic) never come back from
     /// C_Logout or C_Login when another session is used meanwhile. Only for those who count among the users whom
     /// [`Logins::leave`] asks for.
-    pub(super) fn logouts(&self, config: &TokenConfig) -> Result<u64, Trouble> {
+    pub(super) fn logouts(&self, config: &TokenConfig, place: &Place) -> Result<u64, Trouble> {
         match config.login {
             Login::Kept => Ok(0),
             Login::WhileInUse => {
-                let _turn = self.take(config)?;
+                let _turn = take(config, place)?;
                 Ok(self.logouts.load(Ordering::Relaxed))
             }
         }
@@ -111,7 +108,7 @@ impl Logins {
 
     /// The operator wants a refused PIN tried again. Does not block.
     pub(super) fn retry(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
+        *self.retried.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// The token said that it is not logged in: whatever the next session's state is, it logs in.
@@ -124,15 +121,58 @@ impl Logins {
         self.worked.load(Ordering::Relaxed)
     }
 
-    fn take(&self, config: &TokenConfig) -> Result<Taken<'_, Option<Refused>>, Trouble> {
-        self.turn.take(PATIENCE).ok_or_else(|| {
-            SignError::unavailable(format!(
-                "{}: an earlier login at the token does not come back",
-                config.name
-            ))
-            .into()
-        })
+    /// Gives the PIN, unless the token refused it under any of its names and no operator wants it tried again.
+    fn present(
+        &self,
+        refused: &mut Option<Refused>,
+        config: &TokenConfig,
+        place: &Place,
+        session: &Session,
+        user: UserType,
+    ) -> Result<(), Trouble> {
+        let pin = read(config)?;
+        let retried = *self.retried.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(earlier) = refused
+            && retried.is_none_or(|retried| retried <= earlier.at)
+            && same(earlier.pin.as_ref(), pin.as_ref())
+        {
+            return Err(earlier.error.clone().into());
+        }
+        let few_tries = check_flags(config, place)?;
+        let (code, function) = match session.login(user, pin.as_ref()) {
+            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
+                *refused = None;
+                return Ok(());
+            }
+            Err(Error::Pkcs11(code, function)) if code != RvError::UserPinNotInitialized => (code, function),
+            Err(error) => return Err(error.into()),
+        };
+        let again = || Trouble::from(Error::Pkcs11(code, function));
+        let reason = match again().into_error(&config.name) {
+            SignError::Refused { kind: Refusal::Pin, reason } => reason,
+            _ if was_counted(place, few_tries) => {
+                format!("{}: {}, and the token has fewer tries left since", config.name, again().answer())
+            }
+            _ => return Err(again()),
+        };
+        let error = SignError::refused(
+            Refusal::Pin,
+            format!(
+                "{reason}; it is not tried again, for tokens lock after a few wrong ones: correct {} and run \
+                 `catalyst backend retry`",
+                config.pin_source()
+            ),
+        );
+        *refused = Some(Refused { pin, at: Instant::now(), error: error.clone() });
+        Err(error.into())
     }
+}
+
+fn take<'a>(config: &TokenConfig, place: &'a Place) -> Result<Taken<'a, Option<Refused>>, Trouble> {
+    place.ledger.take(PATIENCE).ok_or_else(|| {
+        SignError::unavailable(format!("{}: an earlier login at the token does not come back", config.name))
+            .into()
+    })
 }
 
 /// Whether the session's token is logged in already, by the session's own state.
@@ -141,54 +181,9 @@ pub(super) fn is_logged_in(session: &Session) -> Result<bool, Error> {
     Ok(matches!(state, SessionState::RoUser | SessionState::RwUser))
 }
 
-fn present(
-    refused: &mut Option<Refused>,
-    retries: u64,
-    config: &TokenConfig,
-    place: &Place,
-    session: &Session,
-    user: UserType,
-) -> Result<(), Trouble> {
-    let pin = read(config)?;
-    if let Some(earlier) = refused
-        && earlier.retries == retries
-        && same(earlier.pin.as_ref(), pin.as_ref())
-    {
-        return Err(earlier.error.clone().into());
-    }
-    check_flags(config, place)?;
-    let error = match session.login(user, pin.as_ref()) {
-        Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
-            *refused = None;
-            return Ok(());
-        }
-        Err(error) => error,
-    };
-    let Error::Pkcs11(code, function) = error else {
-        return Err(error.into());
-    };
-    if code == RvError::UserPinNotInitialized {
-        return Err(Error::Pkcs11(code, function).into());
-    }
-    match Trouble::from(Error::Pkcs11(code, function)).into_error(&config.name) {
-        SignError::Refused { kind: Refusal::Pin, reason } => {
-            let error = SignError::refused(
-                Refusal::Pin,
-                format!(
-                    "{reason}; it is not tried again, for tokens lock after a few wrong ones: correct {} and run \
-                     `catalyst backend retry`",
-                    config.pin_source()
-                ),
-            );
-            *refused = Some(Refused { pin, retries, error: error.clone() });
-            Err(error.into())
-        }
-        _ => Err(Error::Pkcs11(code, function).into()),
-    }
-}
-
 /// A token tells when one more wrong PIN would lock it (PKCS#11 3.1, table 6): then none is tried.
-fn check_flags(config: &TokenConfig, place: &Place) -> Result<(), Trouble> {
+/// Answers whether few tries are left.
+fn check_flags(config: &TokenConfig, place: &Place) -> Result<bool, Trouble> {
     let info = place.module.pkcs11.get_token_info(place.slot)?;
     let pad = matches!(config.pin, Pin::Pad);
     let why = if info.user_pin_locked() {
@@ -205,9 +200,16 @@ fn check_flags(config: &TokenConfig, place: &Place) -> Result<(), Trouble> {
             tracing::warn!(target: "catalyst.pki", token = %config.name, serial = %place.facts.serial,
                 "A wrong PIN was given to the token since its last login; few tries are left");
         }
-        return Ok(());
+        return Ok(info.user_pin_count_low());
     };
     Err(SignError::refused(Refusal::Pin, format!("{}: {why}", config.name)).into())
+}
+
+/// Whether a login that failed for no clear reason was one with a wrong PIN, as the token's flags tell.
+fn was_counted(place: &Place, few_tries: bool) -> bool {
+    place.module.pkcs11.get_token_info(place.slot).is_ok_and(|info| {
+        info.user_pin_locked() || info.user_pin_final_try() || (info.user_pin_count_low() && !few_tries)
+    })
 }
 
 /// The PIN as it is now; `None` where it is entered at the token.

@@ -3,6 +3,8 @@
 
 use super::{
     edge::{self, Functions},
+    login::Ledger,
+    place::Names,
     turn::{PATIENCE, Turn},
 };
 use crate::{
@@ -19,7 +21,7 @@ use std::{
     ffi::CString,
     path::{Path, PathBuf},
     sync::{
-        Arc, LazyLock,
+        Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -46,6 +48,8 @@ pub(super) struct Module {
     visitors: AtomicUsize,
     /// Sessions that are open.
     sessions: AtomicUsize,
+    /// The logins at each token: a login is the process's, whatever names an operator has for the token.
+    ledgers: Mutex<Vec<(Names, Arc<Ledger>)>>,
     state: Turn<State>,
 }
 
@@ -105,6 +109,7 @@ impl Tenancy {
                     tenants: AtomicUsize::new(0),
                     visitors: AtomicUsize::new(0),
                     sessions: AtomicUsize::new(0),
+                    ledgers: Mutex::default(),
                     state: Turn::default(),
                 });
                 modules.insert(path.clone(), module.clone());
@@ -197,6 +202,17 @@ impl Module {
         if let Some(mut state) = self.state.take(PATIENCE) {
             state.initialised &= state.epoch != epoch;
         }
+    }
+
+    /// The logins at the token of these names.
+    pub(super) fn ledger(&self, names: &Names) -> Arc<Ledger> {
+        let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = ledgers.iter().find(|(of, _)| of == names) {
+            return known.clone();
+        }
+        let ledger = Arc::default();
+        ledgers.push((names.clone(), Arc::clone(&ledger)));
+        ledger
     }
 
     pub(super) fn session_opened(&self) {

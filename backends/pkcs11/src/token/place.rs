@@ -1,6 +1,9 @@
 //! Where a token is: found anew by what the operator calls it, for a slot's number changes.
 
-use super::module::{Module, Visit};
+use super::{
+    login::Ledger,
+    module::{Module, Visit},
+};
 use crate::{
     config::{Setting, TokenChoice, TokenConfig},
     trouble::Trouble,
@@ -10,7 +13,7 @@ use cryptoki::{
     mechanism::MechanismType,
     slot::{Limit, Slot, TokenInfo},
 };
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// What a token says of itself.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub(super) struct Place {
     pub(super) facts: TokenFacts,
     /// Which finding of the token this is: sessions of an earlier one are not used any more.
     pub(super) generation: u64,
+    /// The logins at it.
+    pub(super) ledger: Arc<Ledger>,
     /// Whether it wants a login at all (CKF_LOGIN_REQUIRED).
     pub(super) login_required: bool,
 }
@@ -51,34 +56,42 @@ pub(super) fn search(module: &Module, config: &TokenConfig) -> Result<Search, Tr
     let mut seen = Vec::new();
     for slot in module.pkcs11.get_slots_with_token()? {
         // One slot that does not answer is no reason not to use the others.
-        let Ok(info) = module.pkcs11.get_token_info(slot) else {
-            continue;
+        let info = match module.pkcs11.get_token_info(slot) {
+            Ok(info) => info,
+            Err(error) => {
+                seen.push(format!("one that does not answer ({})", Trouble::from(error).answer()));
+                continue;
+            }
         };
         if !info.token_initialized() {
             continue;
         }
-        seen.push(format!("'{}' (serial {})", info.label(), info.serial_number()));
-        if fits(&config.token, &info) {
-            fitting.push((slot, info));
+        let names = Names::of(&info);
+        seen.push(names.to_string());
+        // A token may stand in several slots: its serial number shows that it is one.
+        let known = |(_, other, _): &&(Slot, Names, TokenInfo)| !other.serial.is_empty() && *other == names;
+        if names.fit(&config.token) && fitting.iter().find(known).is_none() {
+            fitting.push((slot, names, info));
         }
     }
     if fitting.len() > 1 {
-        let serials: Vec<&str> = fitting.iter().map(|(_, info)| info.serial_number()).collect();
+        let several: Vec<String> = fitting.iter().map(|(_, names, _)| names.to_string()).collect();
         return Err(SignError::refused(
             Refusal::Ambiguous,
             format!(
-                "{}: {} fits {} tokens (serials {}); name one by its serial in {}: pkcs11:serial={}",
+                "{}: {} fits {} tokens: {}; name one in {} by what sets it apart, best its serial number: \
+                 pkcs11:serial=…",
                 config.name,
                 config.token,
-                serials.len(),
-                serials.join(", "),
+                several.len(),
+                several.join(", "),
                 config.setting(Setting::Token),
-                serials[0],
             ),
         )
         .into());
     }
-    Ok(fitting.pop().map_or(Search::Nothing { seen }, |found| Search::Found(Box::new(found))))
+    let found = fitting.pop().map(|(slot, _, info)| Search::Found(Box::new((slot, info))));
+    Ok(found.unwrap_or(Search::Nothing { seen }))
 }
 
 /// The error for a token that is not there. It may come back, so it does not latch.
@@ -97,11 +110,14 @@ impl Place {
     pub(super) fn new(visit: &Visit, slot: Slot, info: &TokenInfo, generation: u64) -> Result<Self, Trouble> {
         let module = visit.module().clone();
         let mechanisms = module.pkcs11.get_mechanism_list(slot)?;
+        let names = Names::of(info);
+        let ledger = module.ledger(&names);
+        let Names { label, serial, manufacturer, model } = names;
         let facts = TokenFacts {
-            label: info.label().to_owned(),
-            serial: info.serial_number().to_owned(),
-            manufacturer: info.manufacturer_id().to_owned(),
-            model: info.model().to_owned(),
+            label,
+            serial,
+            manufacturer,
+            model,
             firmware: info.firmware_version().to_string(),
             rsa_bits: rsa_bits(&module, slot, &mechanisms),
             mechanisms,
@@ -111,7 +127,7 @@ impl Place {
             },
         };
         let epoch = visit.epoch()?;
-        Ok(Self { module, epoch, slot, facts, generation, login_required: info.login_required() })
+        Ok(Self { module, epoch, slot, facts, generation, ledger, login_required: info.login_required() })
     }
 
     /// How many sessions are used at most.
@@ -143,15 +159,75 @@ fn rsa_bits(module: &Module, slot: Slot, mechanisms: &[MechanismType]) -> Vec<(M
     RSA.into_iter().filter(|mechanism| mechanisms.contains(mechanism)).filter_map(largest).collect()
 }
 
-fn fits(choice: &TokenChoice, info: &TokenInfo) -> bool {
-    let same = |want: &Option<String>, has: &str| want.as_deref().is_none_or(|want| want == has);
-    match choice {
-        TokenChoice::Label(label) => info.label() == label,
-        TokenChoice::Uri { label, serial, manufacturer, model } => {
-            same(label, info.label())
-                && same(serial, info.serial_number())
-                && same(manufacturer, info.manufacturer_id())
-                && same(model, info.model())
+/// What a token is known by, without the padding: the standard's is blanks, but some tokens fill with NUL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Names {
+    label: String,
+    pub(super) serial: String,
+    manufacturer: String,
+    model: String,
+}
+
+impl Names {
+    pub(super) fn of(info: &TokenInfo) -> Self {
+        Self {
+            label: unpadded(info.label()).to_owned(),
+            serial: unpadded(info.serial_number()).to_owned(),
+            manufacturer: unpadded(info.manufacturer_id()).to_owned(),
+            model: unpadded(info.model()).to_owned(),
         }
+    }
+
+    fn fit(&self, choice: &TokenChoice) -> bool {
+        let same =
+            |want: &Option<String>, has: &str| want.as_deref().is_none_or(|want| unpadded(want) == has);
+        match choice {
+            TokenChoice::Label(label) => unpadded(label) == self.label,
+            TokenChoice::Uri { label, serial, manufacturer, model } => {
+                same(label, &self.label)
+                    && same(serial, &self.serial)
+                    && same(manufacturer, &self.manufacturer)
+                    && same(model, &self.model)
+            }
+        }
+    }
+}
+
+/// Fit for a line of a log.
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}' (serial {})", self.label.escape_debug(), self.serial.escape_debug())
+    }
+}
+
+fn unpadded(field: &str) -> &str {
+    field.trim_end_matches([' ', '\0'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(label: &str, serial: &str) -> Names {
+        let (label, serial) = (unpadded(label).to_owned(), unpadded(serial).to_owned());
+        Names { label, serial, manufacturer: "Acme".to_owned(), model: String::new() }
+    }
+
+    #[test]
+    fn padding_is_no_part_of_a_name() {
+        let named = names("ca\0\0\0", "0123\0 ");
+        let uri = |serial: &str| TokenChoice::Uri {
+            label: None,
+            serial: Some(serial.to_owned()),
+            manufacturer: None,
+            model: None,
+        };
+        for fits in [TokenChoice::Label("ca".into()), TokenChoice::Label("ca  ".into()), uri("0123")] {
+            assert!(named.fit(&fits), "{fits}");
+        }
+        for other in [TokenChoice::Label("c".into()), TokenChoice::Label(" ca".into()), uri("012")] {
+            assert!(!named.fit(&other), "{other}");
+        }
+        assert_eq!(names("a\n", "\u{1b}").to_string(), "'a\\n' (serial \\u{1b})");
     }
 }

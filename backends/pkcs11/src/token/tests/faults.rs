@@ -10,7 +10,7 @@ use std::{
 use tokio::time::{sleep, timeout};
 
 /// A token with a key, behind the module with faults, that nobody has opened.
-async fn faulty(sessions: u32) -> (Fault, Arc<Token>) {
+pub(super) async fn faulty(sessions: u32) -> (Fault, Arc<Token>) {
     let rig = token_of_softhsm();
     let maker = Token::new(config(&rig));
     maker.run(Purpose::Change, make_key).await.unwrap();
@@ -20,7 +20,7 @@ async fn faulty(sessions: u32) -> (Fault, Arc<Token>) {
     (fault, token)
 }
 
-async fn signatures(token: &Arc<Token>, count: usize) -> Vec<Result<Vec<u8>>> {
+pub(super) async fn signatures(token: &Arc<Token>, count: usize) -> Vec<Result<Vec<u8>>> {
     let calls: Vec<_> = (0..count)
         .map(|_| {
             let token = token.clone();
@@ -35,7 +35,7 @@ async fn signatures(token: &Arc<Token>, count: usize) -> Vec<Result<Vec<u8>>> {
 }
 
 /// Waits until somebody is in the function.
-async fn called(fault: &Fault, function: &str) {
+pub(super) async fn called(fault: &Fault, function: &str) {
     let call = async {
         while fault.counts(function).unwrap() == 0 {
             sleep(Duration::from_millis(5)).await;
@@ -283,40 +283,4 @@ async fn when_every_session_hangs_work_is_refused_at_once() {
         assert!(began.elapsed() < Duration::from_secs(5));
         sleep(Duration::from_millis(20)).await;
     }
-}
-
-#[tokio::test]
-async fn no_session_is_used_while_the_token_is_logged_out() {
-    let (fault, token) = faulty(2).await;
-    let token = Arc::new(Token::new(TokenConfig { login: Login::WhileInUse, ..token.config().clone() }));
-    let key = token.hold();
-    fault.set(&["C_Sign delay 50ms"]).unwrap();
-    for outcome in signatures(&token, 2).await {
-        outcome.unwrap();
-    }
-    assert_eq!(fault.counts("C_OpenSession").unwrap(), 2);
-    // As if the last user had gone a moment before the next one came.
-    let (go, gone) = std::sync::mpsc::channel::<()>();
-    let gone = std::sync::Mutex::new(gone);
-    let leaving = token.clone();
-    let leaving = tokio::spawn(async move {
-        let leave = move |desk: &Desk<'_>| {
-            let wait = || gone.lock().unwrap().recv_timeout(Duration::from_secs(5)).is_err();
-            desk.counter.logins.leave(desk.session, wait);
-            Ok(())
-        };
-        leaving.run(Purpose::Use, leave).await
-    });
-    sleep(Duration::from_millis(100)).await;
-    let before = fault.counts("C_SignInit").unwrap();
-    let next = token.clone();
-    let next = tokio::spawn(async move { signature(&next).await });
-    sleep(Duration::from_millis(200)).await;
-    assert_eq!(fault.counts("C_SignInit").unwrap(), before);
-    go.send(()).unwrap();
-    leaving.await.unwrap().unwrap();
-    next.await.unwrap().unwrap();
-    assert_eq!(fault.counts("C_Login").unwrap(), 2);
-    assert_eq!(fault.counts("C_OpenSession").unwrap(), 3, "a session of before the logout is not used");
-    drop(key);
 }

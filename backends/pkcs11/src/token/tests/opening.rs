@@ -79,7 +79,7 @@ async fn several_tokens_that_fit_are_told_apart_by_serial() {
         ..config(&rigs[0])
     };
     let error = refusal(by(None), Refusal::Ambiguous).await;
-    assert!(error.contains("name one by its serial in CATALYST_PKI_PKCS11_TOKEN"), "{error}");
+    assert!(error.contains("name one in CATALYST_PKI_PKCS11_TOKEN by what sets it apart"), "{error}");
 
     let facts = Token::new(config(&rigs[0])).run(Purpose::Use, |desk| Ok(desk.facts.clone())).await.unwrap();
     assert_eq!(facts.label, rigs[0].label);
