@@ -99,21 +99,21 @@ impl Address {
     pub(crate) fn uri_of(
         facts: &TokenFacts,
         id: &[u8],
-        label: &str,
+        label: &[u8],
         shares: bool,
     ) -> Result<KeyUri, SignError> {
         let token = match (&*facts.serial, &*facts.label) {
             ("", "") => {
                 return Err(unfit("the token has neither a serial number nor a label: give it a label"));
             }
-            ("", label) => format!("token={}", encode_text(label)),
-            (serial, _) => format!("serial={}", encode_text(serial)),
+            ("", label) => format!("token={}", encode_name(label.as_bytes())),
+            (serial, _) => format!("serial={}", encode_name(serial.as_bytes())),
         };
         let by_id = encode_octets(id);
         let key = match (id, label) {
-            ([], "") => return Err(unfit("the key has neither CKA_ID nor CKA_LABEL: give it one of them")),
-            ([], label) => format!("object={}", encode_text(label)),
-            (_, label) if shares && !label.is_empty() => format!("id={by_id};object={}", encode_text(label)),
+            ([], []) => return Err(unfit("the key has neither CKA_ID nor CKA_LABEL: give it one of them")),
+            ([], label) => format!("object={}", encode_name(label)),
+            (_, label) if shares && !label.is_empty() => format!("id={by_id};object={}", encode_name(label)),
             _ => format!("id={by_id}"),
         };
         KeyUri::parse(&format!("pkcs11:{token};{key}")).map_err(|error| unfit(error.to_string()))
@@ -189,10 +189,10 @@ pub(crate) fn encode_octets(octets: &[u8]) -> String {
 }
 
 /// What is unreserved (RFC 3986, 2.3) as it is, the rest percent-encoded.
-fn encode_text(text: &str) -> String {
+fn encode_name(name: &[u8]) -> String {
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~".contains(&octet);
     let one = |octet: u8| if plain(octet) { char::from(octet).to_string() } else { encode_octets(&[octet]) };
-    text.bytes().map(one).collect()
+    name.iter().copied().map(one).collect()
 }
 
 /// The octets of a value whose grammar was checked.

@@ -82,7 +82,7 @@ pub(crate) fn resolve(
     recipe(desk, config, algorithm)?;
     let spki = public_of(desk, config, &key, &address.to_string(), algorithm, Proof::Always)?;
     let shares = !key.id.is_empty() && private_by_id(desk, &key.id)?.len() > 1;
-    let uri = Address::uri_of(desk.facts, &key.id, &key.label, shares)?;
+    let uri = Address::uri_of(desk.facts, &key.id, &key.name, shares)?;
     Ok(KeyPin { uri, algorithm, spki })
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn find(
         return Err(SignError::refused(Refusal::Ambiguous, reason).into());
     }
     let spki = public_of(desk, config, &found, &name, intent.algorithm, Proof::Always)?;
-    let uri = Address::uri_of(desk.facts, &found.id, &found.label, false)?;
+    let uri = Address::uri_of(desk.facts, &found.id, &found.name, false)?;
     Ok(Some(KeyPin { uri, algorithm: intent.algorithm, spki }))
 }
 
@@ -129,7 +129,10 @@ pub(crate) fn list(desk: &Desk<'_>, deployment: &str) -> Result<Vec<FoundKey>, T
     let every = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Token(true)];
     for handle in desk.session.find_objects(&every)? {
         let (id, label) = names(desk, handle)?;
-        let ours = label::read(&label).filter(|ours| ours.deployment == deployment);
+        let ours = std::str::from_utf8(&label)
+            .ok()
+            .and_then(label::read)
+            .filter(|ours| ours.deployment == deployment);
         let (Some(ours), Ok(nonce)) = (ours, <[u8; 16]>::try_from(&id[..])) else { continue };
         listed.push(FoundKey {
             uri: Address::uri_of(desk.facts, &id, &label, false)?,
@@ -209,9 +212,9 @@ pub(crate) fn public_of(
 
 /// The public key objects that belong to a private key: by CKA_ID, by label where it has none.
 pub(crate) fn public_beside(desk: &Desk<'_>, key: &PrivateKey) -> Result<Vec<ObjectHandle>, Trouble> {
-    let name = match (&key.id[..], &*key.label) {
-        ([], "") => return Ok(Vec::new()),
-        ([], label) => Attribute::Label(label.as_bytes().to_vec()),
+    let name = match (&key.id[..], &key.name[..]) {
+        ([], []) => return Ok(Vec::new()),
+        ([], label) => Attribute::Label(label.to_vec()),
         (id, _) => Attribute::Id(id.to_vec()),
     };
     let mut template = vec![Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Token(true), name];

@@ -80,10 +80,10 @@ fn mark(
     let now = SystemTime::now();
     for object in public.iter().chain([&key.handle]) {
         let (_, label) = names(desk, *object)?;
-        if label::is_given_up(&label) {
+        if label::is_given_up(&String::from_utf8_lossy(&label)) {
             continue;
         }
-        let marked = Attribute::Label(label::given_up(&label, now).into_bytes());
+        let marked = Attribute::Label([&label[..], label::given_up(now).as_bytes()].concat());
         match desk.session.update_attributes(*object, &[marked]) {
             Err(error) if is_not_allowed(&error) => {
                 let reason = format!(

@@ -31,10 +31,10 @@ pub(crate) fn read(label: &str) -> Option<Ours<'_>> {
     Some(Ours { deployment, role: role.parse().ok()?, generation: number }).filter(|_| as_written)
 }
 
-/// The label of a key that is given up now: its own and the time, `… given up <unix seconds>`.
-pub(crate) fn given_up(label: &str, now: SystemTime) -> String {
+/// What is put behind the label of a key that is given up now: ` given up <unix seconds>`.
+pub(crate) fn given_up(now: SystemTime) -> String {
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    format!("{label}{GIVEN_UP}{seconds}")
+    format!("{GIVEN_UP}{seconds}")
 }
 
 /// Whether a label says that its key was given up.
@@ -63,7 +63,7 @@ mod tests {
         let ours = Ours { deployment: "0123456789abcdef", role: KeyRole::Services, generation: 12 };
         assert_eq!(read(&label), Some(ours));
         assert!(!is_given_up(&label));
-        let marked = given_up(&label, UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        let marked = format!("{label}{}", given_up(UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
         assert_eq!(marked, "catalyst-pki/0123456789abcdef/services-12 given up 1800000000");
         assert!(is_given_up(&marked));
         assert_eq!(read(&marked), None);

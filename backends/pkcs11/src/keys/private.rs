@@ -11,7 +11,9 @@ pub(crate) struct PrivateKey {
     pub(crate) handle: ObjectHandle,
     /// CKA_ID, which may be empty.
     pub(crate) id: Vec<u8>,
-    /// CKA_LABEL, which may be empty.
+    /// CKA_LABEL, which may be empty, and need not be UTF-8 as the standard wants it.
+    pub(crate) name: Vec<u8>,
+    /// CKA_LABEL for people.
     pub(crate) label: String,
     /// What it tells of its public half: type and size at least, mostly.
     pub(crate) public: Parts,
@@ -37,26 +39,24 @@ const KINDS: &[AttributeType] = &[
 ];
 
 /// CKA_ID and CKA_LABEL of an object, which may be empty.
-pub(crate) fn names(desk: &Desk<'_>, object: ObjectHandle) -> Result<(Vec<u8>, String), Trouble> {
+pub(crate) fn names(desk: &Desk<'_>, object: ObjectHandle) -> Result<(Vec<u8>, Vec<u8>), Trouble> {
     let known = Attributes::read(desk, object, &[AttributeType::Id, AttributeType::Label])?;
     let id = known.find(|a| if let Attribute::Id(id) = a { Some(id.clone()) } else { None });
-    let label = known.find(|a| match a {
-        Attribute::Label(label) => Some(String::from_utf8_lossy(label).into_owned()),
-        _ => None,
-    });
+    let label = known.find(|a| if let Attribute::Label(label) = a { Some(label.clone()) } else { None });
     Ok((id.unwrap_or_default(), label.unwrap_or_default()))
 }
 
 impl PrivateKey {
     pub(crate) fn read(desk: &Desk<'_>, handle: ObjectHandle) -> Result<Self, Trouble> {
-        let (id, label) = names(desk, handle)?;
+        let (id, name) = names(desk, handle)?;
         let known = Attributes::read(desk, handle, KINDS)?;
         let flag = |pick: fn(&Attribute) -> Option<bool>| known.find(pick);
         let consent = flag(|a| if let Attribute::AlwaysAuthenticate(v) = a { Some(*v) } else { None });
         Ok(Self {
             handle,
             id,
-            label,
+            label: String::from_utf8_lossy(&name).into_owned(),
+            name,
             public: Parts::of_private(desk, handle)?,
             signs: flag(|a| if let Attribute::Sign(v) = a { Some(*v) } else { None }),
             sensitive: flag(|a| if let Attribute::Sensitive(v) = a { Some(*v) } else { None }),

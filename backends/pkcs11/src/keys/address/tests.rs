@@ -21,17 +21,21 @@ fn uri(text: &str) -> Result<Address, SignError> {
 #[test]
 fn a_key_is_named_by_its_token_s_serial_number_and_its_id() {
     let token = facts("CA 1", "0a b/1");
-    let named =
-        |id: &[u8], label: &str, shares| Address::uri_of(&token, id, label, shares).unwrap().to_string();
+    let named = |id: &[u8], label: &str, shares| {
+        Address::uri_of(&token, id, label.as_bytes(), shares).unwrap().to_string()
+    };
     assert_eq!(named(&[0, 0x2a, 0xff], "x", false), "pkcs11:serial=0a%20b%2F1;id=%00%2A%FF");
     assert_eq!(named(&[1], "two of them", true), "pkcs11:serial=0a%20b%2F1;id=%01;object=two%20of%20them");
     assert_eq!(named(&[1], "", true), "pkcs11:serial=0a%20b%2F1;id=%01");
     assert_eq!(named(&[], "grün", false), "pkcs11:serial=0a%20b%2F1;object=gr%C3%BCn");
-    let unnumbered = Address::uri_of(&facts("CA 1", ""), &[1], "", false).unwrap();
+    let latin = Address::uri_of(&token, &[], b"gr\xfcn", false).unwrap();
+    assert_eq!(latin.as_str(), "pkcs11:serial=0a%20b%2F1;object=gr%FCn");
+    assert_eq!(Address::of_uri(&latin).unwrap().label.as_deref(), Some(&b"gr\xfcn"[..]));
+    let unnumbered = Address::uri_of(&facts("CA 1", ""), &[1], b"", false).unwrap();
     assert_eq!(unnumbered.as_str(), "pkcs11:token=CA%201;id=%01");
-    assert_eq!(Address::uri_of(&token, &[], "", false).unwrap_err().code(), "key_refused_configuration");
+    assert_eq!(Address::uri_of(&token, &[], b"", false).unwrap_err().code(), "key_refused_configuration");
     assert_eq!(
-        Address::uri_of(&facts("", ""), &[1], "", false).unwrap_err().code(),
+        Address::uri_of(&facts("", ""), &[1], b"", false).unwrap_err().code(),
         "key_refused_configuration"
     );
 }
@@ -109,7 +113,7 @@ proptest! {
         shares: bool,
     ) {
         let token = facts("CA", &serial);
-        let address = Address::of_uri(&Address::uri_of(&token, &id, &label, shares).unwrap()).unwrap();
+        let address = Address::of_uri(&Address::uri_of(&token, &id, label.as_bytes(), shares).unwrap()).unwrap();
         prop_assert!(address.check_token("pkcs11", &token).is_ok());
         prop_assert!(address.check_token("pkcs11", &facts("CA", "another serial")).is_err());
         prop_assert_eq!(address.id.unwrap_or_default(), id.clone());
