@@ -24,6 +24,8 @@ const CRL_ROOM: usize = 1024 * 1024;
 
 /// How long a key store may take to make a key: HSMs make RSA keys for minutes. It bounds what waits for it.
 const MAKING_DEADLINE: Duration = Duration::from_secs(300);
+/// How long looking at a key that an operator names may take.
+const LOOKING_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Makes, finds and opens keys for one deployment.
 #[derive(Debug)]
@@ -140,8 +142,10 @@ impl Keys {
             return Ok(None);
         }
         let reference = &key.reference;
-        let found = self.key_stores.get(&wanted.backend)?.resolve(reference, wanted.algorithm).await;
-        let pin = found.map_err(|error| match error.is_transient() {
+        let store = self.key_stores.get(&wanted.backend)?;
+        let found = timeout(LOOKING_DEADLINE, store.resolve(reference, wanted.algorithm)).await;
+        let late = |_| Err(SignError::unavailable("the key store did not find it in time; try again"));
+        let pin = found.unwrap_or_else(late).map_err(|error| match error.is_transient() {
             true => AuthorityError::KeyStore(error),
             false => AuthorityError::Invalid(format!(
                 "the key '{reference}'{} cannot be taken: {error}",

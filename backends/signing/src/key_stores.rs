@@ -2,7 +2,7 @@
 
 use crate::{Guard, GuardedKey, KeyIntent, KeyPin, KeyPolicy, Refusal, Result, SignError, SigningBackend};
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 
 /// Several key stores are open at once: each key's own, whatever is configured for keys made from now on.
 #[derive(Debug)]
@@ -39,11 +39,14 @@ impl KeyStores {
         self.by_name.iter().map(|(name, store)| (name.as_str(), store))
     }
 
-    /// Lets go of all of them; the process is about to end.
+    /// Lets go of all of them at once, for one that hangs must not cost the others their time; the process is about to
+    /// end.
     pub async fn shut_down(&self) {
-        for store in self.by_name.values() {
-            store.shut_down().await;
+        let mut closing = JoinSet::new();
+        for store in self.by_name.values().cloned() {
+            closing.spawn(async move { store.shut_down().await });
         }
+        while closing.join_next().await.is_some() {}
     }
 
     /// The key of a committed intent: the one that `reference` names, else the one that was made for it before, else
