@@ -58,6 +58,9 @@ impl Trouble {
             | RvError::SessionClosed
             | RvError::ObjectHandleInvalid
             | RvError::KeyHandleInvalid
+            // The handle may name another object by now; if it does not, it is the same the second time.
+            | RvError::KeyTypeInconsistent
+            | RvError::KeyFunctionNotPermitted
             | RvError::UserNotLoggedIn => Loss::Session,
             RvError::DeviceRemoved
             | RvError::TokenNotPresent
@@ -311,6 +314,8 @@ mod tests {
             (RvError::SessionClosed, Loss::Session),
             (RvError::ObjectHandleInvalid, Loss::Session),
             (RvError::KeyHandleInvalid, Loss::Session),
+            (RvError::KeyTypeInconsistent, Loss::Session),
+            (RvError::KeyFunctionNotPermitted, Loss::Session),
             (RvError::UserNotLoggedIn, Loss::Session),
             (RvError::DeviceRemoved, Loss::Token),
             (RvError::TokenNotPresent, Loss::Token),

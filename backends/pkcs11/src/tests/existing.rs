@@ -174,7 +174,8 @@ async fn an_rsa_key_tells_its_public_half_itself_where_no_object_does() {
 
 #[tokio::test]
 async fn a_handle_that_names_another_key_by_now_is_looked_up_anew() {
-    for token in both() {
+    let classes = [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY];
+    for (token, class) in classes.into_iter().flat_map(|class| both().map(|token| (token, class))) {
         let backend = Arc::new(Pkcs11Backend::new(TokenConfig { sessions: 1, ..config(&token) }));
         plant::pair(&backend, &[1], "services", &[]).await;
         plant::pair(&backend, &[2], "another", &[]).await;
@@ -191,7 +192,7 @@ async fn a_handle_that_names_another_key_by_now_is_looked_up_anew() {
         let guard = Guard::new(Arc::new(NoObserver));
         let key = guard.open(backend.clone(), pin, policy, deadline).await.unwrap();
         let mistake = move |desk: &Desk<'_>, _: &TokenConfig| {
-            let other = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(vec![2])];
+            let other = [Attribute::Class(class), Attribute::Id(vec![2])];
             let other = desk.session.find_objects(&other)?;
             desk.handle(&uri, || Ok(other[0]))?;
             Ok(())

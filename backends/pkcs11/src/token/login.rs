@@ -221,7 +221,12 @@ fn read(config: &TokenConfig) -> Result<Option<SecretString>, SignError> {
             Ok(pin) => Ok(Some(pin)),
             Err(why) => Err(SignError::refused(
                 Refusal::Pin,
-                format!("{}: the PIN file {} {why}", config.name, path.display()),
+                format!(
+                    "{}: the PIN file {} {why}; put it right, then try again: a key that is refused since waits for \
+                     `catalyst backend retry`",
+                    config.name,
+                    path.display()
+                ),
             )),
         },
     }
