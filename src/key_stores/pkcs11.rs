@@ -7,6 +7,7 @@ use crate::settings::{
 };
 use catalyst_pkcs11::{Login, Pin, Pkcs11Backend, TokenChoice, TokenConfig};
 use catalyst_signing::SigningBackend;
+use secrecy::ExposeSecret as _;
 use std::{path::PathBuf, sync::Arc};
 
 const MODULE: &str = "CATALYST_PKI_PKCS11_MODULE";
@@ -175,6 +176,13 @@ fn pin(store: &StoreSettings<'_>) -> Result<Pin, SettingsError> {
     let pad = store.text(PIN_PAD) == Some("true");
     match (store.secret(PIN), pad) {
         (None, true) => Ok(Pin::Pad),
+        // It would be a wrong one, and cost a try.
+        (Some(GivenSecret::Itself(pin)), false) if pin.expose_secret().contains(['\n', '\r']) => {
+            Err(SettingsError::Together(format!(
+                "{} holds a line break, which no PIN has: give it without",
+                store.called(PIN)
+            )))
+        }
         (Some(GivenSecret::Itself(pin)), false) => Ok(Pin::Known(pin.clone())),
         (Some(GivenSecret::In(path)), false) => Ok(Pin::File(path.to_owned())),
         (Some(_), true) => Err(SettingsError::Together(format!(

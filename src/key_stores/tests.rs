@@ -96,6 +96,11 @@ fn what_is_missing_is_named() {
         let sentence = refused(None, vars);
         assert!(sentence.starts_with(wanted), "{sentence}");
     }
+    let broken = refused(None, &[CHOSEN, MODULE, TOKEN, ("CATALYST_PKI_PKCS11_PIN", "123456\n")]);
+    assert!(
+        broken.contains("CATALYST_PKI_PKCS11_PIN holds a line break") && !broken.contains("123456"),
+        "{broken}"
+    );
     let both = [CHOSEN, MODULE, TOKEN, PIN, ("CATALYST_PKI_PKCS11_PIN_PAD", "true")];
     assert!(refused(None, &both).contains("CATALYST_PKI_PKCS11_PIN_PAD are both given"));
 }

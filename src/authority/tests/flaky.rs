@@ -28,6 +28,7 @@ struct State {
     /// From this call on every call fails; a process that has failed once does not come back.
     fail_from: AtomicUsize,
     refusing: AtomicBool,
+    hanging: AtomicBool,
     swapped: Mutex<Option<(String, String)>>,
     caution: Mutex<Option<String>>,
 }
@@ -40,6 +41,7 @@ impl Default for State {
             created: AtomicUsize::new(0),
             fail_from: AtomicUsize::new(NEVER),
             refusing: AtomicBool::new(false),
+            hanging: AtomicBool::new(false),
             swapped: Mutex::default(),
             caution: Mutex::default(),
         }
@@ -56,6 +58,11 @@ impl Flaky {
     /// Answers so many calls more, then refuses.
     pub(super) fn refuse_after(&self, calls: usize) {
         self.refuse_call(self.state.calls.load(Ordering::SeqCst) + calls);
+    }
+
+    /// Never finds a key that is named, from now on.
+    pub(super) fn hang(&self) {
+        self.state.hanging.store(true, Ordering::SeqCst);
     }
 
     /// Is away from now on.
@@ -113,6 +120,9 @@ impl SigningBackend for Flaky {
     }
     async fn resolve(&self, reference: &str, algorithm: SignatureAlgorithm) -> Result<KeyPin> {
         self.call()?;
+        if self.state.hanging.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.keys.resolve(reference, algorithm).await
     }
     async fn open(&self, pin: &KeyPin) -> Result<Arc<dyn SigningKey>> {

@@ -2,7 +2,8 @@
 
 use super::*;
 use catalyst_signing::{KeyIntent, KeyLifecycle, KeyRole, Nonce};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use tokio::time::timeout;
 
 async fn existing(keys: &Flaky, role: KeyRole) -> String {
     let intent = KeyIntent {
@@ -130,4 +131,22 @@ async fn a_caution_is_told_as_long_as_the_key_is_used() {
     let ca = authority(&store, &keys).await;
     ca.issue_with_new_key(workload(&ca, "n1"), None, None, Actor::Service).await.unwrap();
     assert_eq!(ca.status().await.unwrap().notes, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_look_at_a_named_key_ends_where_the_key_store_hangs() {
+    let (store, keys) = (store(), Flaky::default());
+    let root = existing(&keys, KeyRole::Root).await;
+    let references =
+        KeyReferences { root: named("KEY", &root), services: None, transport: None, tokens: None };
+    let ca = configured_authority(&store, &keys, |config| config.key_references = references.clone()).await;
+    keys.hang();
+    let mut asked = tokio::spawn(async move { ca.initialize(InitRequest::default(), Actor::Service).await });
+    assert!(timeout(Duration::from_millis(300), &mut asked).await.is_err());
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(30)).await;
+    tokio::time::resume();
+    let error = timeout(Duration::from_secs(5), asked).await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(&error, AuthorityError::KeyStore(error) if error.is_transient()), "{error}");
+    assert!(store.hierarchy().await.unwrap().plan.is_none(), "nothing was begun");
 }
