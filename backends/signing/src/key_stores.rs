@@ -43,7 +43,8 @@ impl KeyStores {
     /// end.
     pub async fn shut_down(&self) {
         let mut closing = JoinSet::new();
-        for store in self.by_name.values().cloned() {
+        for store in self.by_name.values() {
+            let store = Arc::clone(store);
             closing.spawn(async move { store.shut_down().await });
         }
         while closing.join_next().await.is_some() {}

@@ -1,6 +1,7 @@
 //! The way to a real token: SoftHSM's.
 
 mod faults;
+mod hangs;
 mod logins;
 mod opening;
 mod sessions;
