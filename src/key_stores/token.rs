@@ -46,6 +46,11 @@ pub(super) fn check_key(text: &str) -> Result<(), String> {
             Err("the label of a key is wanted, or a PKCS#11 URI with its id or object".to_owned())
         }
         _ if text.trim().is_empty() => Err("a value that is not empty is wanted".to_owned()),
+        // A URI without its scheme: the value would be shown as a label.
+        None if ["pin-value=", "pin-source="].iter().any(|name| text.to_ascii_lowercase().contains(name)) => {
+            Err("a PIN has no place in the name of a key: it is given by CATALYST_PKI_PKCS11_PIN_FILE"
+                .to_owned())
+        }
         _ => Ok(()),
     }
 }
@@ -147,5 +152,7 @@ mod tests {
         for bad in ["", " ", "pkcs11:token=a", "pkcs11:"] {
             assert!(check_key(bad).is_err(), "{bad:?}");
         }
+        let refused = check_key("object=a;Pin-Value=12345678").unwrap_err();
+        assert!(refused.contains("a PIN has no place") && !refused.contains("12345678"), "{refused}");
     }
 }
