@@ -60,7 +60,7 @@ impl Kryoptic {
             pin: born.pin,
             initialisation: Some(format!("kryoptic_conf={path}")),
             environment: vec![("KRYOPTIC_CONF".into(), path)],
-            _directories: vec![Arc::clone(&self.directory)],
+            directories: vec![Arc::clone(&self.directory)],
         })
     }
 }

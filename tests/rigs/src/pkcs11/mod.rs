@@ -4,9 +4,11 @@
 //! tests share a module's state, whether they are threads or processes. A module that is loaded sees the tokens that
 //! were there when it was initialised.
 
+mod fault;
 mod kryoptic;
 mod softhsm;
 
+pub use fault::Fault;
 pub use kryoptic::Kryoptic;
 pub use softhsm::SoftHsm;
 
@@ -40,7 +42,7 @@ pub struct TestToken {
     /// The variables that the module reads in the process that loads it.
     pub environment: Vec<(String, String)>,
     /// What the token lies in; it goes with the last of these.
-    _directories: Vec<Arc<TempDir>>,
+    directories: Vec<Arc<TempDir>>,
 }
 
 impl TestToken {

@@ -84,7 +84,7 @@ impl SoftHsm {
             pin: born.pin,
             initialisation: None,
             environment: vec![("SOFTHSM2_CONF".into(), configuration)],
-            _directories: vec![Arc::clone(&self.directory)],
+            directories: vec![Arc::clone(&self.directory)],
         })
     }
 }
