@@ -89,6 +89,13 @@ impl SigningBackend for Pkcs11Backend {
             Fact { name: "sessions", value: format!("at most {}", self.token.config().sessions) },
         ])
     }
+    fn retry(&self) {
+        self.token.retry();
+    }
+
+    async fn shut_down(&self) {
+        self.token.shut_down().await;
+    }
 }
 
 #[async_trait]

@@ -1,7 +1,7 @@
 //! What an operator says of one token.
 
 use secrecy::SecretString;
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 /// One token, and how to use it.
 #[derive(Clone, Debug)]
@@ -60,4 +60,59 @@ pub enum Login {
     Kept,
     /// While a key of the token is open: the root's, which is opened for one operation.
     WhileInUse,
+}
+
+/// What errors ask operators to correct.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Setting {
+    Module,
+    Token,
+    Initialisation,
+    Pin,
+}
+
+impl TokenConfig {
+    /// A setting as the operator writes it: a variable of the environment, or a key in the table of this token.
+    pub(crate) fn setting(&self, setting: Setting) -> String {
+        let (variable, key) = match setting {
+            Setting::Module => ("MODULE", "module"),
+            Setting::Token => ("TOKEN", "token"),
+            Setting::Initialisation => ("INIT", "init"),
+            Setting::Pin => ("PIN", "pin"),
+        };
+        match self.name.strip_prefix("pkcs11:") {
+            Some(name) => format!("`{key}` in the table [pkcs11.{name}]"),
+            None => format!("CATALYST_PKI_PKCS11_{variable}"),
+        }
+    }
+
+    /// Where an operator corrects the PIN.
+    pub(crate) fn pin_source(&self) -> String {
+        match &self.pin {
+            Pin::Known(_) => self.setting(Setting::Pin),
+            Pin::File(path) => format!("the PIN in {}", path.display()),
+            Pin::Pad => "the PIN".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for TokenChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Label(label) => write!(f, "the token with the label '{label}'"),
+            Self::Uri { label, serial, manufacturer, model } => {
+                let given =
+                    [("label", label), ("serial", serial), ("manufacturer", manufacturer), ("model", model)];
+                let mut words = "with";
+                f.write_str("the token")?;
+                for (name, value) in given {
+                    if let Some(value) = value {
+                        write!(f, " {words} the {name} '{value}'")?;
+                        words = "and";
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
 }

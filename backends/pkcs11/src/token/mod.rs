@@ -1,21 +1,40 @@
 //! The way to a token: its module, its slot, the login, and sessions on threads of their own.
+//!
+//! `pool/` knows threads and no token; `counter` is what its workers do: sessions, and what follows from their loss.
+//! `module` is the vendor's library, `whereabouts` and `place` are where the token is, `login` is the PIN, `desk` is
+//! what work gets.
 
-use crate::{TokenChoice, TokenConfig, config::Pin, trouble::Trouble};
-use catalyst_signing::{Refusal, Result, SignError};
-use cryptoki::{
-    context::{CInitializeArgs, CInitializeFlags, Pkcs11},
-    error::{Error, RvError},
-    mechanism::{Mechanism, MechanismType},
-    object::ObjectHandle,
-    session::{Session, UserType},
-    types::AuthPin,
-};
-use secrecy::ExposeSecret as _;
+mod counter;
+mod desk;
+mod edge;
+mod login;
+mod module;
+mod place;
+mod pool;
+#[cfg(test)]
+mod tests;
+mod turn;
+mod whereabouts;
+
+pub(crate) use desk::Desk;
+pub(crate) use place::TokenFacts;
+
+use crate::{TokenConfig, config::Login, trouble::Trouble};
+use catalyst_signing::{Result, SignError};
+use counter::{Counter, Errand, Job};
+use pool::Pool;
 use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    fmt,
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
 };
+use tokio::{sync::oneshot, time::timeout};
+
+/// How often who waits for an answer looks whether somebody can work for it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the end of the service waits for work that is being done, and then for the module.
+const END: Duration = Duration::from_secs(2);
 
 /// Whether work changes what is on the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,128 +45,149 @@ pub(crate) enum Purpose {
     Change,
 }
 
-/// What a token says of itself.
-#[derive(Clone, Debug)]
-pub(crate) struct TokenFacts {
-    pub(crate) label: String,
-    pub(crate) serial: String,
-    pub(crate) manufacturer: String,
-    pub(crate) model: String,
-    pub(crate) firmware: String,
-    pub(crate) mechanisms: Vec<MechanismType>,
-}
-
-/// A logged-in session, for the time of one piece of work.
-pub(crate) struct Desk<'a> {
-    pub(crate) session: &'a Session,
-    pub(crate) facts: &'a TokenFacts,
-}
-
-impl Desk<'_> {
-    /// One signature. `most` is the longest that the mechanism can give; `consent` is for keys that want the PIN before
-    /// each use (CKA_ALWAYS_AUTHENTICATE).
-    pub(crate) fn sign(
-        &self,
-        mechanism: &Mechanism<'_>,
-        key: ObjectHandle,
-        data: &[u8],
-        most: usize,
-        consent: bool,
-    ) -> std::result::Result<Vec<u8>, Trouble> {
-        let _ = (most, consent);
-        Ok(self.session.sign(mechanism, key, data)?)
-    }
-}
-
-#[derive(Debug)]
+/// One token, loaded and opened when it is first used.
 pub(crate) struct Token {
-    config: Arc<TokenConfig>,
+    inner: Arc<Inner>,
 }
 
-static MODULES: Mutex<Option<HashMap<PathBuf, Pkcs11>>> = Mutex::new(None);
+struct Inner {
+    counter: Arc<Counter>,
+    pool: Pool<Counter>,
+}
+
+/// Keeps a token in use: with [`Login::WhileInUse`] it is logged out when the last of these is gone.
+pub(crate) struct Hold {
+    inner: Arc<Inner>,
+}
 
 impl Token {
     pub(crate) fn new(config: TokenConfig) -> Self {
-        Self { config: Arc::new(config) }
+        let sessions = usize::try_from(config.sessions).unwrap_or(usize::MAX);
+        let counter = Arc::new(Counter::new(config));
+        let pool = Pool::new(&counter.config.name, sessions, counter.clone());
+        Self { inner: Arc::new(Inner { counter, pool }) }
     }
 
     /// What the operator calls it.
     pub(crate) fn name(&self) -> &str {
-        &self.config.name
+        &self.config().name
     }
 
     pub(crate) fn config(&self) -> &TokenConfig {
-        &self.config
+        &self.inner.counter.config
     }
 
     /// Runs `work` on a thread of the pool, in a logged-in session. After the loss of a session or token the session is
     /// made anew and the work run once more, so it must be one that may be repeated: a look-up before a creation.
+    /// Work whose future was dropped before its turn came is not done.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         purpose: Purpose,
         work: impl Fn(&Desk<'_>) -> std::result::Result<T, Trouble> + Send + 'static,
     ) -> Result<T> {
-        let config = self.config.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            attempt(&config, purpose, work).map_err(|trouble| trouble.into_error(&config.name))
+        let (answer, mut answered) = oneshot::channel();
+        let errand = Box::new(Task { work, answer: Some(answer) });
+        self.inner.pool.submit(Job { purpose, errand, _hold: self.hold() });
+        loop {
+            match timeout(LOOK_EVERY, &mut answered).await {
+                Ok(outcome) => {
+                    let cut_off = || format!("{}: the work at the token was cut off", self.name());
+                    return outcome.unwrap_or_else(|_| Err(SignError::unavailable(cut_off())));
+                }
+                Err(_) => self.inner.pool.look_after(),
+            }
+        }
+    }
+
+    /// Keeps the token in use for as long as what is given back lives.
+    pub(crate) fn hold(&self) -> Hold {
+        self.inner.counter.uses.fetch_add(1, Ordering::SeqCst);
+        Hold { inner: self.inner.clone() }
+    }
+
+    /// An operator wants what was refused to be tried again: the PIN, and as many sessions as are configured.
+    pub(crate) fn retry(&self) {
+        self.inner.counter.logins.retry();
+        self.inner.pool.forget_limits();
+    }
+
+    /// Closes the sessions and ends the module, if no other token is used through it. Work that is asked for afterwards
+    /// is refused. A call that hangs is not waited for.
+    pub(crate) async fn shut_down(&self) {
+        self.inner.pool.close();
+        // Who has not left by then hangs, and the module is left as it is.
+        let _ = timeout(END, self.inner.pool.left()).await;
+        let (done, ended) = oneshot::channel();
+        let counter = self.inner.counter.clone();
+        let ending = thread::Builder::new().name("pkcs11".to_owned()).spawn(move || {
+            counter.give_back_module();
+            // Nobody may be left to hear it.
+            let _ = done.send(());
         });
-        done.await.map_err(|_| SignError::unavailable("the work at the token was cut off"))?
+        if ending.is_ok() {
+            let _ = timeout(END, ended).await;
+        }
     }
 }
 
-fn attempt<T>(
-    config: &TokenConfig,
-    purpose: Purpose,
-    work: impl Fn(&Desk<'_>) -> std::result::Result<T, Trouble>,
-) -> std::result::Result<T, Trouble> {
-    let module = {
-        let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
-        let modules = modules.get_or_insert_default();
-        match modules.get(&config.module) {
-            Some(module) => module.clone(),
-            None => {
-                let module = Pkcs11::new(&config.module)?;
-                module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
-                modules.insert(config.module.clone(), module.clone());
-                module
-            }
-        }
-    };
-    for slot in module.get_slots_with_initialized_token()? {
-        let info = module.get_token_info(slot)?;
-        let chosen = match &config.token {
-            TokenChoice::Label(label) => info.label() == label,
-            TokenChoice::Uri { label, serial, manufacturer, model } => {
-                let fits = |want: &Option<String>, has: &str| want.as_deref().is_none_or(|want| want == has);
-                fits(label, info.label())
-                    && fits(serial, info.serial_number())
-                    && fits(manufacturer, info.manufacturer_id())
-                    && fits(model, info.model())
-            }
-        };
-        if !chosen {
-            continue;
-        }
-        let facts = TokenFacts {
-            label: info.label().to_owned(),
-            serial: info.serial_number().to_owned(),
-            manufacturer: info.manufacturer_id().to_owned(),
-            model: info.model().to_owned(),
-            firmware: info.firmware_version().to_string(),
-            mechanisms: module.get_mechanism_list(slot)?,
-        };
-        let session = match purpose {
-            Purpose::Use => module.open_ro_session(slot)?,
-            Purpose::Change => module.open_rw_session(slot)?,
-        };
-        let Pin::Known(pin) = &config.pin else {
-            return Err(SignError::refused(Refusal::Pin, "no PIN").into());
-        };
-        match session.login(UserType::User, Some(&AuthPin::new(pin.expose_secret().into()))) {
-            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        return work(&Desk { session: &session, facts: &facts });
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("config", self.config()).finish_non_exhaustive()
     }
-    Err(SignError::unavailable(format!("{}: no such token", config.name)).into())
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.inner.pool.close();
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let counter = &self.inner.counter;
+        if counter.uses.fetch_sub(1, Ordering::SeqCst) == 1 && counter.config.login == Login::WhileInUse {
+            self.inner.pool.clear();
+        }
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hold").field("token", &self.inner.counter.config.name).finish_non_exhaustive()
+    }
+}
+
+/// Work and the one who waits for it.
+struct Task<T, W> {
+    work: W,
+    answer: Option<oneshot::Sender<Result<T>>>,
+}
+
+impl<T, W> Errand for Task<T, W>
+where
+    T: Send,
+    W: Fn(&Desk<'_>) -> std::result::Result<T, Trouble> + Send,
+{
+    fn is_wanted(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| !answer.is_closed())
+    }
+
+    fn attempt(&mut self, desk: &Desk<'_>) -> std::result::Result<(), Trouble> {
+        let value = (self.work)(desk)?;
+        self.answer(Ok(value));
+        Ok(())
+    }
+
+    fn refuse(&mut self, error: SignError) {
+        self.answer(Err(error));
+    }
+}
+
+impl<T, W> Task<T, W> {
+    fn answer(&mut self, outcome: Result<T>) {
+        if let Some(answer) = self.answer.take() {
+            // The caller may have gone.
+            let _ = answer.send(outcome);
+        }
+    }
 }

@@ -1,0 +1,283 @@
+//! One token as its workers see it: how a session comes about, what is done when it is lost, and how it ends.
+
+use super::{
+    Purpose,
+    desk::{Desk, Handles},
+    login::{self, Logins},
+    place::Place,
+    pool::Trade,
+    turn::Turn,
+    whereabouts::Whereabouts,
+};
+use crate::{
+    TokenConfig,
+    config::Login,
+    trouble::{Loss, Trouble},
+};
+use catalyst_signing::{Refusal, SignError};
+use cryptoki::{
+    context::Function,
+    error::{Error, RvError},
+    session::Session,
+};
+use std::{
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Work for a token, whatever it gives.
+pub(super) trait Errand: Send {
+    /// Whether anybody still waits for it.
+    fn is_wanted(&self) -> bool;
+    /// Does it, and answers where it succeeds.
+    fn attempt(&mut self, desk: &Desk<'_>) -> Result<(), Trouble>;
+    /// Answers that it failed.
+    fn refuse(&mut self, error: SignError);
+}
+
+pub(super) struct Job {
+    pub(super) purpose: Purpose,
+    pub(super) errand: Box<dyn Errand>,
+    /// Keeps the token in use until the work is done.
+    pub(super) _hold: super::Hold,
+}
+
+pub(super) struct Counter {
+    pub(super) config: TokenConfig,
+    pub(super) logins: Logins,
+    /// Signatures that want a login of their own, one at a time.
+    pub(super) consents: Turn<()>,
+    /// Open keys, and work in flight.
+    pub(super) uses: AtomicUsize,
+    whereabouts: Whereabouts,
+}
+
+/// What a worker has at hand.
+#[derive(Default)]
+pub(super) struct Bench {
+    seat: Option<Seat>,
+}
+
+/// An open session. It is closed when it is dropped, unless it is gone already.
+struct Seat {
+    session: Session,
+    place: Arc<Place>,
+    handles: Handles,
+    spoilt: Cell<bool>,
+    gone: Cell<bool>,
+}
+
+/// Why a piece of work did not succeed.
+enum Stumble {
+    /// The token gives this worker no session.
+    NoRoom,
+    Trouble(Trouble),
+}
+
+impl From<Trouble> for Stumble {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl Counter {
+    pub(super) fn new(config: TokenConfig) -> Self {
+        Self {
+            config,
+            logins: Logins::default(),
+            consents: Turn::default(),
+            uses: AtomicUsize::new(0),
+            whereabouts: Whereabouts::default(),
+        }
+    }
+
+    /// Gives the module back, and ends it if no other token is used through it. Blocks.
+    pub(super) fn give_back_module(&self) {
+        self.whereabouts.give_back_module();
+    }
+
+    fn attempt(&self, bench: &mut Bench, job: &mut Job) -> Result<(), Stumble> {
+        let (place, _visit) = self.whereabouts.enter(&self.config)?;
+        if bench.seat.as_ref().is_none_or(|seat| !seat.is_at(&place)) {
+            bench.seat = None;
+            bench.seat = Some(self.sit(&place, Purpose::Use)?);
+        }
+        let outcome = match (job.purpose, &bench.seat) {
+            (Purpose::Use, Some(seat)) => self.work(seat, job),
+            _ => {
+                let seat = match self.sit(&place, Purpose::Change) {
+                    // The token may have room for one of the two alone.
+                    Err(Stumble::NoRoom) => {
+                        bench.seat = None;
+                        self.sit(&place, Purpose::Change)
+                    }
+                    outcome => outcome,
+                }?;
+                self.work(&seat, job)
+            }
+        };
+        Ok(outcome.inspect_err(|trouble| self.count_loss(trouble, &place, bench))?)
+    }
+
+    fn work(&self, seat: &Seat, job: &mut Job) -> Result<(), Trouble> {
+        let desk = Desk {
+            session: &seat.session,
+            facts: &seat.place.facts,
+            counter: self,
+            place: &seat.place,
+            handles: &seat.handles,
+            spoilt: &seat.spoilt,
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| job.errand.attempt(&desk))).unwrap_or_else(|_| {
+            seat.spoilt.set(true);
+            Err(SignError::unavailable(format!("{}: the work at the token panicked", self.config.name))
+                .into())
+        });
+        let missing =
+            matches!(&outcome, Err(Trouble::Said(SignError::Refused { kind: Refusal::Missing, .. })));
+        // Without a login a token hides its keys, and does not say that it does.
+        if missing && seat.place.login_required && !login::is_logged_in(&seat.session)? {
+            return Err(Error::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects).into());
+        }
+        outcome
+    }
+
+    /// Opens a session and sees that it is logged in.
+    fn sit(&self, place: &Arc<Place>, purpose: Purpose) -> Result<Seat, Stumble> {
+        let pkcs11 = &place.module.pkcs11;
+        let opened = match purpose {
+            Purpose::Use => pkcs11.open_ro_session_no_drop(place.slot),
+            Purpose::Change => pkcs11.open_rw_session_no_drop(place.slot),
+        };
+        let session = match opened {
+            Ok(session) => session,
+            Err(Error::Pkcs11(RvError::SessionCount, _)) => return Err(Stumble::NoRoom),
+            Err(error) => return Err(self.sitting_failed(error.into(), place)),
+        };
+        place.module.session_opened();
+        let seat = Seat {
+            session,
+            place: place.clone(),
+            handles: Handles::default(),
+            spoilt: Cell::new(false),
+            gone: Cell::new(false),
+        };
+        match self.logins.enter(&self.config, place, &seat.session) {
+            Ok(()) => Ok(seat),
+            Err(trouble) => Err(self.sitting_failed(trouble, place)),
+        }
+    }
+
+    fn sitting_failed(&self, trouble: Trouble, place: &Place) -> Stumble {
+        if trouble.loss() == Loss::Token {
+            self.whereabouts.lose(place, &self.config, &trouble);
+        }
+        Stumble::Trouble(trouble)
+    }
+
+    /// Draws the consequences of a failure for this worker's session, and for everybody's.
+    fn count_loss(&self, trouble: &Trouble, place: &Place, bench: &mut Bench) {
+        let loss = trouble.loss();
+        if let Some(seat) = &bench.seat {
+            seat.gone.set(trouble.is(RvError::SessionHandleInvalid) || trouble.is(RvError::SessionClosed));
+            if loss != Loss::Nothing || seat.spoilt.get() {
+                bench.seat = None;
+            }
+        }
+        if loss == Loss::Token {
+            self.whereabouts.lose(place, &self.config, trouble);
+        }
+    }
+}
+
+impl Trade for Counter {
+    type Job = Job;
+    type Bench = Bench;
+
+    fn bench(&self) -> Bench {
+        Bench::default()
+    }
+
+    fn is_wanted(&self, job: &Job) -> bool {
+        job.errand.is_wanted()
+    }
+
+    /// Once, and after the loss of a session or token once more.
+    fn serve(&self, bench: &mut Bench, mut job: Job) -> Result<(), Job> {
+        let mut again = true;
+        loop {
+            match self.attempt(bench, &mut job) {
+                Ok(()) => return Ok(()),
+                Err(Stumble::NoRoom) => return Err(job),
+                Err(Stumble::Trouble(trouble)) if again && trouble.loss().may_run_again() => again = false,
+                Err(Stumble::Trouble(trouble)) => {
+                    job.errand.refuse(trouble.into_error(&self.config.name));
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn refuse(&self, mut job: Job, error: SignError) {
+        job.errand.refuse(error);
+    }
+
+    /// What is lost meanwhile is rebuilt when it is needed.
+    fn keep(&self, bench: &mut Bench) {
+        let Some(seat) = &bench.seat else {
+            return;
+        };
+        let place = seat.place.clone();
+        let Some(_visit) = place.module.visit_at(place.epoch) else {
+            bench.seat = None;
+            return;
+        };
+        if !self.whereabouts.is_at(&place) {
+            bench.seat = None;
+        } else if let Err(error) = seat.session.get_session_info() {
+            self.count_loss(&error.into(), &place, bench);
+        }
+    }
+
+    fn clear(&self, bench: &mut Bench) {
+        let Some(seat) = bench.seat.take() else {
+            return;
+        };
+        if self.config.login == Login::WhileInUse
+            && let Some(_visit) = seat.place.module.visit_at(seat.place.epoch)
+        {
+            self.logins.leave(&seat.session, || self.uses.load(Ordering::SeqCst) > 0);
+        }
+    }
+
+    fn has_session(&self, bench: &Bench) -> bool {
+        bench.seat.is_some()
+    }
+
+    fn allowance(&self) -> Option<usize> {
+        self.whereabouts.allowance()
+    }
+}
+
+impl Seat {
+    fn is_at(&self, place: &Place) -> bool {
+        !self.spoilt.get() && self.place.generation == place.generation
+    }
+}
+
+impl Drop for Seat {
+    /// A session of an earlier initialisation is gone, and its number may be another's by now.
+    fn drop(&mut self) {
+        let module = &self.place.module;
+        if let Some(_visit) = module.visit_at(self.place.epoch) {
+            if !self.gone.get() {
+                module.functions.close(&self.session);
+            }
+            module.session_ended();
+        }
+    }
+}

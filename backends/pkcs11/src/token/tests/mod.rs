@@ -1,0 +1,74 @@
+//! The way to a real token: SoftHSM's.
+
+mod opening;
+mod sessions;
+
+use super::{Desk, Purpose, Token};
+use crate::{
+    TokenConfig,
+    config::{Login, Pin, TokenChoice},
+    trouble::Trouble,
+};
+use catalyst_rigs::pkcs11::{SoftHsm, TestToken};
+use catalyst_signing::{Refusal, Result, SignError};
+use cryptoki::{
+    mechanism::Mechanism,
+    object::{Attribute, AttributeType, ObjectClass, ObjectHandle},
+};
+use secrecy::SecretString;
+
+/// OBJECT IDENTIFIER secp384r1 (RFC 5480, 2.1.1.1), DER.
+const SECP384R1: [u8; 7] = [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
+/// Where a P-384 signature ends: r and s of 48 octets each.
+const P384_LENGTH: usize = 96;
+
+fn token_of_softhsm() -> TestToken {
+    SoftHsm::here().unwrap().token().unwrap()
+}
+
+fn config(token: &TestToken) -> TokenConfig {
+    TokenConfig {
+        name: "pkcs11".to_owned(),
+        module: token.module.clone(),
+        initialisation: token.initialisation.clone(),
+        token: TokenChoice::Label(token.label.clone()),
+        pin: Pin::Known(SecretString::from(token.pin.clone())),
+        sessions: 4,
+        require_sensitive: true,
+        login: Login::Kept,
+    }
+}
+
+/// Makes a P-384 key; a look-up before, for it may run twice.
+fn make_key(desk: &Desk<'_>) -> std::result::Result<(), Trouble> {
+    if find_key(desk).is_ok() {
+        return Ok(());
+    }
+    let public = [Attribute::Token(true), Attribute::EcParams(SECP384R1.to_vec()), Attribute::Id(vec![1])];
+    let private = [
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Sign(true),
+        Attribute::Id(vec![1]),
+    ];
+    desk.session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)?;
+    Ok(())
+}
+
+fn find_key(desk: &Desk<'_>) -> std::result::Result<ObjectHandle, Trouble> {
+    desk.handle("key", || {
+        let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(vec![1])];
+        let found = desk.session.find_objects(&template)?;
+        found.first().copied().ok_or_else(|| SignError::refused(Refusal::Missing, "no such key").into())
+    })
+}
+
+fn sign(desk: &Desk<'_>) -> std::result::Result<Vec<u8>, Trouble> {
+    let key = find_key(desk)?;
+    desk.sign(&Mechanism::Ecdsa, key, &[7; 48], P384_LENGTH, false)
+}
+
+async fn signature(token: &Token) -> Result<Vec<u8>> {
+    token.run(Purpose::Use, sign).await
+}
