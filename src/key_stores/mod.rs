@@ -5,7 +5,7 @@ pub mod check;
 mod local;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
-#[cfg(test)]
+#[cfg(all(test, feature = "pkcs11"))]
 mod tests;
 #[cfg(feature = "pkcs11")]
 mod token;
@@ -29,7 +29,16 @@ pub struct Factory {
     takes_root_credentials: bool,
     /// Makes those that the settings describe. Nothing is asked of a key store here: one that is away, or whose module
     /// is missing, shows that when it is used.
-    open: fn(&Settings) -> Result<Named, Failure>,
+    open: fn(&Settings, Wanted<'_>) -> Result<Named, Failure>,
+}
+
+/// Which key stores of a kind are to be made, beside those that the settings say anything of.
+#[derive(Clone, Copy, Debug)]
+enum Wanted<'a> {
+    /// Those that roles use.
+    Used,
+    /// This one, whoever uses it.
+    ByName(&'a str),
 }
 
 /// Every kind of this build.
@@ -53,7 +62,7 @@ pub fn open(settings: &Settings) -> Result<Named, Failure> {
     check_root_credentials(settings)?;
     let mut stores = Vec::new();
     for factory in FACTORIES {
-        stores.extend((factory.open)(settings)?);
+        stores.extend((factory.open)(settings, Wanted::Used)?);
     }
     Ok(stores)
 }
@@ -65,26 +74,27 @@ pub fn open(settings: &Settings) -> Result<Named, Failure> {
 pub fn open_one(settings: &Settings, name: &str) -> Result<Arc<dyn SigningBackend>, Failure> {
     check_root_credentials(settings)?;
     let mut stores = match factory_of(name) {
-        Some(factory) => (factory.open)(settings)?,
-        None => Vec::new(),
+        Some(factory) => (factory.open)(settings, Wanted::ByName(name))?,
+        None => return Err(unknown_kind(name)),
     };
     match stores.iter().position(|(known, _)| known == name) {
         Some(found) => Ok(stores.swap_remove(found).1),
-        None => Err(unknown(name, &stores)),
+        None => Err(undescribed(name)),
     }
 }
 
-fn unknown(name: &str, of_its_kind: &Named) -> Failure {
+fn unknown_kind(name: &str) -> Failure {
     let kinds: Vec<&str> = FACTORIES.iter().map(|factory| factory.settings.name).collect();
-    let known: Vec<&str> = of_its_kind.iter().map(|(known, _)| known.as_str()).collect();
-    let there_is = if known.is_empty() {
-        format!("this build has the kinds {}", kinds.join(", "))
-    } else {
-        format!("there is {}", known.join(", "))
-    };
-    format!(
-        "the settings describe no key store '{name}' ({there_is}): see 'catalyst config' for those that hold"
-    )
+    format!("this build has no key store '{name}'; it has: {}", kinds.join(", ")).into()
+}
+
+fn undescribed(name: &str) -> Failure {
+    match name.split_once(':') {
+        Some((kind, rest)) => {
+            format!("the settings file has no [{kind}.{rest}] that describes the key store '{name}'")
+        }
+        None => format!("the settings do not say how to use the key store '{name}': see 'catalyst config'"),
+    }
     .into()
 }
 

@@ -49,6 +49,8 @@ fn every_command_has_a_page_and_help_for_a_newcomer() {
         vec!["pki", "identity", "allow"],
         vec!["pki", "identity", "release"],
         vec!["auth", "token", "mint"],
+        vec!["backend", "check"],
+        vec!["backend", "retry"],
         vec!["completions"],
         vec!["man"],
         vec!["serve"],

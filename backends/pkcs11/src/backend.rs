@@ -39,7 +39,7 @@ impl Pkcs11Backend {
     ) -> Result<T> {
         let (token, capabilities) = (self.token.clone(), self.capabilities.clone());
         let work = move |desk: &Desk<'_>| {
-            capabilities.get_or_init(|| keys::capabilities(&desk.facts.mechanisms));
+            capabilities.get_or_init(|| keys::capabilities(desk.facts));
             work(desk, token.config())
         };
         self.token.run(purpose, work).await
@@ -79,6 +79,8 @@ impl SigningBackend for Pkcs11Backend {
 
     async fn describe(&self) -> Result<Vec<Fact>> {
         let facts = self.at_token(Purpose::Use, |desk, _| Ok(desk.facts.clone())).await?;
+        let wanted = u64::from(self.token.config().sessions);
+        let sessions = facts.sessions.map_or(wanted, |most| most.min(wanted));
         Ok(vec![
             Fact { name: "token", value: facts.label },
             Fact { name: "serial number", value: facts.serial },
@@ -86,7 +88,7 @@ impl SigningBackend for Pkcs11Backend {
             Fact { name: "model", value: facts.model },
             Fact { name: "firmware", value: facts.firmware },
             Fact { name: "mechanisms", value: facts.mechanisms.len().to_string() },
-            Fact { name: "sessions", value: format!("at most {}", self.token.config().sessions) },
+            Fact { name: "sessions", value: format!("at most {sessions}") },
         ])
     }
     fn retry(&self) {

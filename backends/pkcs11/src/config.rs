@@ -69,6 +69,7 @@ pub(crate) enum Setting {
     Token,
     Initialisation,
     Pin,
+    RequireSensitive,
 }
 
 impl TokenConfig {
@@ -79,6 +80,7 @@ impl TokenConfig {
             Setting::Token => ("TOKEN", "token"),
             Setting::Initialisation => ("INIT", "init"),
             Setting::Pin => ("PIN", "pin"),
+            Setting::RequireSensitive => ("REQUIRE_SENSITIVE", "require_sensitive"),
         };
         match self.name.strip_prefix("pkcs11:") {
             Some(name) => format!("`{key}` in the table [pkcs11.{name}]"),

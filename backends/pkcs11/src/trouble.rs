@@ -85,6 +85,18 @@ impl Trouble {
         self.is(RvError::CryptokiNotInitialized)
     }
 
+    /// Whether a login failed as it does where the token is being written by another process (SoftHSM, when several
+    /// open it at the same moment).
+    pub(crate) fn is_half_made(&self) -> bool {
+        matches!(
+            self,
+            Self::Call(Error::Pkcs11(
+                RvError::GeneralError | RvError::UserPinNotInitialized,
+                Function::Login
+            ))
+        )
+    }
+
     /// What the module answered: `C_Sign answered CKR_DEVICE_ERROR`.
     pub(crate) fn answer(&self) -> String {
         match self {

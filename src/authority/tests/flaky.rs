@@ -29,6 +29,7 @@ struct State {
     fail_from: AtomicUsize,
     refusing: AtomicBool,
     swapped: Mutex<Option<(String, String)>>,
+    caution: Mutex<Option<String>>,
 }
 
 impl Default for State {
@@ -40,6 +41,7 @@ impl Default for State {
             fail_from: AtomicUsize::new(NEVER),
             refusing: AtomicBool::new(false),
             swapped: Mutex::default(),
+            caution: Mutex::default(),
         }
     }
 }
@@ -70,6 +72,11 @@ impl Flaky {
     /// From now on the first key's address leads to the second key.
     pub(super) fn swap(&self, address: &str, other: &str) {
         *self.state.swapped.lock().unwrap() = Some((address.into(), other.into()));
+    }
+
+    /// What it says of every key from now on.
+    pub(super) fn caution(&self, caution: Option<&str>) {
+        *self.state.caution.lock().unwrap() = caution.map(str::to_owned);
     }
 
     pub(super) fn calls(&self) -> usize {
@@ -168,5 +175,8 @@ impl SigningKey for FlakyKey {
     async fn state(&self) -> Result<KeyState> {
         self.store.call()?;
         self.key.state().await
+    }
+    fn caution(&self) -> Option<String> {
+        self.store.state.caution.lock().unwrap().clone()
     }
 }

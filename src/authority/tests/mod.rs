@@ -3,7 +3,9 @@
 mod again;
 mod flaky;
 mod hostile;
+mod named;
 mod own;
+mod retry;
 mod unclaimed;
 
 use super::{x509::VerifiedCsr, *};
@@ -27,9 +29,18 @@ async fn authority(store: &Arc<dyn Store>, keys: &Flaky) -> Arc<Authority> {
 }
 
 async fn limited_authority(store: &Arc<dyn Store>, keys: &Flaky, issue_limit: Option<u32>) -> Arc<Authority> {
+    configured_authority(store, keys, |config| config.issue_limit = issue_limit).await
+}
+
+async fn configured_authority(
+    store: &Arc<dyn Store>,
+    keys: &Flaky,
+    configure: impl FnOnce(&mut Config),
+) -> Arc<Authority> {
     let mut config = Config::new("example.org".parse().unwrap());
-    config.issue_limit = issue_limit;
+    config.issue_limit = None;
     config.signing_deadline = Duration::from_millis(300);
+    configure(&mut config);
     let backend: Arc<dyn SigningBackend> = Arc::new(keys.clone());
     let key_stores =
         KeyStores::new(Guard::new(Arc::new(catalyst_signing::NoObserver)), [("local".to_owned(), backend)]);

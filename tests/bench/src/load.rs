@@ -31,6 +31,17 @@ impl Seen {
         Self { latencies, took, cpu: cpu / count }
     }
 
+    /// Several rounds of one thing as one.
+    pub(crate) fn joined(rounds: Vec<Self>) -> Self {
+        let (mut latencies, mut took, mut cpu) = (Vec::new(), Duration::ZERO, Duration::ZERO);
+        for round in rounds {
+            cpu += round.cpu * u32::try_from(round.latencies.len()).unwrap_or(u32::MAX);
+            took += round.took;
+            latencies.extend(round.latencies);
+        }
+        Self::new(latencies, took, cpu)
+    }
+
     pub(crate) fn per_second(&self) -> f64 {
         self.latencies.len() as f64 / self.took.as_secs_f64()
     }

@@ -5,6 +5,7 @@
 //! cargo build --release && cargo run --release -p catalyst-bench            # quick: stores of 1,000 and 50,000 rows
 //! cargo build --release && cargo run --release -p catalyst-bench -- full    # stores of 1,000 and 1,000,000 rows
 //! cargo build --release && cargo run --release -p catalyst-bench -- rpc     # Cap'n Web and the command line alone
+//! . <(tests/run --env) && cargo run --release -p catalyst-bench -- pkcs11   # a token of SoftHSM
 //! ```
 //!
 //! - **Cryptography**: raw P-384 in aws-lc-rs on one thread, taken again during every load, since a machine is not
@@ -20,6 +21,8 @@
 //!   identity of its own. `CPU` is what the service's process used (user and system time of all its threads).
 //! - **RPC**: the list of token keys, over one WebSocket and over one HTTP connection; and how long a command takes from
 //!   its start to its end.
+//! - **PKCS#11**: the backend beside the same module in a tight loop with as many threads as it has sessions, in turn. CPU outside the
+//!   module is what a signature takes more than in that loop.
 //!
 //! Rows are those in the store before the load.
 #![forbid(unsafe_code)]
@@ -29,6 +32,7 @@ mod cryptography;
 mod filler;
 mod library;
 mod load;
+mod pkcs11;
 mod process;
 mod requests;
 mod rpc;
@@ -61,8 +65,9 @@ fn main() -> ExitCode {
         None | Some("quick") => run(&QUICK),
         Some("full") => run(&FULL),
         Some("rpc") => run_rpc(),
+        Some("pkcs11") => run_pkcs11(),
         Some(_) => {
-            eprintln!("usage: catalyst-bench [quick|full|rpc]");
+            eprintln!("usage: catalyst-bench [quick|full|rpc|pkcs11]");
             return ExitCode::from(2);
         }
     };
@@ -78,6 +83,13 @@ fn main() -> ExitCode {
 fn run_rpc() -> Outcome {
     let mut table = Table::default();
     service::report_rpc(&requests::make(1)?, &mut table)?;
+    print!("{table}");
+    Ok(())
+}
+
+fn run_pkcs11() -> Outcome {
+    let mut table = Table::default();
+    pkcs11::report(&mut table)?;
     print!("{table}");
     Ok(())
 }

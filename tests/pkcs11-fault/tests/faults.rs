@@ -17,6 +17,7 @@ use cryptoki::{
 };
 use program::Program;
 use std::{
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -291,4 +292,38 @@ fn a_module_of_pkcs11_3_keeps_its_version_and_ml_dsa() {
     fault.set(&["C_Sign return CKR_DEVICE_ERROR times 1"]).unwrap();
     says(sign(), RvError::DeviceError);
     assert_eq!(sign().unwrap().len(), 3309);
+}
+
+#[test]
+fn threads_sign_while_the_token_comes_and_goes() {
+    let fault = softhsm();
+    let program = Program::of(fault.token());
+    program::p256_key(&program.login(fault.token()).unwrap()).unwrap();
+    let signs_once = || -> Result<()> {
+        let session = program.login(fault.token())?;
+        let key = session.find_objects(&[Attribute::Sign(true)])?;
+        key.first().map_or(Ok(()), |key| sign(&session, *key).map(|_| ()))
+    };
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut signed = 0;
+                    while !over.load(Ordering::Relaxed) {
+                        signed += u32::from(signs_once().is_ok());
+                    }
+                    signed
+                })
+            })
+            .collect();
+        for rules in [["token away"], ["sessions idle 0ms"], ["C_Sign flip"]].iter().cycle().take(30) {
+            fault.set(rules).unwrap();
+            thread::sleep(Duration::from_millis(20));
+        }
+        over.store(true, Ordering::Relaxed);
+        assert!(threads.into_iter().all(|thread| thread.join().unwrap() > 0));
+    });
+    fault.set(&[]).unwrap();
+    signs_once().unwrap();
 }

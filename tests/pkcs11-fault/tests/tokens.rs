@@ -3,9 +3,10 @@
 
 mod program;
 
-use catalyst_rigs::pkcs11::{Kryoptic, SoftHsm};
+use catalyst_rigs::pkcs11::{Fault, Kryoptic, SoftHsm};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use program::Program;
+use std::process::Command;
 
 #[test]
 fn two_tokens_of_softhsm_are_seen_in_this_process_and_sign() {
@@ -42,4 +43,30 @@ fn a_token_of_kryoptic_needs_no_variable_and_knows_ml_dsa() {
         assert_eq!(session.sign(&Mechanism::Ecdsa, key, &[7; 32]).unwrap().len(), 64);
         program.finish();
     }
+}
+
+#[test]
+fn another_process_sees_a_token_by_its_variables_alone() {
+    let fault = Fault::before(&SoftHsm::new().unwrap().token().unwrap()).unwrap();
+    let token = fault.token();
+    let mut command = Command::new("softhsm2-util");
+    command.arg("--show-slots").arg("--module").arg(&token.module).envs(token.variables());
+    let shown = command.output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains(&token.label), "{shown}");
+    assert_eq!(fault.counts("C_Initialize").unwrap(), 1);
+}
+
+#[test]
+fn a_token_that_is_initialised_again_has_no_keys() {
+    let softhsm = SoftHsm::here().unwrap();
+    let token = softhsm.token().unwrap();
+    let program = Program::of(&token);
+    let session = program.login(&token).unwrap();
+    program::p256_key(&session).unwrap();
+    drop(session);
+    program.finish();
+    softhsm.initialise_again(&token).unwrap();
+    let session = Program::of(&token).login(&token).unwrap();
+    assert_eq!(session.find_objects(&[]).unwrap(), []);
 }

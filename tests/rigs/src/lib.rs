@@ -17,10 +17,10 @@ pub use capnweb::{CAPNWEB_CLIENTS, capnweb_suite};
 pub use seed::Seeded;
 pub use service::{Launch, Service, catalyst};
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 /// A rig can't do what a test wants.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum RigError {
     /// A program or file of the rig is not there.
     #[error("{what} is missing: run tests/run, which prepares it (for your shell: . <(tests/run --env))")]
@@ -61,4 +61,11 @@ pub enum RigError {
     /// A socket or process failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// As it is displayed: tests unwrap these, and the message says what to do.
+impl fmt::Debug for RigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }

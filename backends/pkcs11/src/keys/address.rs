@@ -144,6 +144,11 @@ impl Address {
         Err(SignError::refused(Refusal::Missing, reason))
     }
 
+    /// As it was written.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Finds the private key.
     pub(crate) fn private_template(&self) -> Vec<Attribute> {
         let mut template = vec![Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Token(true)];
@@ -211,3 +216,6 @@ fn decode(value: &str) -> Vec<u8> {
     }
     octets
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use super::{
     find::find,
     label,
     mechanism::pair_maker,
-    public::{ED25519_NAME, ED25519_OID, P256_PARAMS, P384_PARAMS},
+    public::{ED25519_NAME, ED25519_OID, ED25519_OLD_OID, P256_PARAMS, P384_PARAMS},
 };
 use crate::{TokenConfig, token::Desk, trouble::Trouble};
 use catalyst_signing::{KeyIntent, KeyPin, Refusal, SignError, SignatureAlgorithm as Algorithm};
@@ -17,7 +17,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 /// Makes the key of an intent, or gives the one made before. It looks first, and again before each further attempt, so
 /// it may be repeated; and once more at the end, for a key is taken only if the token says that it keeps it.
@@ -40,7 +40,10 @@ pub(crate) fn create(desk: &Desk<'_>, config: &TokenConfig, intent: &KeyIntent) 
         }
     }
     let why = refused.map_or_else(|| "it knows no template for it".to_owned(), |error| error.to_string());
-    let reason = format!("{} makes no {} keys as they are wanted here: {why}", config.name, intent.algorithm);
+    let reason = format!(
+        "{} makes no {} keys as they are wanted here: {why}; make one with the token's own tools, and name it",
+        config.name, intent.algorithm
+    );
     Err(SignError::refused(Refusal::Unsupported, reason).into())
 }
 
@@ -135,7 +138,7 @@ fn forms(algorithm: Algorithm) -> Vec<Vec<Attribute>> {
     match algorithm {
         Algorithm::EcP384 => vec![curve(P384_PARAMS)],
         Algorithm::EcP256 => vec![curve(P256_PARAMS)],
-        Algorithm::Ed25519 => vec![curve(ED25519_NAME), curve(ED25519_OID)],
+        Algorithm::Ed25519 => vec![curve(ED25519_NAME), curve(ED25519_OID), curve(ED25519_OLD_OID)],
         Algorithm::Rsa3072 | Algorithm::Rsa3072Pss => rsa(3072),
         Algorithm::Rsa4096 | Algorithm::Rsa4096Pss => rsa(4096),
         Algorithm::MlDsa65 => ml_dsa(MlDsaParameterSetType::ML_DSA_65),
@@ -146,7 +149,7 @@ fn forms(algorithm: Algorithm) -> Vec<Vec<Attribute>> {
 
 /// Whose turn it is: of two calls for one intent, the second looks when the first has made the key or failed.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(Mutex<HashMap<[u8; 16], Weak<Turn<()>>>>);
+pub(crate) struct Turns(Mutex<HashMap<[u8; 16], Weak<AsyncMutex<()>>>>);
 
 impl Turns {
     /// Held by the work itself, so that a caller who goes away does not end it before its time.
@@ -156,7 +159,7 @@ impl Turns {
             turns.retain(|_, turn| turn.strong_count() > 0);
             let known = turns.get(intent.nonce.as_bytes()).and_then(Weak::upgrade);
             known.unwrap_or_else(|| {
-                let turn = Arc::new(Turn::new(()));
+                let turn = Arc::new(AsyncMutex::new(()));
                 turns.insert(*intent.nonce.as_bytes(), Arc::downgrade(&turn));
                 turn
             })

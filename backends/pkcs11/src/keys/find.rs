@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{TokenConfig, token::Desk, trouble::Trouble};
 use catalyst_signing::{FoundKey, KeyIntent, KeyPin, Nonce, Refusal, SignError, SignatureAlgorithm};
-use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
+use cryptoki::{
+    error::RvError,
+    object::{Attribute, ObjectClass, ObjectHandle},
+};
 
 /// What is signed to tell two public keys apart: no certificate, and nothing that could become one.
 const PROBE: &[u8] = b"catalyst-pki/probe/v1\0";
@@ -77,7 +80,7 @@ pub(crate) fn resolve(
     let key = PrivateKey::read(desk, find_private(desk, config, address)?)?;
     key.check(&address.to_string(), algorithm, config)?;
     recipe(desk, config, algorithm)?;
-    let spki = public_of(desk, config, &key, &address.to_string(), algorithm)?;
+    let spki = public_of(desk, config, &key, &address.to_string(), algorithm, Proof::Always)?;
     let shares = !key.id.is_empty() && private_by_id(desk, &key.id)?.len() > 1;
     let uri = Address::uri_of(desk.facts, &key.id, &key.label, shares)?;
     Ok(KeyPin { uri, algorithm, spki })
@@ -115,7 +118,7 @@ pub(crate) fn find(
         );
         return Err(SignError::refused(Refusal::Ambiguous, reason).into());
     }
-    let spki = public_of(desk, config, &found, &name, intent.algorithm)?;
+    let spki = public_of(desk, config, &found, &name, intent.algorithm, Proof::Always)?;
     let uri = Address::uri_of(desk.facts, &found.id, &found.label, false)?;
     Ok(Some(KeyPin { uri, algorithm: intent.algorithm, spki }))
 }
@@ -139,17 +142,27 @@ pub(crate) fn list(desk: &Desk<'_>, deployment: &str) -> Result<Vec<FoundKey>, T
     Ok(listed)
 }
 
-/// SubjectPublicKeyInfo (DER) of a private key: from the public key object beside it, else from itself. Where a crash
-/// left a public key alone and a whole pair came later, it is the one under which a signature verifies.
+/// Whether a private key shows by a signature that a public key is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// Before it is pinned: what lies beside a private key could be anybody's.
+    Always,
+    /// Where there are several: a crash left a public key alone, and a whole pair came later.
+    WhenInDoubt,
+}
+
+/// SubjectPublicKeyInfo (DER) of a private key: from the public key object beside it, else from itself.
 ///
 /// # Errors
-/// [`Refusal::WrongType`] where the key is of another algorithm, [`Refusal::Missing`] where nothing tells it.
+/// [`Refusal::WrongType`] where the key is of another algorithm, [`Refusal::Missing`] where nothing tells it, an integrity
+/// error where the private key is of none of what is there.
 pub(crate) fn public_of(
     desk: &Desk<'_>,
     config: &TokenConfig,
     key: &PrivateKey,
     name: &str,
     algorithm: SignatureAlgorithm,
+    proof: Proof,
 ) -> Result<Vec<u8>, Trouble> {
     let (mut fitting, mut others, mut unread) = (Vec::new(), Vec::new(), None);
     let mut sort = |parts: Parts| match parts.spki() {
@@ -166,7 +179,7 @@ pub(crate) fn public_of(
         sort(key.public.clone());
     }
     match (&fitting[..], &others[..]) {
-        ([one], _) => Ok(one.clone()),
+        ([one], _) if proof == Proof::WhenInDoubt => Ok(one.clone()),
         ([], [other, ..]) => Err(wrong_type(name, other, algorithm).into()),
         ([], []) => {
             let why = unread.map_or(String::new(), |why| format!(" ({why})"));
@@ -178,13 +191,14 @@ pub(crate) fn public_of(
             );
             Err(SignError::refused(Refusal::Missing, reason).into())
         }
-        (several, _) => {
+        (told, _) => {
             let signature = sign(desk, config, key.handle, key.wants_consent, algorithm, PROBE)?;
-            let right = several.iter().find(|spki| algorithm.verify(spki, PROBE, &signature));
+            let right = told.iter().find(|spki| algorithm.verify(spki, PROBE, &signature));
             let none = || {
                 let reason = format!(
-                    "{} public keys lie beside {name}, and its signature verifies under none",
-                    several.len()
+                    "{name} signs, but not under the public key that has its CKA_ID ({} tried): remove the wrong public key \
+                     object, and put the right one there",
+                    told.len()
                 );
                 SignError::integrity(reason)
             };
@@ -200,7 +214,7 @@ pub(crate) fn public_beside(desk: &Desk<'_>, key: &PrivateKey) -> Result<Vec<Obj
         ([], label) => Attribute::Label(label.as_bytes().to_vec()),
         (id, _) => Attribute::Id(id.to_vec()),
     };
-    let mut template = vec![Attribute::Class(ObjectClass::PUBLIC_KEY), name];
+    let mut template = vec![Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Token(true), name];
     template.extend(key.public.kind.map(Attribute::KeyType));
     Ok(desk.session.find_objects(&template)?)
 }
@@ -214,10 +228,22 @@ pub(crate) fn sign(
     algorithm: SignatureAlgorithm,
     message: &[u8],
 ) -> Result<Vec<u8>, Trouble> {
-    let recipe = recipe(desk, config, algorithm)?;
+    let first = recipe(desk, config, algorithm)?;
     let most = mechanism::longest(algorithm);
-    let given = desk.sign(&recipe.mechanism(), key, &recipe.input(message), most, consent)?;
-    Ok(recipe.value(given)?)
+    let with = |recipe: Recipe| -> Result<Vec<u8>, Trouble> {
+        let given = desk.sign(&recipe.mechanism(), key, &recipe.input(message), most, consent)?;
+        Ok(recipe.value(given)?)
+    };
+    match with(first) {
+        // Too much at once for this token, a long CRL: it is hashed here.
+        Err(trouble) if trouble.is(RvError::DataLenRange) => {
+            match first.of_a_digest(&desk.facts.mechanisms) {
+                Some(second) => with(second),
+                None => Err(trouble),
+            }
+        }
+        other => other,
+    }
 }
 
 /// How this token signs with an algorithm.

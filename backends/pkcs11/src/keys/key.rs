@@ -2,15 +2,15 @@
 
 use super::{
     address::Address,
-    find::{find_private, public_of, sign},
+    find::{Proof, find_private, public_of, sign},
     private::PrivateKey,
 };
-use crate::token::{Purpose, Token};
+use crate::token::{Hold, Purpose, Token};
 use async_trait::async_trait;
 use catalyst_signing::{KeyPin, KeyState, Refusal, Result, SignError, SignatureAlgorithm, SigningKey};
 use std::sync::Arc;
 
-/// A key on a token. It holds no handle: those die with their session, so each use finds the key by its address.
+/// A key on a token. It holds no handle: those die with their session, so each session finds the key by its address.
 #[derive(Debug)]
 pub(crate) struct Pkcs11Key {
     token: Arc<Token>,
@@ -19,12 +19,14 @@ pub(crate) struct Pkcs11Key {
     /// The token wants the PIN before each use.
     consent: bool,
     caution: Option<String>,
+    _hold: Hold,
 }
 
 impl Pkcs11Key {
     /// Finds the key, and refuses one that may not be used.
     pub(crate) async fn open(token: Arc<Token>, pin: &KeyPin) -> Result<Self> {
         let (address, algorithm) = (Address::of_uri(&pin.uri)?, pin.algorithm);
+        let hold = token.hold();
         let (work, wanted) = (token.clone(), address.clone());
         let key = token
             .run(Purpose::Use, move |desk| {
@@ -34,7 +36,7 @@ impl Pkcs11Key {
             })
             .await?;
         let caution = key.caution();
-        Ok(Self { token, address, algorithm, consent: key.wants_consent, caution })
+        Ok(Self { token, address, algorithm, consent: key.wants_consent, caution, _hold: hold })
     }
 }
 
@@ -45,7 +47,8 @@ impl SigningKey for Pkcs11Key {
         let (algorithm, consent) = (self.algorithm, self.consent);
         self.token
             .run(Purpose::Use, move |desk| {
-                let key = find_private(desk, token.config(), &address)?;
+                let find = || find_private(desk, token.config(), &address);
+                let key = desk.handle(address.as_str(), find)?;
                 sign(desk, token.config(), key, consent, algorithm, &message)
             })
             .await
@@ -56,7 +59,15 @@ impl SigningKey for Pkcs11Key {
         self.token
             .run(Purpose::Use, move |desk| {
                 let key = PrivateKey::read(desk, find_private(desk, token.config(), &address)?)?;
-                public_of(desk, token.config(), &key, &address.to_string(), algorithm).map(Some)
+                let spki = public_of(
+                    desk,
+                    token.config(),
+                    &key,
+                    &address.to_string(),
+                    algorithm,
+                    Proof::WhenInDoubt,
+                )?;
+                Ok(Some(spki))
             })
             .await
     }

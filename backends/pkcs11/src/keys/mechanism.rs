@@ -1,5 +1,6 @@
 //! Which mechanism makes an algorithm's signature, what it is given, and what comes back.
 
+use crate::token::TokenFacts;
 use aws_lc_rs::digest::{self, SHA256, SHA384};
 use catalyst_signing::{Capability, SignError, SignatureAlgorithm as Algorithm, ecdsa};
 use cryptoki::{
@@ -44,6 +45,16 @@ impl Recipe {
             .iter()
             .copied()
             .find(|recipe| offered.contains(&recipe.mechanism().mechanism_type()))
+    }
+
+    /// The one that makes the same signature of a digest, where the token offers it too.
+    pub(crate) fn of_a_digest(self, offered: &[MechanismType]) -> Option<Self> {
+        let other = match self {
+            Self::RsaInside => Self::RsaDigest,
+            Self::PssInside => Self::PssDigest,
+            _ => return None,
+        };
+        offered.contains(&other.mechanism().mechanism_type()).then_some(other)
     }
 
     /// What serves an algorithm, the preferred one first.
@@ -124,15 +135,34 @@ pub(crate) fn pair_maker(algorithm: Algorithm) -> Option<Mechanism<'static>> {
     }
 }
 
-/// What a token with these mechanisms can do. No length is a limit: what is hashed here is short, and the rest tokens
-/// take whole.
-pub(crate) fn capabilities(offered: &[MechanismType]) -> Vec<Capability> {
+/// What a token can do. No length is a limit: what is hashed here is short, and the rest tokens take whole.
+pub(crate) fn capabilities(facts: &TokenFacts) -> Vec<Capability> {
+    let large_enough = |algorithm, mechanism: MechanismType| {
+        let known = facts.rsa_bits.iter().find(|(of, _)| *of == mechanism);
+        known.is_none_or(|(_, most)| *most >= modulus_bits(algorithm))
+    };
+    let serves = |algorithm, mechanism: MechanismType| {
+        facts.mechanisms.contains(&mechanism) && large_enough(algorithm, mechanism)
+    };
     let capability = |algorithm: &Algorithm| {
-        Recipe::choose(*algorithm, offered)?;
-        let creates = pair_maker(*algorithm).is_some_and(|maker| offered.contains(&maker.mechanism_type()));
-        Some(Capability { algorithm: *algorithm, max_message: None, creates })
+        let recipe = Recipe::choose(*algorithm, &facts.mechanisms)?;
+        let creates = pair_maker(*algorithm).is_some_and(|maker| serves(*algorithm, maker.mechanism_type()));
+        serves(*algorithm, recipe.mechanism().mechanism_type()).then_some(Capability {
+            algorithm: *algorithm,
+            max_message: None,
+            creates,
+        })
     };
     Algorithm::ALL.iter().filter_map(capability).collect()
+}
+
+/// Of an RSA algorithm; of any other none.
+fn modulus_bits(algorithm: Algorithm) -> usize {
+    match algorithm {
+        Algorithm::Rsa3072 | Algorithm::Rsa3072Pss => 3072,
+        Algorithm::Rsa4096 | Algorithm::Rsa4096Pss => 4096,
+        _ => 0,
+    }
 }
 
 /// What this crate can do where the token can: said until a token has answered.
@@ -152,3 +182,6 @@ pub(crate) fn wanted(algorithm: Algorithm) -> String {
     let names = Recipe::all(algorithm).iter().map(|r| r.mechanism().mechanism_type().to_string());
     names.collect::<Vec<_>>().join(" or ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! A private key object: what its token says of it, and whether it may sign for a CA.
 
 use super::{attributes::Attributes, label, public::Parts};
-use crate::{TokenConfig, token::Desk, trouble::Trouble};
+use crate::{TokenConfig, config::Setting, token::Desk, trouble::Trouble};
 use catalyst_signing::{KeyState, Refusal, SignError, SignatureAlgorithm};
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 
@@ -102,9 +102,10 @@ impl PrivateKey {
         }
         match self.caution() {
             Some(why) if config.require_sensitive => {
+                let setting = config.setting(Setting::RequireSensitive);
                 let reason = format!(
-                    "{name} is refused: {why}. Make a key in the token that stays there; or set \
-                     CATALYST_PKI_PKCS11_REQUIRE_SENSITIVE=false to take this one, which status then warns of for ever"
+                    "{name} is refused: {why}; make a key in the token that stays there, or set {setting} to false to take \
+                     this one, of which status then warns for ever"
                 );
                 Err(SignError::refused(Refusal::Configuration, reason))
             }

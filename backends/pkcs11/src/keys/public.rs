@@ -37,7 +37,7 @@ pub(crate) struct Parts {
 #[error("{0}")]
 pub(crate) struct Unreadable(&'static str);
 
-const OF_BOTH: &[AttributeType] = &[
+const OF_EITHER: &[AttributeType] = &[
     AttributeType::KeyType,
     AttributeType::EcParams,
     AttributeType::EcPoint,
@@ -50,18 +50,18 @@ const OF_BOTH: &[AttributeType] = &[
 impl Parts {
     /// Of a public key object.
     pub(crate) fn of_public(desk: &Desk<'_>, object: ObjectHandle) -> Result<Self, Trouble> {
-        let mut parts = Self::of_private(desk, object)?;
-        let value = Attributes::read(desk, object, &[AttributeType::Value])?;
-        parts.value = value.find(|a| match a {
-            Attribute::Value(value) => Some(value.clone()),
-            _ => None,
-        });
-        Ok(parts)
+        let known = Attributes::read(desk, object, &[AttributeType::Value])?;
+        let value = known.find(|a| if let Attribute::Value(value) = a { Some(value.clone()) } else { None });
+        Ok(Self { value, ..Self::of_either(desk, object)? })
     }
 
     /// What a private key object tells of the public half: all of it, a part of it or nothing.
     pub(crate) fn of_private(desk: &Desk<'_>, object: ObjectHandle) -> Result<Self, Trouble> {
-        let known = Attributes::read(desk, object, OF_BOTH)?;
+        Self::of_either(desk, object)
+    }
+
+    fn of_either(desk: &Desk<'_>, object: ObjectHandle) -> Result<Self, Trouble> {
+        let known = Attributes::read(desk, object, OF_EITHER)?;
         let octets = |pick: fn(&Attribute) -> Option<&Vec<u8>>| {
             known.find(pick).filter(|value| !value.is_empty()).cloned()
         };
@@ -241,7 +241,7 @@ pub(crate) const ED25519_NAME: &[u8] = b"\x13\x0cedwards25519";
 /// As id-Ed25519 (RFC 8410, 3), which PKCS#11 3.1 takes too.
 pub(crate) const ED25519_OID: &[u8] = b"\x06\x03\x2b\x65\x70";
 /// As GnuPG's OID for it, which some tokens took before either.
-const ED25519_OLD_OID: &[u8] = b"\x06\x09\x2b\x06\x01\x04\x01\xda\x47\x0f\x01";
+pub(crate) const ED25519_OLD_OID: &[u8] = b"\x06\x09\x2b\x06\x01\x04\x01\xda\x47\x0f\x01";
 
 fn is_ed25519(params: &[u8]) -> bool {
     [ED25519_NAME, ED25519_OID, ED25519_OLD_OID].contains(&params)
@@ -259,3 +259,6 @@ fn encode(oid: ObjectIdentifier, parameters: Option<AnyRef<'_>>, key: &[u8]) -> 
     let algorithm = AlgorithmIdentifierRef { oid, parameters };
     SubjectPublicKeyInfoRef { algorithm, subject_public_key }.to_der().map_err(too_long)
 }
+
+#[cfg(test)]
+mod tests;

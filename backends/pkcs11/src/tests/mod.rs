@@ -1,11 +1,15 @@
 //! Against real modules: SoftHSM and Kryoptic.
 
+mod adoption;
 mod conformance;
+mod existing;
+mod faults;
+mod giving_up;
 mod plant;
 
 use crate::{Login, Pin, Pkcs11Backend, TokenChoice, TokenConfig};
 use catalyst_rigs::pkcs11::{Kryoptic, SoftHsm, TestToken};
-use catalyst_signing::{KeyIntent, KeyRole, Nonce, SignatureAlgorithm};
+use catalyst_signing::{KeyIntent, KeyRole, Nonce, Refusal, Result, SignError, SignatureAlgorithm};
 use std::time::SystemTime;
 
 fn softhsm() -> TestToken {
@@ -14,6 +18,11 @@ fn softhsm() -> TestToken {
 
 fn kryoptic() -> TestToken {
     Kryoptic::new().unwrap().token().unwrap()
+}
+
+/// One token of each module.
+pub(crate) fn both() -> [TestToken; 2] {
+    [softhsm(), kryoptic()]
 }
 
 fn config(token: &TestToken) -> TokenConfig {
@@ -29,11 +38,20 @@ fn config(token: &TestToken) -> TokenConfig {
     }
 }
 
-fn backend(token: &TestToken) -> Pkcs11Backend {
+pub(crate) fn backend(token: &TestToken) -> Pkcs11Backend {
     Pkcs11Backend::new(config(token))
 }
 
-fn intent(role: KeyRole, generation: u32, algorithm: SignatureAlgorithm) -> KeyIntent {
+/// The words of a refusal of this kind.
+fn refusal<T>(answer: Result<T>, wanted: Refusal) -> String {
+    match answer {
+        Err(SignError::Refused { kind, reason }) if kind == wanted => reason,
+        Err(other) => panic!("not {wanted:?}: {other}"),
+        Ok(_) => panic!("nothing was refused"),
+    }
+}
+
+pub(crate) fn intent(role: KeyRole, generation: u32, algorithm: SignatureAlgorithm) -> KeyIntent {
     KeyIntent {
         nonce: Nonce::random().unwrap(),
         deployment: "0123456789abcdef".to_owned(),

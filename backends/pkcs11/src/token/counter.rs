@@ -29,6 +29,9 @@ use std::{
     },
 };
 
+/// How often the first login is tried again where the token looks as if another process was not done with it.
+const OPENINGS: u32 = 4;
+
 /// Work for a token, whatever it gives.
 pub(super) trait Errand: Send {
     /// Whether anybody still waits for it.
@@ -175,8 +178,14 @@ impl Counter {
     fn sitting_failed(&self, trouble: Trouble, place: &Place) -> Stumble {
         if trouble.loss() == Loss::Token {
             self.whereabouts.lose(place, &self.config, &trouble);
+        } else if self.may_be_half_made(&trouble) {
+            self.whereabouts.doubt(place);
         }
         Stumble::Trouble(trouble)
+    }
+
+    fn may_be_half_made(&self, trouble: &Trouble) -> bool {
+        trouble.is_half_made() && !self.logins.worked()
     }
 
     /// Draws the consequences of a failure for this worker's session, and for everybody's.
@@ -209,11 +218,15 @@ impl Trade for Counter {
     /// Once, and after the loss of a session or token once more.
     fn serve(&self, bench: &mut Bench, mut job: Job) -> Result<(), Job> {
         let mut again = true;
+        let mut openings = OPENINGS;
         loop {
             match self.attempt(bench, &mut job) {
                 Ok(()) => return Ok(()),
                 Err(Stumble::NoRoom) => return Err(job),
                 Err(Stumble::Trouble(trouble)) if again && trouble.loss().may_run_again() => again = false,
+                Err(Stumble::Trouble(trouble)) if openings > 0 && self.may_be_half_made(&trouble) => {
+                    openings -= 1
+                }
                 Err(Stumble::Trouble(trouble)) => {
                     job.errand.refuse(trouble.into_error(&self.config.name));
                     return Ok(());

@@ -10,6 +10,7 @@ use crate::{
 };
 use catalyst_signing::{Refusal, SignError};
 use cryptoki::{
+    context::Function,
     error::{Error, RvError},
     session::{Session, SessionState, UserType},
 };
@@ -19,7 +20,7 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 use zeroize::Zeroizing;
 
@@ -32,6 +33,7 @@ pub(super) struct Logins {
     turn: Turn<Option<Refused>>,
     /// How often the operator wanted a refused PIN tried again.
     retries: AtomicU64,
+    worked: AtomicBool,
 }
 
 /// A PIN that the token refused: `None` was entered at the token itself.
@@ -53,10 +55,12 @@ impl Logins {
             return Ok(());
         }
         let mut refused = self.take(config)?;
-        if is_logged_in(session)? {
-            return Ok(());
+        if !is_logged_in(session)? {
+            let retries = self.retries.load(Ordering::Relaxed);
+            present(&mut refused, retries, config, place, session, UserType::User)?;
         }
-        present(&mut refused, self.retries.load(Ordering::Relaxed), config, place, session, UserType::User)
+        self.worked.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The login between C_SignInit and C_Sign that a key with CKA_ALWAYS_AUTHENTICATE wants.
@@ -90,6 +94,11 @@ impl Logins {
     /// The operator wants a refused PIN tried again. Does not block.
     pub(super) fn retry(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the token was ever logged in.
+    pub(super) fn worked(&self) -> bool {
+        self.worked.load(Ordering::Relaxed)
     }
 
     fn take(&self, config: &TokenConfig) -> Result<Taken<'_, Option<Refused>>, Trouble> {
@@ -135,6 +144,9 @@ fn present(
     let Error::Pkcs11(code, function) = error else {
         return Err(error.into());
     };
+    if code == RvError::UserPinNotInitialized {
+        return Err(Error::Pkcs11(code, function).into());
+    }
     match Trouble::from(Error::Pkcs11(code, function)).into_error(&config.name) {
         SignError::Refused { kind: Refusal::Pin, reason } => {
             let error = SignError::refused(
@@ -162,7 +174,7 @@ fn check_flags(config: &TokenConfig, place: &Place) -> Result<(), Trouble> {
         "one more wrong PIN would lock the token, so none is tried: log in once with the vendor's tool and the right \
          PIN, then run `catalyst backend retry`"
     } else if !info.user_pin_initialized() && !pad {
-        "the token has no user PIN yet: the security officer sets one, with the vendor's tool"
+        return Err(Error::Pkcs11(RvError::UserPinNotInitialized, Function::Login).into());
     } else if pad && !info.protected_authentication_path() {
         "the token has no PIN pad (CKF_PROTECTED_AUTHENTICATION_PATH): give the PIN in a file"
     } else {

@@ -21,6 +21,8 @@ pub(crate) struct TokenFacts {
     pub(crate) model: String,
     pub(crate) firmware: String,
     pub(crate) mechanisms: Vec<MechanismType>,
+    /// The largest RSA modulus by mechanism, in bits; a mechanism of which the token does not say it is left out.
+    pub(crate) rsa_bits: Vec<(MechanismType, usize)>,
     /// The most sessions that it gives one application; `None` where it does not say, or has no limit.
     pub(crate) sessions: Option<u64>,
 }
@@ -94,13 +96,15 @@ pub(super) fn missing(config: &TokenConfig, seen: &[String]) -> SignError {
 impl Place {
     pub(super) fn new(visit: &Visit, slot: Slot, info: &TokenInfo, generation: u64) -> Result<Self, Trouble> {
         let module = visit.module().clone();
+        let mechanisms = module.pkcs11.get_mechanism_list(slot)?;
         let facts = TokenFacts {
             label: info.label().to_owned(),
             serial: info.serial_number().to_owned(),
             manufacturer: info.manufacturer_id().to_owned(),
             model: info.model().to_owned(),
             firmware: info.firmware_version().to_string(),
-            mechanisms: module.pkcs11.get_mechanism_list(slot)?,
+            rsa_bits: rsa_bits(&module, slot, &mechanisms),
+            mechanisms,
             sessions: match info.max_session_count() {
                 Limit::Max(most) => Some(most),
                 Limit::Unavailable | Limit::Infinite => None,
@@ -121,6 +125,22 @@ impl Place {
         let most = usize::try_from(self.facts.sessions?).unwrap_or(usize::MAX);
         Some(most.saturating_sub(1).max(1))
     }
+}
+
+/// What the token says of its RSA mechanisms. Some modules count octets where the standard wants bits.
+fn rsa_bits(module: &Module, slot: Slot, mechanisms: &[MechanismType]) -> Vec<(MechanismType, usize)> {
+    const RSA: [MechanismType; 5] = [
+        MechanismType::RSA_PKCS_KEY_PAIR_GEN,
+        MechanismType::RSA_PKCS,
+        MechanismType::RSA_PKCS_PSS,
+        MechanismType::SHA256_RSA_PKCS,
+        MechanismType::SHA256_RSA_PKCS_PSS,
+    ];
+    let largest = |mechanism: MechanismType| {
+        let most = module.pkcs11.get_mechanism_info(slot, mechanism).ok()?.max_key_size();
+        (most > 0).then_some((mechanism, if most <= 1024 { most * 8 } else { most }))
+    };
+    RSA.into_iter().filter(|mechanism| mechanisms.contains(mechanism)).filter_map(largest).collect()
 }
 
 fn fits(choice: &TokenChoice, info: &TokenInfo) -> bool {

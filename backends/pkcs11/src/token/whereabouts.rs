@@ -7,14 +7,18 @@ use super::{
 };
 use crate::{TokenConfig, trouble::Trouble};
 use catalyst_signing::SignError;
+use cryptoki::slot::{Slot, TokenInfo};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
-/// How long to wait for another process that is making or opening the token before the slots are read once more.
-const SETTLE: Duration = Duration::from_millis(100);
+/// How long to wait for another process that is making or opening the token before the slots are read once more; at
+/// the first opening each pause is twice as long as the one before.
+const SETTLE: Duration = Duration::from_millis(50);
+/// How often the slots are read once more at the first opening: every service on a host may start at that moment.
+const FIRST_LOOKS: u32 = 5;
 
 #[derive(Default)]
 pub(super) struct Whereabouts {
@@ -28,6 +32,10 @@ pub(super) struct Whereabouts {
 struct Share {
     tenancy: Option<Tenancy>,
     found: u64,
+    /// Whether it was looked for already.
+    looked: bool,
+    /// Whether the module may have read the token while it was being written.
+    doubtful: bool,
     ended: bool,
 }
 
@@ -57,6 +65,14 @@ impl Whereabouts {
         }
         if trouble.says_module_was_ended() {
             place.module.was_ended(place.epoch);
+        }
+    }
+
+    /// The token is there, but as if another process was not done with it: the module reads it anew if it can.
+    pub(super) fn doubt(&self, place: &Place) {
+        self.forget(place);
+        if let Some(mut share) = self.share.take(PATIENCE) {
+            share.doubtful = true;
         }
     }
 
@@ -100,14 +116,10 @@ impl Whereabouts {
             Some(tenancy) => tenancy.visit()?,
             None => share.tenancy.insert(Tenancy::begin(config)?).visit()?,
         };
-        let (slot, info) = match place::search(visit.module(), config)? {
-            Search::Found(found) => *found,
-            Search::Nothing { seen } => match search_again(&visit, config)? {
-                Some(Search::Found(found)) => *found,
-                Some(Search::Nothing { seen }) => return Err(place::missing(config, &seen).into()),
-                None => return Err(place::missing(config, &seen).into()),
-            },
-        };
+        let looks = if share.looked { 1 } else { FIRST_LOOKS };
+        share.looked = true;
+        let doubtful = std::mem::take(&mut share.doubtful);
+        let (slot, info) = look(&visit, config, looks, doubtful)?;
         share.found += 1;
         let place = Arc::new(Place::new(&visit, slot, &info, share.found)?);
         *self.known() = Some(place.clone());
@@ -132,8 +144,32 @@ impl Whereabouts {
     }
 }
 
-/// Some modules look for tokens at initialisation alone. `None`: others use the module, so it stays as it is.
-fn search_again(visit: &Visit, config: &TokenConfig) -> Result<Option<Search>, Trouble> {
-    thread::sleep(SETTLE);
-    if visit.renew()? { Ok(Some(place::search(visit.module(), config)?)) } else { Ok(None) }
+/// Reads the slots, and once more after a pause: some modules look for tokens when they are initialised and then not
+/// again, so they are initialised anew where nobody else uses them.
+fn look(
+    visit: &Visit,
+    config: &TokenConfig,
+    more: u32,
+    doubtful: bool,
+) -> Result<(Slot, TokenInfo), Trouble> {
+    let mut pause = SETTLE;
+    if doubtful {
+        thread::sleep(pause);
+        visit.renew()?;
+    }
+    let mut seen = Vec::new();
+    for look in 0..=more {
+        if look > 0 {
+            thread::sleep(pause);
+            pause *= 2;
+            if !visit.renew()? {
+                break;
+            }
+        }
+        match place::search(visit.module(), config)? {
+            Search::Found(found) => return Ok(*found),
+            Search::Nothing { seen: there } => seen = there,
+        }
+    }
+    Err(place::missing(config, &seen).into())
 }

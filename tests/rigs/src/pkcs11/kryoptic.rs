@@ -58,6 +58,7 @@ impl Kryoptic {
             pin_file: born.pin_file(self.directory.path())?,
             label: born.label,
             pin: born.pin,
+            so_pin: born.so_pin,
             initialisation: Some(format!("kryoptic_conf={path}")),
             environment: vec![("KRYOPTIC_CONF".into(), path)],
             directories: vec![Arc::clone(&self.directory)],

@@ -35,6 +35,8 @@ pub struct TestToken {
     pub label: String,
     /// The user PIN.
     pub pin: String,
+    /// The security officer's PIN.
+    pub so_pin: String,
     /// A file with the user PIN.
     pub pin_file: PathBuf,
     /// What the module may be given at `C_Initialize` (`pReserved`) in place of `environment`.

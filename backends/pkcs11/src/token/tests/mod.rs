@@ -13,7 +13,7 @@ use catalyst_rigs::pkcs11::{SoftHsm, TestToken};
 use catalyst_signing::{Refusal, Result, SignError};
 use cryptoki::{
     mechanism::Mechanism,
-    object::{Attribute, AttributeType, ObjectClass, ObjectHandle},
+    object::{Attribute, ObjectClass, ObjectHandle},
 };
 use secrecy::SecretString;
 
