@@ -209,7 +209,9 @@ impl Module {
         for attempt in 1.. {
             match edge::initialise(&self.pkcs11, self.text.as_ref()) {
                 Ok(()) => state.borrowed = false,
-                Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => state.borrowed = true,
+                Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {
+                    state.borrowed |= state.epoch == 0
+                }
                 Err(error) if attempt == ATTEMPTS => return Err(error.into()),
                 Err(_) => {
                     thread::sleep(pause);

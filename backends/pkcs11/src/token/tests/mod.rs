@@ -1,5 +1,6 @@
 //! The way to a real token: SoftHSM's.
 
+mod faults;
 mod opening;
 mod sessions;
 
