@@ -43,6 +43,15 @@ fn renews(pki: &Pki, first: Issued, instance: &str, count: &AtomicUsize, ended: 
     newest
 }
 
+/// Ends the clients, also where the test fails.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 #[test]
 fn both_intermediates_move_into_a_token_while_clients_renew() {
     let token = SoftHsm::new().unwrap().token().unwrap();
@@ -62,6 +71,7 @@ fn both_intermediates_move_into_a_token_while_clients_renew() {
                 scope.spawn(move || renews(pki, first, &instance, count, ended))
             })
             .collect();
+        let end = Ended(&ended);
         for name in ["Catalyst Services CA v2", "Catalyst Transport CA v2"] {
             some_more(count.load(Relaxed));
             let new = ok(&pki.post("/pki/intermediary", &json!({"commonName": name, "backend": "pkcs11"})));
@@ -70,7 +80,7 @@ fn both_intermediates_move_into_a_token_while_clients_renew() {
             ok(&pki.post(&path, &json!({"now": true})));
         }
         some_more(count.load(Relaxed));
-        ended.store(true, Relaxed);
+        drop(end);
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     let uris = key_uris(&pki);
