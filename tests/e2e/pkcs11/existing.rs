@@ -62,9 +62,10 @@ fn existing_keys_are_named_by_label_and_by_uri() {
     import(&token, "our transport key", "0c0d");
     let data_dir = TempDir::new().unwrap();
     let launch = || {
-        launch_on(data_dir.path(), &token)
-            .env(SERVICES, "our services key")
-            .env(TRANSPORT, "pkcs11:object=our%20transport%20key;id=%0c%0d;type=private")
+        launch_on(data_dir.path(), &token).env(SERVICES, "our services key").env(
+            TRANSPORT,
+            &format!("pkcs11:token={};object=our%20transport%20key;type=private", token.label),
+        )
     };
     let mut pki = Pki::initialized(launch());
     let uris = key_uris(&pki);
@@ -93,7 +94,8 @@ fn one_key_for_two_cas_and_a_key_that_is_not_there_leave_nothing_behind() {
     import(&token, "one key", "0a");
     let data_dir = TempDir::new().unwrap();
     let launch = |services: &str| {
-        launch_on(data_dir.path(), &token).env(SERVICES, services).env(TRANSPORT, "pkcs11:id=%0a")
+        let uri = format!("pkcs11:token={};id=%0a", token.label);
+        launch_on(data_dir.path(), &token).env(SERVICES, services).env(TRANSPORT, &uri)
     };
     let mut pki = Pki::start(launch("one key"));
     let (status, code, sentence) = refusal(&pki.post("/pki/initialize", &json!({})));
