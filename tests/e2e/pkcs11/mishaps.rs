@@ -26,6 +26,7 @@ fn a_token_that_another_process_initialises_anew_keeps_down_its_own_ca_alone() {
     // SoftHSM sees that within a process when it looks at its directory again; until then the key signs.
     for number in 0..10 {
         let answer = ask(&pki, "node", &format!("n{number}"));
+        println!("DBG {} {}", answer.status, answer.text().chars().take(400).collect::<String>());
         if answer.status != 200 {
             let (status, _, sentence) = refusal(&answer);
             assert!([500, 503].contains(&status) && sentence.contains("pkcs11"), "{status}: {sentence}");
