@@ -126,7 +126,8 @@ impl KeyLifecycle for Pkcs11Backend {
 
     /// PKCS#11 has no waiting period, so nothing is destroyed here but keys of role `probe`. Any other key stays on the
     /// token, marked and unusable: its CKA_LABEL, and that of its public key, becomes `… given up <unix seconds>`, and
-    /// its CKA_SIGN false where the token allows that. Its owner can take both back. Destroying it (C_DestroyObject) is
+    /// its CKA_SIGN false where the token allows that; where it does not, a process that has the key open signs with it
+    /// until it closes it. Its owner can take both back. Destroying it (C_DestroyObject) is
     /// left to his own hand: `pkcs11-tool --login --delete-object --type privkey --id …`.
     async fn schedule_destruction(&self, pin: &KeyPin) -> Result<()> {
         let pin = pin.clone();

@@ -135,18 +135,29 @@ impl Counter {
             handles: &seat.handles,
             spoilt: &seat.spoilt,
         };
-        let outcome = catch_unwind(AssertUnwindSafe(|| job.errand.attempt(&desk))).unwrap_or_else(|_| {
+        let attempt =
+            AssertUnwindSafe(|| job.errand.attempt(&desk).inspect_err(|trouble| seat.note(trouble)));
+        let outcome = catch_unwind(attempt).unwrap_or_else(|_| {
             seat.spoilt.set(true);
             Err(SignError::unavailable(format!("{}: the work at the token panicked", self.config.name))
                 .into())
         });
         let missing =
             matches!(&outcome, Err(Trouble::Said(SignError::Refused { kind: Refusal::Missing, .. })));
-        // Without a login a token hides its keys, and does not say that it does.
-        if missing && seat.place.login_required && !login::is_logged_in(&seat.session)? {
+        if missing { Self::look_twice(seat).and(outcome) } else { outcome }
+    }
+
+    /// Before anybody believes that a key is missing: a token hides its keys where nobody is logged in, and shows none
+    /// when another process has made it anew.
+    fn look_twice(seat: &Seat) -> Result<(), Trouble> {
+        let place = &seat.place;
+        if place.login_required && !login::is_logged_in(&seat.session)? {
             return Err(Error::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects).into());
         }
-        outcome
+        match place.module.pkcs11.get_token_info(place.slot) {
+            Ok(info) if info.serial_number() == place.facts.serial => Ok(()),
+            _ => Err(Error::Pkcs11(RvError::TokenNotRecognized, Function::GetTokenInfo).into()),
+        }
     }
 
     /// Opens a session and sees that it is logged in.
@@ -176,10 +187,13 @@ impl Counter {
     }
 
     fn sitting_failed(&self, trouble: Trouble, place: &Place) -> Stumble {
-        if trouble.loss() == Loss::Token {
-            self.whereabouts.lose(place, &self.config, &trouble);
-        } else if self.may_be_half_made(&trouble) {
-            self.whereabouts.doubt(place);
+        match trouble.loss() {
+            Loss::Token => self.whereabouts.lose(place, &self.config, &trouble),
+            Loss::Trust => self.whereabouts.doubt(place, &self.config, &trouble),
+            Loss::Nothing if self.may_be_half_made(&trouble) => {
+                self.whereabouts.doubt(place, &self.config, &trouble);
+            }
+            Loss::Nothing | Loss::Session => {}
         }
         Stumble::Trouble(trouble)
     }
@@ -191,11 +205,11 @@ impl Counter {
     /// Draws the consequences of a failure for this worker's session, and for everybody's.
     fn count_loss(&self, trouble: &Trouble, place: &Place, bench: &mut Bench) {
         let loss = trouble.loss();
-        if let Some(seat) = &bench.seat {
-            seat.gone.set(trouble.is(RvError::SessionHandleInvalid) || trouble.is(RvError::SessionClosed));
-            if loss != Loss::Nothing || seat.spoilt.get() {
-                bench.seat = None;
-            }
+        if loss != Loss::Nothing || bench.seat.as_ref().is_some_and(|seat| seat.spoilt.get()) {
+            bench.seat = None;
+        }
+        if trouble.is(RvError::UserNotLoggedIn) {
+            self.logins.doubt();
         }
         if loss == Loss::Token {
             self.whereabouts.lose(place, &self.config, trouble);
@@ -252,7 +266,9 @@ impl Trade for Counter {
         if !self.whereabouts.is_at(&place) {
             bench.seat = None;
         } else if let Err(error) = seat.session.get_session_info() {
-            self.count_loss(&error.into(), &place, bench);
+            let trouble = error.into();
+            seat.note(&trouble);
+            self.count_loss(&trouble, &place, bench);
         }
     }
 
@@ -274,11 +290,22 @@ impl Trade for Counter {
     fn allowance(&self) -> Option<usize> {
         self.whereabouts.allowance()
     }
+
+    fn losses(&self) -> u64 {
+        self.whereabouts.losses()
+    }
 }
 
 impl Seat {
     fn is_at(&self, place: &Place) -> bool {
         !self.spoilt.get() && self.place.generation == place.generation
+    }
+
+    /// Notes where the token has closed the session itself.
+    fn note(&self, trouble: &Trouble) {
+        if trouble.is(RvError::SessionHandleInvalid) || trouble.is(RvError::SessionClosed) {
+            self.gone.set(true);
+        }
     }
 }
 

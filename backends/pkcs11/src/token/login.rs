@@ -34,6 +34,8 @@ pub(super) struct Logins {
     /// How often the operator wanted a refused PIN tried again.
     retries: AtomicU64,
     worked: AtomicBool,
+    /// Whether the token denied a login that its sessions' state claims.
+    doubted: AtomicBool,
 }
 
 /// A PIN that the token refused: `None` was entered at the token itself.
@@ -55,7 +57,7 @@ impl Logins {
             return Ok(());
         }
         let mut refused = self.take(config)?;
-        if !is_logged_in(session)? {
+        if self.doubted.swap(false, Ordering::Relaxed) || !is_logged_in(session)? {
             let retries = self.retries.load(Ordering::Relaxed);
             present(&mut refused, retries, config, place, session, UserType::User)?;
         }
@@ -94,6 +96,11 @@ impl Logins {
     /// The operator wants a refused PIN tried again. Does not block.
     pub(super) fn retry(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The token said that it is not logged in: whatever the next session's state is, it logs in.
+    pub(super) fn doubt(&self) {
+        self.doubted.store(true, Ordering::Relaxed);
     }
 
     /// Whether the token was ever logged in.

@@ -18,7 +18,10 @@ use std::{
     collections::HashMap,
     ffi::CString,
     path::{Path, PathBuf},
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -37,6 +40,8 @@ pub(super) struct Module {
     pub(super) pkcs11: Pkcs11,
     pub(super) functions: Functions,
     text: Option<CString>,
+    /// Tokens that are used through it. Not in `state`, so that one can be dropped on any thread.
+    tenants: AtomicUsize,
     state: Turn<State>,
 }
 
@@ -47,8 +52,6 @@ struct State {
     borrowed: bool,
     /// Counts initialisations: sessions of an earlier one are gone.
     epoch: u64,
-    /// Tokens that are used through it.
-    tenants: usize,
     /// Threads that are inside a call, or may be.
     visitors: usize,
     /// Sessions that are open.
@@ -95,8 +98,13 @@ impl Tenancy {
                     Error::MissingSymbol(_) => wrong("is no PKCS#11 module".to_owned()),
                     error => wrong(format!("cannot be used as a PKCS#11 module ({error})")),
                 })?;
-                let state = Turn::default();
-                let module = Arc::new(Module { pkcs11, functions, text: text.clone(), state });
+                let module = Arc::new(Module {
+                    pkcs11,
+                    functions,
+                    text: text.clone(),
+                    tenants: AtomicUsize::new(0),
+                    state: Turn::default(),
+                });
                 modules.insert(path.clone(), module.clone());
                 module
             }
@@ -106,11 +114,12 @@ impl Tenancy {
             let setting = config.setting(Setting::Initialisation);
             return Err(wrong(format!("is in use with another initialisation string (see {setting})")).into());
         }
-        let mut state = module.state.take(PATIENCE).ok_or_else(|| stuck(&path))?;
-        module.initialise(&mut state)?;
-        state.tenants += 1;
+        module.tenants.fetch_add(1, Ordering::SeqCst);
+        let tenancy = Self { module };
+        let mut state = tenancy.module.state.take(PATIENCE).ok_or_else(|| stuck(&path))?;
+        tenancy.module.initialise(&mut state)?;
         drop(state);
-        Ok(Self { module })
+        Ok(tenancy)
     }
 
     /// Enters the module, initialising it again if it was ended since.
@@ -123,18 +132,20 @@ impl Tenancy {
 
     /// Gives the share back and, if it was the last and nobody is inside, ends the module (C_Finalize). Blocks.
     pub(super) fn end(self) {
-        if let Some(mut state) = self.module.state.take(PATIENCE)
-            && state.tenants == 1
+        let module = self.module.clone();
+        drop(self);
+        if let Some(mut state) = module.state.take(PATIENCE)
+            && module.tenants.load(Ordering::SeqCst) == 0
             && state.visitors == 0
         {
-            self.module.finalise(&mut state);
+            module.finalise(&mut state);
         }
     }
 }
 
 impl Drop for Tenancy {
     fn drop(&mut self) {
-        self.module.count(|state| state.tenants = state.tenants.saturating_sub(1));
+        self.module.tenants.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

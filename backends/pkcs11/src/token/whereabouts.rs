@@ -9,7 +9,10 @@ use crate::{TokenConfig, trouble::Trouble};
 use catalyst_signing::SignError;
 use cryptoki::slot::{Slot, TokenInfo};
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -25,6 +28,7 @@ pub(super) struct Whereabouts {
     share: Turn<Share>,
     /// Held for moments, never during a call: the pool looks here from async threads.
     known: Mutex<Option<Arc<Place>>>,
+    losses: AtomicU64,
 }
 
 /// The token's share in its module, and how often the token was found there.
@@ -68,9 +72,13 @@ impl Whereabouts {
         }
     }
 
-    /// The token is there, but as if another process was not done with it: the module reads it anew if it can.
-    pub(super) fn doubt(&self, place: &Place) {
-        self.forget(place);
+    /// No session comes about, though the token seems to be there: another process may be writing it, or has made it
+    /// anew. The module reads it again, if it can.
+    pub(super) fn doubt(&self, place: &Place, config: &TokenConfig, trouble: &Trouble) {
+        if self.forget(place) {
+            tracing::warn!(target: "catalyst.pki", token = %config.name, serial = %place.facts.serial,
+                reason = %trouble.answer(), "Token gives no session; it is looked for again");
+        }
         if let Some(mut share) = self.share.take(PATIENCE) {
             share.doubtful = true;
         }
@@ -83,6 +91,11 @@ impl Whereabouts {
 
     pub(super) fn allowance(&self) -> Option<usize> {
         self.known().as_ref().and_then(|place| place.allowance())
+    }
+
+    /// How often the token was lost.
+    pub(super) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Relaxed)
     }
 
     /// Gives the module back for good, and ends it if no other token is used through it. Blocks.
@@ -119,7 +132,12 @@ impl Whereabouts {
         let looks = if share.looked { 1 } else { FIRST_LOOKS };
         share.looked = true;
         let doubtful = std::mem::take(&mut share.doubtful);
-        let (slot, info) = look(&visit, config, looks, doubtful)?;
+        let epoch = visit.epoch()?;
+        let (slot, info) = look(&visit, config, looks, doubtful).inspect_err(|trouble| {
+            if trouble.says_module_was_ended() {
+                visit.module().was_ended(epoch);
+            }
+        })?;
         share.found += 1;
         let place = Arc::new(Place::new(&visit, slot, &info, share.found)?);
         *self.known() = Some(place.clone());
@@ -135,6 +153,7 @@ impl Whereabouts {
         let same = known.as_ref().is_some_and(|known| known.generation == place.generation);
         if same {
             *known = None;
+            self.losses.fetch_add(1, Ordering::Relaxed);
         }
         same
     }

@@ -40,6 +40,8 @@ pub(super) trait Trade: Send + Sync + 'static {
     fn has_session(&self, bench: &Self::Bench) -> bool;
     /// How many workers may have sessions, where the token says it.
     fn allowance(&self) -> Option<usize>;
+    /// Counts the losses that concern everybody: idle workers then look at their benches at once.
+    fn losses(&self) -> u64;
 }
 
 pub(super) struct Pool<T: Trade> {
@@ -203,8 +205,9 @@ impl<T: Trade> Shared<T> {
     fn work(self: Arc<Self>, id: u64) {
         let mut bench = self.trade.bench();
         let mut cleared = self.lock().clearings;
+        let mut losses = self.trade.losses();
         loop {
-            match self.next(id, &mut cleared) {
+            match self.next(id, &mut cleared, &mut losses) {
                 // Its caller may have gone while it waited.
                 Next::Work(job) if !self.trade.is_wanted(&job) => drop(job),
                 Next::Work(job) => {
@@ -224,6 +227,9 @@ impl<T: Trade> Shared<T> {
                     return;
                 }
             }
+            if self.trade.losses() != losses {
+                self.news.notify_all();
+            }
             if !self.done(id, self.trade.has_session(&bench)) {
                 break;
             }
@@ -231,7 +237,7 @@ impl<T: Trade> Shared<T> {
         self.trade.clear(&mut bench);
     }
 
-    fn next(&self, id: u64, cleared: &mut u64) -> Next<T::Job> {
+    fn next(&self, id: u64, cleared: &mut u64, losses: &mut u64) -> Next<T::Job> {
         let keep_alive = Instant::now() + KEEP_ALIVE;
         let mut state = self.lock();
         loop {
@@ -247,7 +253,9 @@ impl<T: Trade> Shared<T> {
                 state.roster.busy(id, Instant::now());
                 return Next::Clear;
             }
-            let Some(left) = keep_alive.checked_duration_since(Instant::now()) else {
+            let left = keep_alive.checked_duration_since(Instant::now());
+            let lost = std::mem::replace(losses, self.trade.losses()) != *losses;
+            let (Some(left), false) = (left, lost) else {
                 state.roster.busy(id, Instant::now());
                 return Next::Keep;
             };

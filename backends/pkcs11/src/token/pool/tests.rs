@@ -80,6 +80,10 @@ impl Trade for Counting {
     fn allowance(&self) -> Option<usize> {
         None
     }
+
+    fn losses(&self) -> u64 {
+        0
+    }
 }
 
 fn pool(most: usize, room: usize) -> (Arc<Counting>, Pool<Counting>) {

@@ -224,6 +224,24 @@ async fn keys_that_want_a_login_each_time_get_one_and_no_two_interleave() {
 }
 
 #[tokio::test]
+async fn a_pin_that_is_refused_between_two_calls_counts_like_any() {
+    let (fault, token) = faulty(1).await;
+    signature(&token).await.unwrap();
+    let consented = async || {
+        let with_consent =
+            |desk: &Desk<'_>| desk.sign(&Mechanism::Ecdsa, find_key(desk)?, &[7; 48], P384_LENGTH, true);
+        token.run(Purpose::Use, with_consent).await
+    };
+    fault.set(&["C_Login return CKR_PIN_LOCKED"]).unwrap();
+    for _ in 0..3 {
+        let error = consented().await.unwrap_err();
+        assert!(matches!(&error, SignError::Refused { kind: Refusal::Pin, .. }), "{error}");
+    }
+    assert_eq!(fault.counts("C_Login").unwrap(), 2);
+    assert_eq!(fault.counts("C_Sign").unwrap(), 1);
+}
+
+#[tokio::test]
 async fn a_module_that_does_not_initialise_at_once_is_given_time() {
     let (fault, token) = faulty(1).await;
     fault.set(&["C_Initialize return CKR_GENERAL_ERROR times 3"]).unwrap();

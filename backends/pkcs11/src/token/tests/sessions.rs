@@ -1,7 +1,14 @@
 //! Sessions: how many, for how long, and what is left of them.
 
 use super::*;
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+use tokio::time::timeout;
+
+/// The deadline of a caller.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_callers_sign_at_once() {
@@ -69,6 +76,50 @@ async fn a_token_that_was_shut_down_takes_no_work_and_another_on_the_same_module
     let third = Token::new(config(&rig));
     signature(&third).await.unwrap();
     third.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_module_that_others_in_the_process_ended_is_initialised_again() {
+    let rig = token_of_softhsm();
+    let token = Token::new(config(&rig));
+    token.run(Purpose::Change, make_key).await.unwrap();
+    for _ in 0..2 {
+        cryptoki::context::Pkcs11::new(&rig.module).unwrap().finalize().unwrap();
+        signature(&token).await.unwrap();
+    }
+    cryptoki::context::Pkcs11::new(&rig.module).unwrap().finalize().unwrap();
+    let other = Token::new(config(&rig));
+    signature(&other).await.unwrap();
+    signature(&token).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_another_process_made_anew_has_no_key_and_hangs_nobody() {
+    let rig = token_of_softhsm();
+    let token = Token::new(config(&rig));
+    token.run(Purpose::Change, make_key).await.unwrap();
+    // So that several sessions are open.
+    let slow = |_: &Desk<'_>| {
+        std::thread::sleep(Duration::from_millis(50));
+        Ok(())
+    };
+    let (one, two) = tokio::join!(token.run(Purpose::Use, slow), token.run(Purpose::Use, slow));
+    one.and(two).unwrap();
+    let softhsm = |arguments: &[&str]| {
+        let mut program = Command::new("softhsm2-util");
+        let done = program.args(arguments).envs(rig.environment.clone()).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    };
+    softhsm(&["--delete-token", "--token", &rig.label]);
+    for _ in 0..3 {
+        let error = timeout(PATIENCE, signature(&token)).await.unwrap().unwrap_err();
+        assert!(error.is_transient(), "{error}");
+    }
+    softhsm(&["--init-token", "--free", "--label", &rig.label, "--so-pin", "11112222", "--pin", &rig.pin]);
+    let error = timeout(PATIENCE, signature(&token)).await.unwrap().unwrap_err();
+    assert!(matches!(&error, SignError::Refused { kind: Refusal::Missing, .. }), "{error}");
+    token.run(Purpose::Change, make_key).await.unwrap();
+    signature(&token).await.unwrap();
 }
 
 #[tokio::test]
