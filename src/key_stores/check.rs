@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MAKING: Duration = Duration::from_secs(300);
 /// How long the end waits for it to close what is open.
 const LETTING_GO: Duration = Duration::from_secs(5);
+/// A secret of fewer octets may stand somewhere by chance.
+const TELLING: usize = 8;
 /// So many probe signatures show whether it is slow.
 const SIGNATURES: usize = 5;
 
@@ -298,6 +300,8 @@ impl Harness for Again<'_> {
     }
 
     fn leaks(&self, text: &str) -> bool {
-        self.settings.values.secrets().any(|secret| text.contains(secret.expose_secret()))
+        let secrets = self.settings.values.secrets().map(|secret| secret.expose_secret());
+        // A short PIN stands in numbers of all kinds.
+        secrets.filter(|secret| secret.len() >= TELLING).any(|secret| text.contains(secret))
     }
 }

@@ -5,7 +5,7 @@ pub mod check;
 mod local;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
-#[cfg(all(test, feature = "pkcs11"))]
+#[cfg(test)]
 mod tests;
 #[cfg(feature = "pkcs11")]
 mod token;
@@ -28,17 +28,9 @@ pub struct Factory {
     /// Whether `CATALYST_PKI_ROOT_CREDENTIALS` means something to it.
     takes_root_credentials: bool,
     /// Makes those that the settings describe. Nothing is asked of a key store here: one that is away, or whose module
-    /// is missing, shows that when it is used.
-    open: fn(&Settings, Wanted<'_>) -> Result<Named, Failure>,
-}
-
-/// Which key stores of a kind are to be made, beside those that the settings say anything of.
-#[derive(Clone, Copy, Debug)]
-enum Wanted<'a> {
-    /// Those that roles use.
-    Used,
-    /// This one, whoever uses it.
-    ByName(&'a str),
+    /// is missing, shows that when it is used. The one of the name that is given is among them, or what it lacks is the
+    /// error.
+    open: fn(&Settings, Option<&str>) -> Result<Named, Failure>,
 }
 
 /// Every kind of this build.
@@ -62,7 +54,7 @@ pub fn open(settings: &Settings) -> Result<Named, Failure> {
     check_root_credentials(settings)?;
     let mut stores = Vec::new();
     for factory in FACTORIES {
-        stores.extend((factory.open)(settings, Wanted::Used)?);
+        stores.extend((factory.open)(settings, None)?);
     }
     Ok(stores)
 }
@@ -74,7 +66,7 @@ pub fn open(settings: &Settings) -> Result<Named, Failure> {
 pub fn open_one(settings: &Settings, name: &str) -> Result<Arc<dyn SigningBackend>, Failure> {
     check_root_credentials(settings)?;
     let mut stores = match factory_of(name) {
-        Some(factory) => (factory.open)(settings, Wanted::ByName(name))?,
+        Some(factory) => (factory.open)(settings, Some(name))?,
         None => return Err(unknown_kind(name)),
     };
     match stores.iter().position(|(known, _)| known == name) {

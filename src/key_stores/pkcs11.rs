@@ -1,6 +1,6 @@
 //! `pkcs11`: keys in an HSM's tokens.
 
-use super::{Factory, Failure, Named, Wanted, token};
+use super::{Factory, Failure, Named, token};
 use crate::settings::{
     BackendSettings, Fallback, GivenSecret, KeySettings, Kind, Setting, Settings, SettingsError,
     StoreSettings,
@@ -130,11 +130,10 @@ fn check_token(text: &str) -> Result<(), String> {
     token::choice(text).map(drop)
 }
 
-fn open(settings: &Settings, wanted: Wanted<'_>) -> Result<Named, Failure> {
+fn open(settings: &Settings, named: Option<&str>) -> Result<Named, Failure> {
     let described = settings.values.stores(&SETTINGS);
     let wanted = described.iter().filter(|store| {
-        let named = matches!(wanted, Wanted::ByName(name) if name == store.name());
-        named || store.is_given() || settings.key_backends.any(store.name())
+        named == Some(store.name()) || store.is_given() || settings.key_backends.any(store.name())
     });
     let configs = wanted.map(|store| config(store, settings)).collect::<Result<Vec<_>, _>>()?;
     keep_root_apart(&configs)?;

@@ -1,3 +1,6 @@
+//! What settings say of key stores.
+#![cfg(feature = "pkcs11")]
+
 use super::*;
 use crate::settings::{Environment, Inputs};
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};

@@ -331,6 +331,7 @@ fn no_secret_is_in_any_report_or_debug_output() {
 }
 
 #[test]
+#[cfg(feature = "pkcs11")]
 fn the_documentation_is_what_the_table_says() {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/settings.md")).unwrap();
     assert!(

@@ -4,7 +4,7 @@ use crate::{
     auth_cli::{done, run, start},
     pki::eventually,
 };
-use catalyst_rigs::{Service, catalyst};
+use catalyst_rigs::{Launch, Service, catalyst};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
@@ -165,7 +165,9 @@ fn keys_that_were_missing_are_opened_once_they_are_back() {
 
     service.stop().unwrap();
     let [there, away] = ["keys/services-1.pem", "services-1.pem"].map(|name| directory.path().join(name));
+    let [token, elsewhere] = ["keys/token-1.pem", "token-1.pem"].map(|name| directory.path().join(name));
     fs::rename(&there, &away).unwrap();
+    fs::rename(&token, &elsewhere).unwrap();
     let service = start(directory.path());
     eventually("the trouble in the status", || {
         let (code, stdout, _) = run(&service, &["pki", "status"]);
@@ -174,7 +176,9 @@ fn keys_that_were_missing_are_opened_once_they_are_back() {
     let (code, tried) = retried(&service, &["local"]);
     assert_eq!((code, &tried["keys"][0]["state"]), (1, &json!("refused")));
     assert!(tried["keys"][0]["error"].as_str().unwrap().contains("services-1"), "{tried}");
+    assert_eq!(tried["keys"][2]["state"], json!("refused"), "{tried}");
     fs::rename(&away, &there).unwrap();
+    fs::rename(&elsewhere, &token).unwrap();
     let (code, tried) = retried(&service, &["local"]);
     assert_eq!((code, &tried["keys"][0]["state"]), (0, &json!("ready")));
     done(&service, &["pki", "status"]);
@@ -183,7 +187,51 @@ fn keys_that_were_missing_are_opened_once_they_are_back() {
     assert_eq!(code, 1);
     assert!(stderr.contains("no key store 'pkcs11' is configured here (there is: local)"), "{stderr}");
     let audited = done(&service, &["pki", "audit", "--action", "keys.retried"]);
-    assert_eq!(audited.lines().count(), 2, "{audited}");
+    assert_eq!(audited.lines().count(), 3, "{audited}");
     let lines = done(&service, &["backend", "retry"]);
     assert_eq!(lines.lines().next().unwrap(), "Catalyst Services CA\tlocal\tlocal:services-1\tready\t-");
+}
+
+const HSM: [(&str, &str); 4] = [
+    ("CATALYST_PKI_KEY_BACKEND_TRANSPORT", "pkcs11"),
+    ("CATALYST_PKI_PKCS11_MODULE", "/nowhere/module.so"),
+    ("CATALYST_PKI_PKCS11_TOKEN", "ca"),
+    ("CATALYST_PKI_PKCS11_PIN_FILE", "/nowhere/pin"),
+];
+
+#[test]
+fn a_key_store_that_is_not_there_yet_keeps_no_service_from_starting() {
+    let directory = TempDir::new().unwrap();
+    let mut service = start(directory.path());
+    eventually("a hierarchy", || (run(&service, &["pki", "status"]).0 == 0).then_some(()));
+    service.stop().unwrap();
+    let launch = Launch::new(&catalyst().unwrap(), directory.path()).arg("--dev");
+    let service =
+        HSM.into_iter().fold(launch, |launch, (name, value)| launch.env(name, value)).start().unwrap();
+    // Keys that were made elsewhere sign, and nobody has asked for one in the HSM.
+    eventually("a status", || (run(&service, &["pki", "status"]).0 == 0).then_some(()));
+    let (code, _, stderr) = run(&service, &["backend", "retry", "pkcs11"]);
+    assert_eq!((code, stderr.contains("no key is kept open there")), (0, true), "{stderr}");
+}
+
+#[test]
+fn a_key_store_without_its_settings_stops_the_start_and_names_them() {
+    let directory = TempDir::new().unwrap();
+    let serve = |vars: &[(&str, &str)]| {
+        let mut command = Command::new(catalyst().unwrap());
+        command.args(["serve", "--dev", "--listen", "127.0.0.1:0"]).current_dir(directory.path()).env_clear();
+        let output = command.envs(vars.iter().copied()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for (given, missing) in [(1, "_MODULE"), (2, "_TOKEN"), (3, "_PIN")] {
+        let log = serve(&HSM[..given]);
+        let wanted = format!("CATALYST_PKI_PKCS11{missing} is not set: the key store 'pkcs11' needs");
+        assert!(log.contains(&wanted), "{log}");
+    }
+    let log = serve(&[("CATALYST_PKI_ROOT_CREDENTIALS", "/nowhere/pin")]);
+    assert!(
+        log.contains("CATALYST_PKI_ROOT_CREDENTIALS is set, and the root's key store is 'local'"),
+        "{log}"
+    );
 }

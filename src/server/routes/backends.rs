@@ -52,7 +52,7 @@ async fn of_tokens(app: &App, row: &KeyRow) -> api::RetriedKey {
         Ok(KeyHealth::Latched { error }) => ("refused", Some(error.to_string())),
         Ok(KeyHealth::Suspect { reason, .. }) => ("away", Some(reason)),
         Ok(_) => ("away", None),
-        Err(error) => ("away", Some(error.to_string())),
+        Err(error) => (if is_refusal(&error) { "refused" } else { "away" }, Some(error.to_string())),
     };
     api::RetriedKey {
         name: "token key".to_owned(),
@@ -61,6 +61,10 @@ async fn of_tokens(app: &App, row: &KeyRow) -> api::RetriedKey {
         state: state.to_owned(),
         error,
     }
+}
+
+fn is_refusal(error: &start::Failure) -> bool {
+    matches!(error.downcast_ref(), Some(AuthorityError::KeyStore(error)) if error.latches())
 }
 
 /// The open key, or one that is opened now: it is not open where that failed so far.
