@@ -186,13 +186,15 @@ impl Looking<'_> {
             Ok(intent) => intent,
             Err(error) => return self.seen.problems.push(error.into()),
         };
-        let signed = async {
-            let pin = in_time(MAKING, lifecycle.create(&intent)).await?;
-            probe(&backend, pin, true, algorithm).await
-        };
-        let outcome = tokio::select! {
-            signed = signed => signed.map_err(Problem::from),
-            () = stop.cancelled() => Err(interrupted()),
+        // What is being made can't be called back, only waited for and removed.
+        let made = in_time(MAKING, lifecycle.create(&intent)).await;
+        let outcome = match made {
+            Err(error) => Err(error.into()),
+            Ok(pin) => tokio::select! {
+                biased;
+                () = stop.cancelled() => Err(interrupted()),
+                signed = probe(&backend, pin, true, algorithm) => signed.map_err(Problem::from),
+            },
         };
         self.take(outcome);
         let removed = in_time(PATIENCE, async {

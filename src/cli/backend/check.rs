@@ -92,14 +92,17 @@ fn look(settings: &Settings, check: &Check, names: &[String]) -> Result<Vec<Exam
     seen
 }
 
-/// Ctrl-C, a closed terminal and `kill` end the looking; what was made is removed first.
+/// Ctrl-C, a closed terminal and `kill` end the looking; what was made is removed first, unless they come twice.
 fn stop_on_signal() -> Result<CancellationToken, Failure> {
     let stop = CancellationToken::new();
     for kind in [SignalKind::interrupt(), SignalKind::hangup(), SignalKind::terminate()] {
         let (mut signal, stop) = (signal(kind)?, stop.clone());
         tokio::spawn(async move {
             signal.recv().await;
+            output::hint("a key that is being made is waited for and removed; once more ends at once");
             stop.cancel();
+            signal.recv().await;
+            std::process::exit(i32::from(FAILED));
         });
     }
     Ok(stop)
