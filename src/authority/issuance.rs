@@ -19,7 +19,7 @@ use crate::{
 };
 use catalyst_signing::Purpose;
 use std::{net::IpAddr, sync::Arc, time::Duration};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
 /// notBefore lies this many seconds back, for clocks that are a little behind.
@@ -102,7 +102,7 @@ impl Authority {
     }
 
     /// What was true before signing may have changed when the record is made: an alias is another's now, or another
-    /// CA issues. Then once more, with what is true now.
+    /// CA issues. Then once more, with what is true now; of another CA the store knows a moment before this process does.
     pub(super) async fn issue_once_more(
         self: &Arc<Self>,
         request: IssueRequest,
@@ -110,15 +110,18 @@ impl Authority {
         by: Actor,
         deadline: Instant,
     ) -> Result<Svid> {
-        match self.attempt(&request, own, &by, deadline).await {
-            Err(AuthorityError::NameTaken { name, .. }) if !asked_for(&request, &name) => {
-                self.attempt(&request, own, &by, deadline).await
-            }
-            Err(AuthorityError::NoIssuer(role)) if self.state.load().active(role).is_ok() => {
-                self.attempt(&request, own, &by, deadline).await
-            }
-            answer => answer,
+        let mut changed = self.changed.subscribe();
+        let mut answer = self.attempt(&request, own, &by, deadline).await;
+        if matches!(&answer, Err(AuthorityError::NameTaken { name, .. }) if !asked_for(&request, name)) {
+            answer = self.attempt(&request, own, &by, deadline).await;
         }
+        while let Err(AuthorityError::NoIssuer(role)) = &answer
+            && self.state.load().active(*role).is_ok()
+            && let Ok(Ok(())) = timeout_at(deadline, changed.changed()).await
+        {
+            answer = self.attempt(&request, own, &by, deadline).await;
+        }
+        answer
     }
 
     /// `own` is given for the service's own certificate, which has names of its own and no limit.

@@ -1,8 +1,11 @@
 //! Which token an operator means: its label, or a PKCS#11 URI of token attributes (RFC 7512).
 
 use catalyst_pkcs11::TokenChoice;
+use catalyst_signing::KeyUri;
 
 const FORM: &str = "the token's label, or a PKCS#11 URI of token, serial, manufacturer and model, such as pkcs11:token=ca;serial=0123, is wanted";
+
+const KEY_FORM: &str = "the label of a key is wanted, or its PKCS#11 URI: serial or token, and id or object, such as pkcs11:serial=0123;id=%01";
 
 /// What begins so is a URI, in whatever letters.
 const SCHEME: &str = "pkcs11:";
@@ -42,9 +45,7 @@ pub(super) fn choice(text: &str) -> Result<TokenChoice, String> {
 /// knows.
 pub(super) fn check_key(text: &str) -> Result<(), String> {
     match uri_path(text)? {
-        Some(path) if !path.split(';').any(|part| part.starts_with("id=") || part.starts_with("object=")) => {
-            Err("the label of a key is wanted, or a PKCS#11 URI with its id or object".to_owned())
-        }
+        Some(_) if KeyUri::parse(text).is_err() => Err(KEY_FORM.to_owned()),
         _ if text.trim().is_empty() => Err("a value that is not empty is wanted".to_owned()),
         // A URI without its scheme: the value would be shown as a label.
         None if ["pin-value=", "pin-source="].iter().any(|name| text.to_ascii_lowercase().contains(name)) => {
@@ -146,10 +147,18 @@ mod tests {
 
     #[test]
     fn a_key_is_named_by_a_label_or_a_uri() {
-        for good in ["services-1", "pkcs11:object=a", "pkcs11:serial=1;id=%01%02;type=private"] {
+        for good in ["services-1", "pkcs11:token=t;object=a", "pkcs11:serial=1;id=%01%02;type=private"] {
             assert_eq!(check_key(good), Ok(()), "{good}");
         }
-        for bad in ["", " ", "pkcs11:token=a", "pkcs11:"] {
+        for bad in [
+            "",
+            " ",
+            "pkcs11:token=a",
+            "pkcs11:object=a",
+            "pkcs11:id=%01",
+            "PKCS11:serial=1;id=%01",
+            "pkcs11:",
+        ] {
             assert!(check_key(bad).is_err(), "{bad:?}");
         }
         let refused = check_key("object=a;Pin-Value=12345678").unwrap_err();

@@ -19,7 +19,7 @@ use webpki::{
 
 /// Who looks at a hierarchy, by its signature algorithm.
 #[derive(Clone, Copy, PartialEq)]
-enum Eyes {
+pub(crate) enum Eyes {
     /// Every checker at every kind of document.
     All,
     /// Every checker; pkilint, which takes its time, at what the algorithm makes different.
@@ -52,8 +52,8 @@ fn clean(what: &str, findings: Vec<Finding>) {
 }
 
 /// A CA with its documents as files.
-struct Exhibits {
-    pki: Pki,
+pub(crate) struct Exhibits {
+    pub(crate) pki: Pki,
     directory: TempDir,
     _data_dir: TempDir,
 }
@@ -62,7 +62,11 @@ impl Exhibits {
     fn new(algorithm: &str) -> Self {
         let data_dir = TempDir::new().unwrap();
         let launch = launch_in(data_dir.path()).env("CATALYST_PKI_ALGORITHM", algorithm);
-        Self { pki: Pki::initialized(launch), directory: TempDir::new().unwrap(), _data_dir: data_dir }
+        Self::of(Pki::initialized(launch), data_dir)
+    }
+
+    pub(crate) fn of(pki: Pki, data_dir: TempDir) -> Self {
+        Self { pki, directory: TempDir::new().unwrap(), _data_dir: data_dir }
     }
 
     fn file(&self, name: &str, text: &str) -> PathBuf {
@@ -98,7 +102,7 @@ impl Exhibits {
     }
 
     /// OpenSSL's and GnuTLS's opinion of a chain.
-    fn verify(&self, certificate: &Certificate) {
+    pub(crate) fn verify(&self, certificate: &Certificate) {
         let (bundle, leaf) = (self.bundle(), self.file("leaf.pem", &pem(certificate)));
         checkers::openssl_verify(&bundle, &leaf).unwrap();
         let [bundle_path, leaf_path] = [&bundle, &leaf].map(|path| path.to_str().unwrap());
@@ -169,8 +173,7 @@ fn pem(certificate: &Certificate) -> String {
     der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, &certificate.der).unwrap()
 }
 
-fn everything_passes(algorithm: &str, eyes: Eyes) {
-    let exhibits = Exhibits::new(algorithm);
+pub(crate) fn everything_passes(exhibits: &Exhibits, eyes: Eyes) {
     let pki = &exhibits.pki;
     let svids = exhibits.svids();
     for svid in &svids {
@@ -181,7 +184,7 @@ fn everything_passes(algorithm: &str, eyes: Eyes) {
         }
     }
     if eyes != Eyes::Webpki {
-        lint(&exhibits, &svids, eyes);
+        lint(exhibits, &svids, eyes);
     }
     if eyes == Eyes::All {
         exhibits.check_crls();
@@ -241,27 +244,27 @@ fn lint(exhibits: &Exhibits, svids: &[Certificate], eyes: Eyes) {
 
 #[test]
 fn a_hierarchy_on_p_384_passes_every_checker() {
-    everything_passes("EC-P384", Eyes::All);
+    everything_passes(&Exhibits::new("EC-P384"), Eyes::All);
 }
 
 #[test]
 fn a_hierarchy_on_p_256_passes_every_checker() {
-    everything_passes("EC-P256", Eyes::Most);
+    everything_passes(&Exhibits::new("EC-P256"), Eyes::Most);
 }
 
 #[test]
 fn a_hierarchy_of_rsa_keys_passes_every_checker() {
-    everything_passes("RSA-3072", Eyes::Most);
+    everything_passes(&Exhibits::new("RSA-3072"), Eyes::Most);
 }
 
 #[test]
 fn a_hierarchy_of_ed25519_keys_passes_every_checker() {
-    everything_passes("ED25519", Eyes::Most);
+    everything_passes(&Exhibits::new("ED25519"), Eyes::Most);
 }
 
 #[test]
 fn a_hierarchy_of_ml_dsa_keys_passes_rustls() {
-    everything_passes("ML-DSA-65", Eyes::Webpki);
+    everything_passes(&Exhibits::new("ML-DSA-65"), Eyes::Webpki);
 }
 
 #[test]

@@ -39,6 +39,7 @@ mod long_run;
 mod manual_cli;
 mod mutual_tls;
 mod openings;
+mod pkcs11;
 mod pki;
 mod policies;
 mod policy;

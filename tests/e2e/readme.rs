@@ -26,7 +26,7 @@ fn commands(readme: &str, name: &str) -> String {
 }
 
 /// What is committed, as a stranger gets it.
-fn clone_into(directory: &Path) -> PathBuf {
+pub(crate) fn clone_into(directory: &Path) -> PathBuf {
     let clone = directory.join("clone");
     let source = env!("CARGO_MANIFEST_DIR");
     // The owner of a checkout in CI is often another user, which git would refuse to read from.
@@ -42,7 +42,7 @@ fn clone_into(directory: &Path) -> PathBuf {
 /// A `cargo` before the real one that runs the binary that was built with this test in the place of
 /// `cargo run --release --`: compiling everything once more would take minutes and show nothing new. Any other use
 /// of cargo fails the test.
-fn wrapped_cargo(directory: &Path) -> PathBuf {
+pub(crate) fn wrapped_cargo(directory: &Path) -> PathBuf {
     let bin = directory.join("bin");
     fs::create_dir(&bin).unwrap();
     let script = format!(
@@ -58,7 +58,7 @@ fn wrapped_cargo(directory: &Path) -> PathBuf {
 }
 
 /// A shell as a reader's: no settings of this test's environment, and an end at the first failure.
-fn bash(commands: &str, directory: &Path, bin: &Path) -> Command {
+pub(crate) fn bash(commands: &str, directory: &Path, bin: &Path) -> Command {
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("bash");
     command.args(["-euo", "pipefail", "-c", commands]).current_dir(directory);
@@ -67,7 +67,7 @@ fn bash(commands: &str, directory: &Path, bin: &Path) -> Command {
 }
 
 /// The first terminal: everything in it ends with this.
-struct Terminal(Child);
+pub(crate) struct Terminal(pub(crate) Child);
 
 impl Drop for Terminal {
     fn drop(&mut self) {

@@ -26,7 +26,7 @@ fn der(pem: &str) -> Vec<u8> {
     der::pem::decode_vec(pem.as_bytes()).unwrap().1
 }
 
-fn request(service_type: &str, instance: &str) -> (KeyPair, String) {
+pub(crate) fn request(service_type: &str, instance: &str) -> (KeyPair, String) {
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
     let csr = crate::csr::of(&key, &[&spiffe_id(service_type, instance)], &[]);
     (key, csr)
@@ -63,18 +63,18 @@ fn signed(
     format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-fn proof(issued: &Issued, csr: &str) -> String {
+pub(crate) fn proof(issued: &Issued, csr: &str) -> String {
     signed(&issued.key, &ECDSA_P384_SHA384_FIXED_SIGNING, &header(issued, "ES384"), &saying(csr))
 }
 
-fn renew(pki: &Pki, scheme: &str, proof: &str, instance: &str, csr: &str) -> Response {
+pub(crate) fn renew(pki: &Pki, scheme: &str, proof: &str, instance: &str, csr: &str) -> Response {
     let body = json!({"csrPem": csr, "serviceType": "node", "instanceId": instance}).to_string();
     let header = format!("{scheme} {proof}");
     let headers = [("authorization", header.as_str())];
     pki.service.http().request("POST", "/pki/csr/sign", &headers, body.as_bytes()).unwrap()
 }
 
-const SCHEME: &str = "Catalyst-Renew";
+pub(crate) const SCHEME: &str = "Catalyst-Renew";
 
 #[test]
 fn a_certificate_renews_itself_and_its_successor_does() {

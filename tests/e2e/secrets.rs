@@ -172,7 +172,8 @@ fn number_of(der: &[u8]) -> &[u8] {
     &der[at..at + 48]
 }
 
-fn files_below(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+/// Every file below a directory, with its content; others than the owner can read none of them.
+pub(crate) fn files_below(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

@@ -7,7 +7,7 @@ use crate::{
     table::{Row, Table},
 };
 use catalyst_pkcs11::{Login, Pin, Pkcs11Backend, TokenChoice, TokenConfig};
-use catalyst_rigs::pkcs11::{SoftHsm, TestToken};
+use catalyst_rigs::pkcs11::{Fault, SoftHsm, TestToken};
 use catalyst_signing::{
     Guard, GuardedKey, KeyIntent, KeyPin, KeyPolicy, KeyRole, NoObserver, Nonce, Purpose, SignatureAlgorithm,
     SigningBackend, SigningKey,
@@ -32,6 +32,8 @@ const MESSAGE: [u8; 600] = [7; 600];
 const DIGEST: [u8; 48] = [7; 48];
 /// Signatures of one session in one round.
 const ROUND: usize = 400;
+/// How often a session or token is lost.
+const LOSSES: usize = 30;
 /// Rounds, raw and through the backend in turn, since a machine is not equally fast at all times.
 const ROUNDS: usize = 5;
 /// Callers for each session: a service that is busy has more than it has sessions.
@@ -75,6 +77,35 @@ pub(crate) fn report(table: &mut Table) -> Outcome {
         runtime.block_on(backend.shut_down());
     }
     runtime.block_on(first.shut_down());
+    runtime.block_on(recovery(table))
+}
+
+/// What a lost session and a lost token cost: the signature that meets it, and the time from the token's return.
+async fn recovery(table: &mut Table) -> Outcome {
+    let fault = Fault::before(&SoftHsm::here()?.token()?)?;
+    let backend = Arc::new(Pkcs11Backend::new(config(fault.token(), 1)));
+    let (key, _) = open(&backend, &make(&backend).await?).await?;
+    let losses = [
+        ("a session closed by the token", &["C_Sign return CKR_SESSION_HANDLE_INVALID times 1"][..]),
+        ("a token gone and back", &["token away"][..]),
+    ];
+    for (what, rules) in losses {
+        let (mut latencies, started, cpu) = (Vec::new(), Instant::now(), own_cpu());
+        for _ in 0..LOSSES {
+            fault.set(rules)?;
+            if rules.contains(&"token away") {
+                // The answer is known; what counts is that the loss was noticed.
+                let _ = key.sign(&MESSAGE).await;
+                fault.set(&[])?;
+            }
+            let begun = Instant::now();
+            key.sign(&MESSAGE).await?;
+            latencies.push(begun.elapsed());
+        }
+        let seen = Seen::new(latencies, started.elapsed(), own_cpu() - cpu);
+        table.push(Row::seen(format!("PKCS#11: the signature after {what}"), &seen));
+    }
+    backend.shut_down().await;
     Ok(())
 }
 

@@ -27,7 +27,7 @@ use std::{
     fmt,
     sync::{Arc, atomic::Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -35,6 +35,8 @@ use tokio::{sync::oneshot, time::timeout};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the end of the service waits for work that is being done, and then for the module.
 const END: Duration = Duration::from_secs(2);
+/// How long a token that is dropped in use waits for its workers.
+const LEAVE: Duration = Duration::from_millis(250);
 
 /// Whether work changes what is on the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,8 +144,14 @@ impl fmt::Debug for Token {
 }
 
 impl Drop for Token {
+    /// After [`Token::shut_down`], nothing. Without it a process that ends now would take the module apart under its
+    /// workers' feet, so they get a moment to leave.
     fn drop(&mut self) {
         self.inner.pool.close();
+        let deadline = Instant::now() + LEAVE;
+        while self.inner.pool.at_hand() > 0 && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! When to try again, and when to let the caller know instead.
 
-use crate::SignError;
+use crate::{SignError, TransientKind};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -51,8 +51,16 @@ impl Backoff {
     }
 
     /// After a failed attempt: how long to pause before the next one, or the error for the caller. A pause that would
-    /// outlast the caller is not begun: the error goes back with its delay.
+    /// outlast the caller is not begun: the error goes back with its delay. An attempt that the deadline cut off says
+    /// less than the one before it, which is what the caller hears of then.
     pub(super) fn after(&mut self, error: SignError, deadline: Instant) -> Result<Duration, SignError> {
+        let cut_off = matches!(error, SignError::Transient { kind: TransientKind::TimedOut, .. });
+        if cut_off
+            && Instant::now() >= deadline
+            && let Some(before) = self.last.take()
+        {
+            return Err(before);
+        }
         let ceiling = FIRST.saturating_mul(1 << self.attempts.min(16)).min(HIGHEST);
         self.attempts += 1;
         let pause = match &error {

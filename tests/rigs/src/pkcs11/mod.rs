@@ -17,6 +17,7 @@ use std::{
     env, fs,
     hash::{BuildHasher as _, RandomState},
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
     sync::{
@@ -76,10 +77,11 @@ impl Born {
         Self { label, pin: digits(), so_pin: digits() }
     }
 
-    /// Writes the PIN into the directory; gives the file.
+    /// Writes the PIN into the directory, for its owner alone; gives the file.
     fn pin_file(&self, directory: &Path) -> Result<PathBuf, RigError> {
         let path = directory.join(format!("{}.pin", self.label));
         write(&path, &format!("{}\n", self.pin))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         Ok(path)
     }
 }

@@ -135,6 +135,11 @@ impl<T: Trade> Pool<T> {
         }
     }
 
+    /// How many workers have not left, those who hang aside.
+    pub(super) fn at_hand(&self) -> usize {
+        *self.shared.at_hand.borrow()
+    }
+
     /// Waits until every worker has left, those who hang aside.
     pub(super) async fn left(&self) {
         let mut at_hand = self.shared.at_hand.subscribe();

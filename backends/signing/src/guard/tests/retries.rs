@@ -87,6 +87,16 @@ async fn a_key_store_that_hangs_is_left_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_cut_off_hides_no_failure_before_it() {
+    let rogue = Rogue::new();
+    let (key, seen) = open(&rogue).await;
+    rogue.will([unavailable(), Act::Hang]);
+    let error = sign(&key).await.unwrap_err();
+    assert!(error.to_string().contains("connection reset"), "{error}");
+    assert_eq!(seen.outcomes(Operation::Sign), [Outcome::Transient, Outcome::Timeout]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_that_has_passed_calls_nobody() {
     let rogue = Rogue::new();
     let (key, _) = open(&rogue).await;

@@ -1,0 +1,90 @@
+//! The commands of `softhsm/README.md`, as their reader would type them, in a fresh clone.
+
+use crate::{
+    pki::eventually,
+    readme::{Terminal, bash, clone_into, wrapped_cargo},
+};
+use catalyst_rigs::http::Client;
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    path::Path,
+    process::{Command, Stdio},
+};
+use tempfile::TempDir;
+
+/// The lines of the one bash block.
+fn commands(readme: &str) -> Vec<&str> {
+    let (_, rest) = readme.split_once("```bash\n").unwrap();
+    let (block, after) = rest.split_once("```").unwrap();
+    assert!(!after.contains("```"), "the README has another block");
+    block.lines().collect()
+}
+
+/// What needs no root where it is installed already.
+fn without_sudo(bin: &Path) {
+    let script = "#!/bin/sh\n[ \"$*\" = 'apt-get install softhsm2' ] || { echo \"not expected: sudo $*\" >&2; exit 1; }\n\
+                  command -v softhsm2-util >&2\n";
+    fs::write(bin.join("sudo"), script).unwrap();
+    fs::set_permissions(bin.join("sudo"), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A command whose service takes a free port: the one that it would take may be another test's.
+fn shell(script: &str, clone: &Path, bin: &Path) -> Command {
+    let mut command = bash(script, clone, bin);
+    command.env("CATALYST_PKI_LISTEN", "127.0.0.1:0");
+    command
+}
+
+#[test]
+fn softhsm_is_tried_as_its_readme_prints_it() {
+    let scratch = TempDir::new().unwrap();
+    let (clone, bin) = (clone_into(scratch.path()), wrapped_cargo(scratch.path()));
+    without_sudo(&bin);
+    let readme = fs::read_to_string(clone.join("softhsm/README.md")).unwrap();
+    let lines = commands(&readme);
+    let serve = lines.iter().position(|line| line.contains(" -- serve ")).unwrap();
+
+    let check = shell(&lines[..serve].join("\n"), &clone, &bin).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8(check.stdout).unwrap(), String::from_utf8_lossy(&check.stderr));
+    assert!(check.status.success(), "{stdout}{stderr}");
+    assert!(stdout.contains("[ok] Key store pkcs11"), "{stdout}{stderr}");
+
+    // "The same command in another shell takes the same token."
+    let token = lines.iter().find(|line| line.contains("softhsm/token")).unwrap();
+    let log = scratch.path().join("log");
+    let out = fs::File::create(&log).unwrap();
+    let service = shell(&format!("{token}\n{}", lines[serve]), &clone, &bin)
+        .stdin(Stdio::null())
+        .stdout(out.try_clone().unwrap())
+        .stderr(out)
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let mut service = Terminal(service);
+    let shown = eventually("the system token", || {
+        let shown = fs::read_to_string(&log).unwrap();
+        assert!(service.0.try_wait().unwrap().is_none(), "the service has ended: {shown}");
+        shown.contains("System Admin Token: eyJ").then_some(shown)
+    });
+    let word = |before: &str| {
+        let rest = shown.split(before).nth(1).unwrap();
+        rest.split(['"', '\n', ' ']).next().unwrap().to_owned()
+    };
+    let admin =
+        Client::new(word("\"address\":\"").parse().unwrap()).with_token(&word("System Admin Token: "));
+    let status = admin.get("/pki/status").unwrap().json().unwrap();
+    for ca in ["rootCa", "servicesCa", "transportCa"] {
+        let uri = status[ca]["keyUri"].as_str().unwrap();
+        assert!(uri.starts_with("pkcs11:serial="), "{uri}");
+    }
+
+    let slots = shell(&format!("{token}\n{}", lines[serve + 1..].join("\n")), &clone, &bin).output().unwrap();
+    let slots = String::from_utf8(slots.stdout).unwrap();
+    assert!(slots.contains("Label:            catalyst"), "{slots}");
+    drop(service);
+    // Nothing but the trial's directory has changed in the home directory, which is the clone here, but what git ignores.
+    let changed = Command::new("git").args(["status", "--porcelain"]).current_dir(&clone).output().unwrap();
+    assert_eq!(String::from_utf8(changed.stdout).unwrap(), "?? softhsm-trial/\n");
+    assert!(clone.join("softhsm-trial/pin").is_file() && clone.join("softhsm-trial/tokens").is_dir());
+}
