@@ -6,7 +6,7 @@ use super::{
     config::NamedKey,
     error::AuthorityError,
     issuance::check_clock,
-    keys::Wanted,
+    keys::{Wanted, refuse_pin},
 };
 use crate::{
     identity::{Actor, CaRole},
@@ -53,6 +53,7 @@ impl Authority {
         request: IntermediateRequest,
         by: Actor,
     ) -> Result<CaRow> {
+        refuse_pin([request.backend.as_ref(), request.key_reference.as_ref()])?;
         let _one_at_a_time = self.change.lock().await;
         if !self.is_initialized() {
             return Err(AuthorityError::NotInitialized);

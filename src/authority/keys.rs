@@ -6,8 +6,8 @@ use crate::{
     store::{KeyIntention, KeyRole, KeyRow, MadeKey, Stamp, Store},
 };
 use catalyst_signing::{
-    GuardedKey, KeyIntent, KeyPin, KeyPolicy, KeyStores, KeyUri, Nonce, Purpose, SignError,
-    SignatureAlgorithm,
+    GuardedKey, KeyIntent, KeyPin, KeyPolicy, KeyStores, KeyUri, Nonce, PIN_MISPLACED, Purpose, SignError,
+    SignatureAlgorithm, holds_pin,
 };
 use std::{
     sync::Arc,
@@ -80,6 +80,7 @@ impl Keys {
 
     /// Whether what is wanted can be had: a key of that algorithm, and the one that an operator names. Answers the latter.
     pub(super) async fn look_first(&self, wanted: &Wanted) -> Result<Option<KeyPin>> {
+        refuse_pin([Some(&wanted.backend), wanted.named.as_ref().map(|key| &key.reference)])?;
         self.fits_a_ca(wanted)?;
         match &wanted.named {
             Some(key) => self.named_fits(wanted, key).await,
@@ -182,6 +183,14 @@ impl Keys {
             algorithm: algorithm_of(row)?,
             created_at: SystemTime::UNIX_EPOCH + Duration::from_millis(millis),
         })
+    }
+}
+
+/// What an operator typed, and which holds a PIN, is neither looked at nor kept nor repeated.
+pub(super) fn refuse_pin<'a>(typed: impl IntoIterator<Item = Option<&'a String>>) -> Result<()> {
+    match typed.into_iter().flatten().any(|text| holds_pin(text)) {
+        true => Err(AuthorityError::Invalid(PIN_MISPLACED.into())),
+        false => Ok(()),
     }
 }
 

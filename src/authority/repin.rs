@@ -1,6 +1,6 @@
 //! A CA's key at another address: moved into another slot, file or key store, and the same key all the same.
 
-use super::{Authority, Result, error::AuthorityError, issuer::Issuer};
+use super::{Authority, Result, error::AuthorityError, issuer::Issuer, keys::refuse_pin};
 use crate::{
     identity::{Actor, CaRole, KeyId, SpkiHash},
     store::{CaRow, KeyRow, MadeKey, Stamp},
@@ -33,6 +33,7 @@ impl Authority {
     }
 
     async fn repin_here(&self, ca: KeyId, address: KeyAddress, by: Actor) -> Result<CaRow> {
+        refuse_pin([Some(&address.reference), address.backend.as_ref()])?;
         let _one_at_a_time = self.change.lock().await;
         let mut row = self.row(ca)?;
         let stamp = Stamp { at: self.clock.now(), by };

@@ -15,6 +15,7 @@ use crate::{
     client::{Client, ClientError, Kind, Result, bundle_pem, printable},
     identity::{Clock as _, Fingerprint, SystemClock, Timestamp, hex},
 };
+use catalyst_signing::{PIN_MISPLACED, holds_pin};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -26,9 +27,16 @@ const FEWEST_DIGITS: usize = 8;
 /// Looks at what is on this machine before anybody is asked.
 ///
 /// # Errors
-/// A file that is to be kept, a place where none can be, or a bundle that there is not.
+/// A file that is to be kept, a place where none can be, or a bundle that there is not; a PIN in the name of a key.
 pub(super) fn look_first(request: &CaRequest, form: Output) -> Result<()> {
-    let CaRequest::Bundle(wanted) = request else { return Ok(()) };
+    let wanted = match request {
+        CaRequest::Bundle(wanted) => wanted,
+        CaRequest::Create(IntermediaryRequest { key_uri, backend, .. }) => {
+            return refuse_pin([key_uri.as_ref(), backend.as_ref()]);
+        }
+        CaRequest::Repin { to, .. } => return refuse_pin([Some(&to.key_uri), to.backend.as_ref()]),
+        _ => return Ok(()),
+    };
     match (is_json(wanted, form), &wanted.role, wanted.issuing_only) {
         (true, Some(_), _) => {
             return Err(ClientError::usage("--role is for PEM; the JSON form has both networks' parts"));
@@ -40,6 +48,14 @@ pub(super) fn look_first(request: &CaRequest, form: Output) -> Result<()> {
         _ => {}
     }
     wanted.file.as_deref().map_or(Ok(()), |file| Place::look(file, wanted.force).map(drop))
+}
+
+/// What holds a PIN is neither sent nor repeated.
+pub(super) fn refuse_pin<'a>(typed: impl IntoIterator<Item = Option<&'a String>>) -> Result<()> {
+    match typed.into_iter().flatten().any(|text| holds_pin(text)) {
+        true => Err(ClientError::usage(PIN_MISPLACED)),
+        false => Ok(()),
+    }
 }
 
 fn is_json(wanted: &BundleRequest, form: Output) -> bool {

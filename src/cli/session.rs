@@ -57,7 +57,10 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
             ca::run(&open().await?, request, form).await
         }
         Request::ReconcileKeys => keys::reconcile(&open().await?, form).await,
-        Request::RetryKeys(request) => backend::retry::run(&open().await?, &request, form).await,
+        Request::RetryKeys(request) => {
+            ca::refuse_pin([request.backend.as_ref()])?;
+            backend::retry::run(&open().await?, &request, form).await
+        }
         Request::Cert(request) => {
             let ready = cert::prepare(request)?;
             cert::run(&open().await?, ready, form).await

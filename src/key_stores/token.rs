@@ -1,7 +1,7 @@
 //! Which token an operator means: its label, or a PKCS#11 URI of token attributes (RFC 7512).
 
 use catalyst_pkcs11::TokenChoice;
-use catalyst_signing::KeyUri;
+use catalyst_signing::{KeyUri, holds_pin};
 
 const FORM: &str = "the token's label, or a PKCS#11 URI of token, serial, manufacturer and model, such as pkcs11:token=ca;serial=0123, is wanted";
 
@@ -48,7 +48,7 @@ pub(super) fn check_key(text: &str) -> Result<(), String> {
         Some(_) if KeyUri::parse(text).is_err() => Err(KEY_FORM.to_owned()),
         _ if text.trim().is_empty() => Err("a value that is not empty is wanted".to_owned()),
         // A URI without its scheme: the value would be shown as a label.
-        None if ["pin-value=", "pin-source="].iter().any(|name| text.to_ascii_lowercase().contains(name)) => {
+        None if holds_pin(text) => {
             Err("a PIN has no place in the name of a key: it is given by CATALYST_PKI_PKCS11_PIN_FILE"
                 .to_owned())
         }

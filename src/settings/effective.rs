@@ -6,6 +6,7 @@ use super::{
     setting::{Fallback, Kind, Setting},
     table::{PREFIX, Place, Table},
 };
+use catalyst_signing::{PIN_MISPLACED, holds_pin};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{collections::BTreeMap, ffi::OsString, fmt, fs, path::Path, path::PathBuf};
 use zeroize::Zeroizing;
@@ -215,6 +216,12 @@ impl Given {
             }
             (Content::Plain(value), Kind::Checked { check, .. }) => check(value).map_err(|problem| {
                 SettingsError::Unfit { variable: variable(), origin: self.origin, problem }
+            }),
+            // A key store's name, which the accepted form repeats.
+            (Content::Plain(value), Kind::Backend) if holds_pin(value) => Err(SettingsError::Unfit {
+                variable: variable(),
+                origin: self.origin,
+                problem: PIN_MISPLACED.into(),
             }),
             (Content::Plain(value), kind) => {
                 kind.check(value, backends).map_err(|accepted| SettingsError::Invalid {

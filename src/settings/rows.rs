@@ -1,6 +1,9 @@
 //! Every setting of the service, in the order in which people read them.
 
-use super::setting::{Fallback, Kind, Setting};
+use super::{
+    setting::{Fallback, Kind, Setting},
+    values,
+};
 
 pub(super) const ALGORITHMS: &[&str] = &[
     "EC-P384",
@@ -112,7 +115,10 @@ pub(super) const SERVICE: &[Setting] = &[
         variable: "CATALYST_PKI_ROOT_CREDENTIALS",
         flag: Some("root-credentials"),
         key: Some("root_credentials"),
-        kind: Kind::Text,
+        kind: Kind::Checked {
+            check: values::credentials_file,
+            accepts: "path with a `/`, such as `./root.pin`",
+        },
         fallback: Fallback::Unset("those of its key store"),
         dev: None,
         help: "What opens the root CA's key store, for the one operation: of `pkcs11` the path of a file with the PIN of a token that holds no other role's keys",

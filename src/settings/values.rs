@@ -1,5 +1,6 @@
 //! From text to values. Every error is the accepted form, as the end of a sentence.
 
+use catalyst_signing::holds_pin;
 use std::net::{IpAddr, SocketAddr};
 
 /// More names for the SVIDs of one service type.
@@ -35,6 +36,14 @@ pub(super) fn number(value: &str, min: u64, max: u64, unit: &str) -> Result<u64,
 
 pub(super) fn one_of(value: &str, words: &[&str]) -> Result<(), String> {
     if words.contains(&value) { Ok(()) } else { Err(format!("one of {} is wanted", words.join(", "))) }
+}
+
+/// A path that cannot be a PIN which somebody gave in its place.
+pub(super) fn credentials_file(value: &str) -> Result<(), String> {
+    if value.contains('/') && !holds_pin(value) {
+        return Ok(());
+    }
+    Err("the path of a file is wanted, with a '/' in it, as /etc/catalyst/root.pin or ./root.pin, and never a PIN itself, for which reason the value is not repeated here".into())
 }
 
 pub(super) fn list(value: &str) -> Result<Vec<String>, String> {
@@ -148,6 +157,17 @@ mod tests {
             ["", "a,", "*.example.org", "A.org", "192.0.2", "192.0.2.256", "https://a", "[::1]", "a:443"]
         {
             assert!(host_names(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_pin_is_no_path_of_a_file() {
+        for path in ["/etc/root.pin", "./root.pin", "secrets/root.pin"] {
+            assert_eq!(credentials_file(path), Ok(()), "{path}");
+        }
+        for bad in ["", "77553311", "root.pin", "./a?pin-value=77553311"] {
+            let refused = credentials_file(bad).unwrap_err();
+            assert!(refused.contains("./root.pin") && !refused.contains("77553311"), "{refused}");
         }
     }
 

@@ -1,6 +1,9 @@
 //! The key stores that are open in one process, by the name that operators choose them by.
 
-use crate::{Guard, GuardedKey, KeyIntent, KeyPin, KeyPolicy, Refusal, Result, SignError, SigningBackend};
+use crate::{
+    Guard, GuardedKey, KeyIntent, KeyPin, KeyPolicy, PIN_MISPLACED, Refusal, Result, SignError,
+    SigningBackend, holds_pin,
+};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::{task::JoinSet, time::Instant};
 
@@ -23,8 +26,11 @@ impl KeyStores {
     /// The key store of that name.
     ///
     /// # Errors
-    /// A refusal that names the key stores there are.
+    /// A refusal that names the key stores there are, and repeats no name that holds a PIN.
     pub fn get(&self, name: &str) -> Result<&Arc<dyn SigningBackend>> {
+        if holds_pin(name) {
+            return Err(SignError::refused(Refusal::Configuration, PIN_MISPLACED));
+        }
         self.by_name.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
             SignError::refused(

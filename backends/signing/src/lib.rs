@@ -15,6 +15,7 @@ mod error;
 mod guard;
 mod intent;
 mod key_stores;
+mod misplaced;
 mod pin;
 mod uri;
 
@@ -27,4 +28,5 @@ pub use guard::{
 };
 pub use intent::{InvalidNonce, KeyIntent, KeyRole, Nonce, UnknownRole};
 pub use key_stores::KeyStores;
+pub use misplaced::{PIN_MISPLACED, holds_pin};
 pub use pin::{KeyPin, KeyUri, KeyUriError};

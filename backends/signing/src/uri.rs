@@ -1,6 +1,6 @@
 //! The grammar of key URIs, one function per scheme. A URI that passes names one key and holds no secret.
 
-use crate::KeyRole;
+use crate::{KeyRole, misplaced};
 
 /// The text is no key URI.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -156,11 +156,7 @@ fn refuse_foreign_attributes(rest: &str) -> Result<(), KeyUriError> {
 
 /// Refuses what holds a PIN, or says where one is: no scheme's keys are named so.
 fn refuse_pin(text: &str) -> Result<(), KeyUriError> {
-    let text = text.to_ascii_lowercase();
-    match ["pin-value", "pin-source"].into_iter().find(|name| text.contains(&format!("{name}="))) {
-        Some(name) => Err(KeyUriError::Pkcs11Attribute(name.to_owned())),
-        None => Ok(()),
-    }
+    misplaced::named_in(text).map_or(Ok(()), |name| Err(KeyUriError::Pkcs11Attribute(name.to_owned())))
 }
 
 fn check_pkcs11(text: &str, path: &str) -> Result<(), KeyUriError> {
@@ -282,6 +278,7 @@ mod tests {
             "PKCS11:serial=1;id=%01?pin-value=s3cret",
             "pkcs 11:serial=1;id=%01;PIN-VALUE=s3cret",
             "serial=1;id=%01?pin-source=s3cret",
+            "pkcs11:object=a?pin%2Dvalue=s3cret",
         ] {
             let error = KeyUri::parse(bad).unwrap_err();
             assert!(matches!(error, KeyUriError::Pkcs11Attribute(_)), "{bad}: {error}");

@@ -105,6 +105,33 @@ async fn a_request_for_a_ca_that_is_refused_does_not_bar_the_next_one() {
 }
 
 #[tokio::test]
+async fn a_pin_in_what_an_operator_typed_is_neither_kept_nor_repeated() {
+    let (store, keys) = (store(), Flaky::default());
+    let ca = authority(&store, &keys).await;
+    ca.initialize(InitRequest::default(), Actor::Service).await.unwrap();
+    let before = store.hierarchy().await.unwrap().keys.len();
+    let services = ca.status().await.unwrap().active(CaRole::Services).unwrap().certificate.ski;
+    for typed in ["pkcs11:object=a?pin-value=77553311", "pkcs11?pin%2Dsource=77553311", "PIN-VALUE=77553311"]
+    {
+        let some = || Some(typed.to_owned());
+        let named = IntermediateRequest { key_reference: some(), ..intermediate("Services CA 2") };
+        let placed = IntermediateRequest { backend: some(), ..intermediate("Services CA 2") };
+        let address = |reference: &str, backend| KeyAddress { reference: reference.into(), backend };
+        for refused in [
+            ca.create_intermediate(named, Actor::Service).await.unwrap_err(),
+            ca.create_intermediate(placed, Actor::Service).await.unwrap_err(),
+            ca.repin(services, address(typed, None), Actor::Service).await.unwrap_err(),
+            ca.repin(services, address("local:services-1", some()), Actor::Service).await.unwrap_err(),
+            ca.retry_keys(Some(typed), Actor::Service).await.unwrap_err(),
+        ] {
+            assert!(matches!(refused, AuthorityError::Invalid(_)), "{refused:?}");
+            assert!(!format!("{refused} {refused:?}").contains("77553311"), "{refused}");
+        }
+    }
+    assert_eq!(store.hierarchy().await.unwrap().keys.len(), before);
+}
+
+#[tokio::test]
 async fn a_ca_certificate_that_was_begun_is_finished_whatever_the_next_request_calls_it() {
     for step in 0.. {
         let (store, keys) = (store(), Flaky::default());

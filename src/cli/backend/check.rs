@@ -13,7 +13,7 @@ use crate::{
     key_stores::check::{Examined, Probe, Wanted, examine},
     settings::{Inputs, Settings, SettingsError, Table},
 };
-use catalyst_signing::{Capability, SignatureAlgorithm, conformance::Verdict};
+use catalyst_signing::{Capability, PIN_MISPLACED, SignatureAlgorithm, conformance::Verdict, holds_pin};
 use serde_json::{Value, json};
 use std::{process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
@@ -57,6 +57,9 @@ pub(in crate::cli) fn run(table: &Table, check: &Check, form: Output) -> ExitCod
 }
 
 fn prepare(table: &Table, check: &Check) -> Result<(Settings, Vec<String>), SettingsError> {
+    if [&check.name, &check.key].into_iter().flatten().any(|typed| holds_pin(typed)) {
+        return Err(SettingsError::Together(PIN_MISPLACED.into()));
+    }
     let mut settings = Settings::read(table, &check.inputs)?;
     let backends = &settings.key_backends;
     let names = match &check.name {
