@@ -14,7 +14,11 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Mutex,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// How long a key store may take to be opened, and to remove a key.
@@ -69,6 +73,8 @@ pub struct Probe {
     pub algorithm: SignatureAlgorithm,
     /// Whether it was made for this.
     pub made: bool,
+    /// Whether it may still be there although it was made for this.
+    pub left: bool,
     /// How long opening the key took.
     pub open: Duration,
     /// How long each signature took, the shortest first; never empty.
@@ -114,20 +120,61 @@ pub async fn examine(settings: &Settings, wanted: &Wanted, stop: &CancellationTo
     };
     let looking = Looking { backend: backend.clone(), wanted, seen: &mut seen };
     looking.all(stop).await;
+    let mut opened = Mutex::default();
     if wanted.full && seen.problems.is_empty() {
-        let harness = Again { settings, wanted, first: backend.clone() };
+        let deployment = deployment().unwrap_or_default();
+        let harness = Again { settings, wanted, first: backend.clone(), deployment, stop, opened };
         tokio::select! {
             report = conformance::run_all(&harness) => seen.conformance = Some(report),
-            () = stop.cancelled() => {
-                seen.problems.push(interrupted());
-                seen.notes.push("keys of the role probe that the rules were tried with may be left in the key store".into());
-            }
+            // What is being made can't be called back.
+            () = async { stop.cancelled().await; tokio::time::sleep(MAKING).await } => {}
         }
+        if stop.is_cancelled() {
+            seen.problems.push(interrupted());
+        }
+        seen.problems.extend(remove_left(&backend, &harness.deployment).await);
+        opened = harness.opened;
     }
-    if timeout(LETTING_GO, backend.shut_down()).await.is_err() {
+    let mut closing: JoinSet<()> = JoinSet::new();
+    for backend in opened.into_inner().into_iter().chain([backend]) {
+        closing.spawn(async move { backend.shut_down().await });
+    }
+    if timeout(LETTING_GO, async { while closing.join_next().await.is_some() {} }).await.is_err() {
         seen.notes.push("the key store did not close in time; its sessions end with this process".into());
     }
     seen
+}
+
+/// Gives up what the run has left, which carries its own deployment id, and names what cannot be.
+async fn remove_left(backend: &Arc<dyn SigningBackend>, deployment: &str) -> Vec<Problem> {
+    let Some(lifecycle) = backend.lifecycle() else { return Vec::new() };
+    let listed = match in_time(PATIENCE, lifecycle.list(deployment)).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            let reason = format!(
+                "keys of the deployment {deployment} may be left in the key store, remove them there: {error}"
+            );
+            return vec![Problem { code: error.code(), reason }];
+        }
+    };
+    let mut left = Vec::new();
+    for key in listed {
+        let removed = in_time(PATIENCE, async {
+            let mut last = SignError::unavailable("no algorithm is known for it");
+            for known in backend.capabilities() {
+                match backend.resolve(key.uri.as_str(), known.algorithm).await {
+                    Ok(pin) => return lifecycle.schedule_destruction(&pin).await,
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        });
+        if let Err(error) = removed.await {
+            let reason = format!("{} is left in the key store, remove it there: {error}", key.uri);
+            left.push(Problem { code: error.code(), reason });
+        }
+    }
+    left
 }
 
 fn interrupted() -> Problem {
@@ -209,11 +256,15 @@ impl Looking<'_> {
             }
         });
         if let Err(error) = removed.await {
+            let label = format!("{}-{}", intent.role, intent.generation);
+            let named = self.seen.probe.as_mut().map_or(label, |probe| {
+                probe.left = true;
+                probe.uri.clone()
+            });
             self.seen.problems.push(Problem {
                 code: error.code(),
                 reason: format!(
-                    "the probe key {}-{} may be left in the key store, remove it there: {error}",
-                    intent.role, intent.generation
+                    "the probe key {named} may be left in the key store, remove it there: {error}"
                 ),
             });
         }
@@ -285,7 +336,7 @@ async fn probe(
         signatures.push(begun.elapsed());
     }
     signatures.sort();
-    Ok((Probe { uri, algorithm, made, open, signatures }, key.caution()))
+    Ok((Probe { uri, algorithm, made, left: false, open, signatures }, key.caution()))
 }
 
 /// The key store under test: made anew from the same settings each time.
@@ -293,13 +344,36 @@ struct Again<'a> {
     settings: &'a Settings,
     wanted: &'a Wanted,
     first: Arc<dyn SigningBackend>,
+    deployment: String,
+    stop: &'a CancellationToken,
+    /// What is not let go of would be inside its module when this process ends.
+    opened: Mutex<Vec<Arc<dyn SigningBackend>>>,
 }
 
 #[async_trait]
 impl Harness for Again<'_> {
     async fn backend(&self) -> Arc<dyn SigningBackend> {
+        let mut opened = self.opened.lock().await;
+        let (unused, used) = opened.drain(..).partition(|backend| Arc::strong_count(backend) == 1);
+        *opened = used;
+        let unused: Vec<_> = unused;
+        for backend in unused {
+            if timeout(LETTING_GO, backend.shut_down()).await.is_err() {
+                opened.push(backend);
+            }
+        }
         // What opened a moment ago, and does not now, shows in the rules.
-        open_one(self.settings, &self.wanted.name).unwrap_or_else(|_| self.first.clone())
+        let backend = open_one(self.settings, &self.wanted.name).unwrap_or_else(|_| self.first.clone());
+        opened.push(backend.clone());
+        backend
+    }
+
+    fn deployment(&self) -> String {
+        self.deployment.clone()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
     }
 
     fn existing(&self, algorithm: SignatureAlgorithm) -> Option<String> {

@@ -14,6 +14,7 @@ use crate::{
     settings::{Inputs, Settings, SettingsError, Table},
 };
 use catalyst_signing::{Capability, PIN_MISPLACED, SignatureAlgorithm, conformance::Verdict, holds_pin};
+use rustix::process::{Signal, getpid, kill_process};
 use serde_json::{Value, json};
 use std::{process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
@@ -101,11 +102,14 @@ fn stop_on_signal() -> Result<CancellationToken, Failure> {
     for kind in [SignalKind::interrupt(), SignalKind::hangup(), SignalKind::terminate()] {
         let (mut signal, stop) = (signal(kind)?, stop.clone());
         tokio::spawn(async move {
-            signal.recv().await;
-            output::hint("a key that is being made is waited for and removed; once more ends at once");
-            stop.cancel();
-            signal.recv().await;
-            std::process::exit(i32::from(FAILED));
+            while signal.recv().await.is_some() {
+                if stop.is_cancelled() {
+                    // Without the clearing up of libraries whose threads are still at work, which would crash.
+                    let _ = kill_process(getpid(), Signal::KILL);
+                }
+                output::hint("a key that is being made is waited for and removed; once more ends at once");
+                stop.cancel();
+            }
         });
     }
     Ok(stop)
@@ -140,7 +144,11 @@ fn row(capability: &Capability) -> [String; 3] {
 }
 
 fn probed(probe: &Probe) -> String {
-    let whose = if probe.made { "made for it and removed" } else { "as named" };
+    let whose = match (probe.made, probe.left) {
+        (true, false) => "made for it and removed",
+        (true, true) => "made for it and not removed",
+        (false, _) => "as named",
+    };
     let [shortest, median] = figures(probe);
     format!(
         "  Probe key: {} ({}, {whose})\n  Opened in {}, signed in {} at least, {} in the middle of {}\n",
@@ -181,7 +189,7 @@ fn store_as_json(seen: &Examined) -> Value {
     let probe = seen.probe.as_ref().map(|probe| {
         let [shortest, median] = figures(probe);
         json!({
-            "key": probe.uri, "algorithm": probe.algorithm.name(), "made": probe.made,
+            "key": probe.uri, "algorithm": probe.algorithm.name(), "made": probe.made, "left": probe.left,
             "openMicros": micros(probe.open), "signMicros": { "min": micros(shortest), "median": micros(median) },
             "signatures": probe.signatures.len(),
         })

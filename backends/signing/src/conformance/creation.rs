@@ -3,7 +3,7 @@
 use super::{
     LookAlike,
     report::{Tried, ensure, failed, skipped},
-    subject::{DEPLOYMENT, Subject, broken},
+    subject::{Subject, broken},
 };
 use crate::{FoundKey, KeyIntent, KeyPin, KeyState, SigningBackend};
 use std::sync::Arc;
@@ -99,7 +99,7 @@ pub(super) async fn gives_keys_up(subject: &Subject<'_>) -> Tried {
             let state = key.state().await.or_else(|e| broken("state", &e))?;
             ensure(state != KeyState::Usable, || format!("{} is still usable", pin.uri))?;
         }
-        let listed = lifecycle.list(DEPLOYMENT).await.or_else(|e| broken("list", &e))?;
+        let listed = lifecycle.list(&subject.deployment).await.or_else(|e| broken("list", &e))?;
         ensure(listed.iter().all(|found| found.uri != pin.uri), || format!("{} is still listed", pin.uri))?;
     }
     Ok(())

@@ -36,7 +36,7 @@ mod tests;
 pub use report::{Check, Report, Verdict};
 pub use subject::Subject;
 
-use crate::{KeyIntent, SignatureAlgorithm, SigningBackend};
+use crate::{KeyIntent, Nonce, SignatureAlgorithm, SigningBackend};
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 
@@ -88,6 +88,17 @@ pub trait Harness: Send + Sync {
     /// leaves the harness.
     fn leaks(&self, text: &str) -> bool {
         let _ = text;
+        false
+    }
+
+    /// The deployment that keys of this run are made for (16 hex digits), so that they can be told from all others.
+    /// Asked once a run.
+    fn deployment(&self) -> String {
+        Nonce::random().map_or_else(|_| "c0f0c0f0c0f0c0f0".into(), |nonce| nonce.to_string()[..16].to_owned())
+    }
+
+    /// Whether nobody wants the rest: no key is made or opened any more, and what was made is given up.
+    fn is_stopped(&self) -> bool {
         false
     }
 

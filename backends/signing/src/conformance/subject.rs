@@ -27,9 +27,8 @@ pub struct Subject<'h> {
     keys: Mutex<HashMap<SignatureAlgorithm, (KeyIntent, KeyPin)>>,
     made: Mutex<Vec<KeyPin>>,
     generation: AtomicU32,
+    pub(super) deployment: String,
 }
-
-pub(super) const DEPLOYMENT: &str = "c0f0c0f0c0f0c0f0";
 
 impl<'h> Subject<'h> {
     /// Takes the harness's backend.
@@ -41,6 +40,7 @@ impl<'h> Subject<'h> {
             harness,
             backend: harness.backend().await,
             guard: Guard::new(Arc::new(NoObserver)),
+            deployment: harness.deployment(),
             keys: Mutex::default(),
             made: Mutex::default(),
             // Names of an earlier run are not in the way.
@@ -61,7 +61,7 @@ impl<'h> Subject<'h> {
         let nonce = Nonce::random().or_else(|_| failed("the random source failed"))?;
         Ok(KeyIntent {
             nonce,
-            deployment: DEPLOYMENT.to_owned(),
+            deployment: self.deployment.clone(),
             role: KeyRole::Probe,
             generation: self.generation.fetch_add(1, Relaxed),
             algorithm,
@@ -75,8 +75,13 @@ impl<'h> Subject<'h> {
         first.map(|c| c.algorithm).ok_or_else(|| Unmet::Skipped("the backend makes no keys".to_owned()))
     }
 
+    fn go_on(&self) -> Tried {
+        if self.harness.is_stopped() { skipped("interrupted") } else { Ok(()) }
+    }
+
     /// Makes a key and remembers to give it up.
     pub(super) async fn make(&self, intent: &KeyIntent) -> Tried<KeyPin> {
+        self.go_on()?;
         let pin = self.lifecycle()?.create(intent).await.or_else(|e| broken("create", &e))?;
         let mut made = self.made.lock().await;
         if !made.contains(&pin) {
@@ -87,6 +92,7 @@ impl<'h> Subject<'h> {
 
     /// The shared key of an algorithm and its intent, made at first.
     pub(super) async fn intended(&self, algorithm: SignatureAlgorithm) -> Tried<(KeyIntent, KeyPin)> {
+        self.go_on()?;
         let mut keys = self.keys.lock().await;
         if let Some(known) = keys.get(&algorithm) {
             return Ok(known.clone());
@@ -131,7 +137,7 @@ impl<'h> Subject<'h> {
     ) -> Result<GuardedKey, SignError> {
         let policy = KeyPolicy {
             name: "conformance".to_owned(),
-            deployment: DEPLOYMENT.to_owned(),
+            deployment: self.deployment.clone(),
             purposes: &[Purpose::Certificate],
             concurrency,
             probe: true,
@@ -140,6 +146,7 @@ impl<'h> Subject<'h> {
     }
 
     pub(super) async fn opened(&self, pin: &KeyPin, concurrency: usize) -> Tried<GuardedKey> {
+        self.go_on()?;
         self.open(&self.backend, pin, concurrency).await.or_else(|e| broken("open", &e))
     }
 
