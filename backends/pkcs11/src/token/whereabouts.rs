@@ -62,26 +62,24 @@ impl Whereabouts {
     }
 
     /// The token is gone: it is looked for anew, unless somebody found it since this place was its own.
-    pub(super) fn lose(&self, place: &Place, config: &TokenConfig, trouble: &Trouble) {
-        if self.forget(place) {
-            tracing::warn!(target: "catalyst.pki", token = %config.name, serial = %place.facts.serial,
-                reason = %trouble.answer(), "Token lost; it is looked for again");
-        }
+    /// Whether it was this place that was known.
+    pub(super) fn lose(&self, place: &Place, trouble: &Trouble) -> bool {
+        let was_known = self.forget(place);
         if trouble.says_module_was_ended() {
             place.module.was_ended(place.epoch);
         }
+        was_known
     }
 
     /// No session comes about, though the token seems to be there: another process may be writing it, or has made it
     /// anew. The module reads it again, if it can.
-    pub(super) fn doubt(&self, place: &Place, config: &TokenConfig, trouble: &Trouble) {
-        if self.forget(place) {
-            tracing::warn!(target: "catalyst.pki", token = %config.name, serial = %place.facts.serial,
-                reason = %trouble.answer(), "Token gives no session; it is looked for again");
-        }
+    /// Whether it was this place that was known.
+    pub(super) fn doubt(&self, place: &Place) -> bool {
+        let was_known = self.forget(place);
         if let Some(mut share) = self.share.take(PATIENCE) {
             share.doubtful = true;
         }
+        was_known
     }
 
     /// Whether the token is still at this place, as far as anybody knows.
@@ -141,9 +139,10 @@ impl Whereabouts {
         share.found += 1;
         let place = Arc::new(Place::new(&visit, slot, &info, share.found)?);
         *self.known() = Some(place.clone());
-        let news = if share.found == 1 { "Token opened" } else { "Token is back" };
-        tracing::info!(target: "catalyst.pki", token = %config.name, label = %place.facts.label,
-            serial = %place.facts.serial, sessions = place.sessions(config), "{news}");
+        if share.found == 1 {
+            tracing::info!(target: "catalyst.pki", token = %config.name, label = %place.facts.label,
+                serial = %place.facts.serial, sessions = place.sessions(config), "Token opened");
+        }
         Ok(place)
     }
 
