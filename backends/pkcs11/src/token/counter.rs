@@ -117,6 +117,12 @@ impl Counter {
         self.whereabouts.give_back_module();
     }
 
+    /// The next work looks for the token anew. Does not block.
+    pub(super) fn look_anew(&self) {
+        self.rest.end();
+        self.whereabouts.look_anew();
+    }
+
     fn attempt(&self, bench: &mut Bench, job: &mut Job) -> Result<(), Stumble> {
         let round = self.rest.round();
         let (place, _visit) = self.whereabouts.enter(&self.config)?;
@@ -187,7 +193,13 @@ impl Counter {
             return Err(Error::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects).into());
         }
         match place.module.pkcs11.get_token_info(place.slot) {
-            Ok(info) if Names::of(&info).serial == place.facts.serial => Ok(()),
+            // A token that shows nothing at all may have been away for a moment, which some modules never notice.
+            Ok(info)
+                if Names::of(&info).serial == place.facts.serial
+                    && (place.anew || !seat.session.find_objects(&[])?.is_empty()) =>
+            {
+                Ok(())
+            }
             _ => Err(Error::Pkcs11(RvError::TokenNotRecognized, Function::GetTokenInfo).into()),
         }
     }
@@ -252,6 +264,9 @@ impl Counter {
         }
         if loss == Loss::Token {
             self.lose(place, trouble);
+            if trouble.is(RvError::TokenNotRecognized) {
+                self.whereabouts.doubt(place);
+            }
         }
     }
 

@@ -109,10 +109,10 @@ impl Token {
     }
 
     /// An operator wants what was refused to be tried again: the PIN, as many sessions as are configured, and a token
-    /// that rests.
+    /// that rests, in a module that is initialised anew where nobody else uses it.
     pub(crate) fn retry(&self) {
         self.inner.counter.logins.retry();
-        self.inner.counter.rest.end();
+        self.inner.counter.look_anew();
         self.inner.pool.forget_limits();
     }
 

@@ -11,7 +11,7 @@ use cryptoki::slot::{Slot, TokenInfo};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::Duration,
@@ -29,6 +29,8 @@ pub(super) struct Whereabouts {
     /// Held for moments, never during a call: the pool looks here from async threads.
     known: Mutex<Option<Arc<Place>>>,
     losses: AtomicU64,
+    /// An operator wants the module initialised anew.
+    anew: AtomicBool,
 }
 
 /// The token's share in its module, and how often the token was found there.
@@ -82,6 +84,16 @@ impl Whereabouts {
         was_known
     }
 
+    /// The next work looks for the token anew, in a module that is initialised anew if nobody else uses it. Does not
+    /// block.
+    pub(super) fn look_anew(&self) {
+        self.anew.store(true, Ordering::SeqCst);
+        let known = self.known().clone();
+        if let Some(place) = known {
+            self.forget(&place);
+        }
+    }
+
     /// Whether the token is still at this place, as far as anybody knows.
     pub(super) fn is_at(&self, place: &Place) -> bool {
         self.known().as_ref().is_some_and(|known| known.generation == place.generation)
@@ -129,15 +141,17 @@ impl Whereabouts {
         };
         let looks = if share.looked { 1 } else { FIRST_LOOKS };
         share.looked = true;
-        let doubtful = std::mem::take(&mut share.doubtful);
+        let asked = self.anew.swap(false, Ordering::SeqCst);
+        let doubtful = std::mem::take(&mut share.doubtful) || asked;
+        let anew = doubtful && renew(&visit)?;
         let epoch = visit.epoch()?;
-        let (slot, info) = look(&visit, config, looks, doubtful).inspect_err(|trouble| {
+        let (slot, info) = look(&visit, config, looks).inspect_err(|trouble| {
             if trouble.says_module_was_ended() {
                 visit.module().was_ended(epoch);
             }
         })?;
         share.found += 1;
-        let place = Arc::new(Place::new(&visit, slot, &info, share.found)?);
+        let place = Arc::new(Place::new(&visit, slot, &info, share.found, anew)?);
         *self.known() = Some(place.clone());
         if share.found == 1 {
             tracing::info!(target: "catalyst.pki", token = %config.name, label = %place.facts.label,
@@ -162,19 +176,16 @@ impl Whereabouts {
     }
 }
 
+/// Has the module read its tokens again, once the workers have closed their sessions. Whether it did.
+fn renew(visit: &Visit) -> Result<bool, Trouble> {
+    thread::sleep(SETTLE);
+    visit.renew()
+}
+
 /// Reads the slots, and once more after a pause: some modules look for tokens when they are initialised and then not
 /// again, so they are initialised anew where nobody else uses them.
-fn look(
-    visit: &Visit,
-    config: &TokenConfig,
-    more: u32,
-    doubtful: bool,
-) -> Result<(Slot, TokenInfo), Trouble> {
+fn look(visit: &Visit, config: &TokenConfig, more: u32) -> Result<(Slot, TokenInfo), Trouble> {
     let mut pause = SETTLE;
-    if doubtful {
-        thread::sleep(pause);
-        visit.renew()?;
-    }
     let mut seen = Vec::new();
     for look in 0..=more {
         if look > 0 {
