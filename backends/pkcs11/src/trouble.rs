@@ -78,6 +78,21 @@ impl Trouble {
         }
     }
 
+    /// Whether the token itself fails, rather than a key, a login or one request: a token that does so again and again
+    /// rests.
+    pub(crate) fn says_token_fails(&self) -> bool {
+        self.loss() == Loss::Token
+            || [
+                RvError::DeviceError,
+                RvError::GeneralError,
+                RvError::FunctionFailed,
+                RvError::SessionHandleInvalid,
+                RvError::SessionClosed,
+            ]
+            .into_iter()
+            .any(|code| self.is(code))
+    }
+
     /// Whether the module answered with this code.
     pub(crate) fn is(&self, wanted: RvError) -> bool {
         matches!(self, Self::Call(Error::Pkcs11(code, _)) if *code == wanted)

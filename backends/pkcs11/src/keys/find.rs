@@ -128,7 +128,11 @@ pub(crate) fn list(desk: &Desk<'_>, deployment: &str) -> Result<Vec<FoundKey>, T
     let mut listed = Vec::new();
     let every = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Token(true)];
     for handle in desk.session.find_objects(&every)? {
-        let (id, label) = names(desk, handle)?;
+        let (id, label) = match names(desk, handle) {
+            // Another process has removed it since it was found.
+            Err(trouble) if trouble.is(RvError::ObjectHandleInvalid) => continue,
+            read => read?,
+        };
         let ours = std::str::from_utf8(&label)
             .ok()
             .and_then(label::read)

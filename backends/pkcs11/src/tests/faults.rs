@@ -161,3 +161,22 @@ async fn a_signature_costs_one_call_and_the_key_is_looked_for_once() {
         assert_eq!(calls.len() - before, 20);
     }
 }
+
+#[tokio::test]
+async fn a_key_that_is_removed_while_keys_are_listed_is_passed_over() {
+    for token in both() {
+        let fault = Fault::before(&token).unwrap();
+        let backend = backend(fault.token());
+        let kept = intent(KeyRole::Services, 1, Algorithm::EcP384);
+        for wanted in [&kept, &intent(KeyRole::Services, 2, Algorithm::EcP384)] {
+            backend.create(wanted).await.unwrap();
+        }
+        let before = fault.counts("C_OpenSession").unwrap();
+        fault.set(&["C_GetAttributeValue return CKR_OBJECT_HANDLE_INVALID times 1"]).unwrap();
+        assert_eq!(backend.list(&kept.deployment).await.unwrap().len(), 1);
+        fault.set(&["C_GetAttributeValue return CKR_OBJECT_HANDLE_INVALID times 1"]).unwrap();
+        assert!(backend.find(&kept).await.unwrap().is_some());
+        assert!(fault.counts("C_OpenSession").unwrap() - before <= 1);
+        assert_eq!(backend.list(&kept.deployment).await.unwrap().len(), 2);
+    }
+}

@@ -6,6 +6,7 @@ use super::{
     login::{self, Logins},
     place::{Names, Place},
     pool::Trade,
+    rest::{Rest, Round},
     turn::Turn,
     whereabouts::Whereabouts,
 };
@@ -14,7 +15,7 @@ use crate::{
     config::Login,
     trouble::{Loss, Trouble},
 };
-use catalyst_signing::{Refusal, SignError};
+use catalyst_signing::{Refusal, SignError, TransientKind};
 use cryptoki::{
     context::Function,
     error::{Error, RvError},
@@ -27,6 +28,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 /// How often the first login is tried again where the token looks as if another process was not done with it.
@@ -58,6 +60,8 @@ pub(super) struct Counter {
     pub(super) uses: AtomicUsize,
     /// How often sessions were to forget their handles.
     pub(super) forgettings: AtomicU64,
+    /// Whether the token keeps failing.
+    pub(super) rest: Rest,
     whereabouts: Whereabouts,
 }
 
@@ -74,6 +78,8 @@ struct Seat {
     handles: Handles,
     /// Which forgetting the handles came after.
     forgettings: Cell<u64>,
+    /// Which loss it came after.
+    round: Round,
     /// Which logout it came after.
     logouts: u64,
     spoilt: Cell<bool>,
@@ -101,6 +107,7 @@ impl Counter {
             consents: Turn::default(),
             uses: AtomicUsize::new(0),
             forgettings: AtomicU64::new(0),
+            rest: Rest::default(),
             whereabouts: Whereabouts::default(),
         }
     }
@@ -110,15 +117,22 @@ impl Counter {
         self.whereabouts.give_back_module();
     }
 
+    /// The next work looks for the token anew. Does not block.
+    pub(super) fn look_anew(&self) {
+        self.rest.end();
+        self.whereabouts.look_anew();
+    }
+
     fn attempt(&self, bench: &mut Bench, job: &mut Job) -> Result<(), Stumble> {
+        let round = self.rest.round();
         let (place, _visit) = self.whereabouts.enter(&self.config)?;
         let logouts = self.logins.logouts(&self.config, &place)?;
         if bench.seat.as_ref().is_none_or(|seat| !seat.is_at(&place) || seat.logouts != logouts) {
             bench.seat = None;
             bench.seat = Some(self.sit(&place, Purpose::Use)?);
         }
-        let outcome = match (job.purpose, &bench.seat) {
-            (Purpose::Use, Some(seat)) => self.work(seat, job),
+        let (born, outcome) = match (job.purpose, &bench.seat) {
+            (Purpose::Use, Some(seat)) => (seat.round, self.work(seat, job)),
             _ => {
                 let seat = match self.sit(&place, Purpose::Change) {
                     // The token may have room for one of the two alone.
@@ -128,10 +142,22 @@ impl Counter {
                     }
                     outcome => outcome,
                 }?;
-                self.work(&seat, job)
+                (seat.round, self.work(&seat, job))
             }
         };
-        Ok(outcome.inspect_err(|trouble| self.count_loss(trouble, &place, bench))?)
+        match outcome {
+            Ok(()) => {
+                if self.rest.succeeded(round) {
+                    tracing::info!(target: "catalyst.pki", token = %self.config.name, label = %place.facts.label,
+                        serial = %place.facts.serial, "Token is back");
+                }
+                Ok(())
+            }
+            Err(trouble) => {
+                self.count_loss(&trouble, &place, bench, born);
+                Err(trouble.into())
+            }
+        }
     }
 
     fn work(&self, seat: &Seat, job: &mut Job) -> Result<(), Trouble> {
@@ -167,7 +193,13 @@ impl Counter {
             return Err(Error::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects).into());
         }
         match place.module.pkcs11.get_token_info(place.slot) {
-            Ok(info) if Names::of(&info).serial == place.facts.serial => Ok(()),
+            // A token that shows nothing at all may have been away for a moment, which some modules never notice.
+            Ok(info)
+                if Names::of(&info).serial == place.facts.serial
+                    && (place.anew || !seat.session.find_objects(&[])?.is_empty()) =>
+            {
+                Ok(())
+            }
             _ => Err(Error::Pkcs11(RvError::TokenNotRecognized, Function::GetTokenInfo).into()),
         }
     }
@@ -175,6 +207,7 @@ impl Counter {
     /// Opens a session and sees that it is logged in.
     fn sit(&self, place: &Arc<Place>, purpose: Purpose) -> Result<Seat, Stumble> {
         let pkcs11 = &place.module.pkcs11;
+        let round = self.rest.round();
         let logouts = self.logins.logouts(&self.config, place)?;
         let opened = match purpose {
             Purpose::Use => pkcs11.open_ro_session_no_drop(place.slot),
@@ -183,7 +216,7 @@ impl Counter {
         let session = match opened {
             Ok(session) => session,
             Err(Error::Pkcs11(RvError::SessionCount, _)) => return Err(Stumble::NoRoom),
-            Err(error) => return Err(self.sitting_failed(error.into(), place)),
+            Err(error) => return Err(self.sitting_failed(error.into(), place, round)),
         };
         place.module.session_opened();
         let seat = Seat {
@@ -191,23 +224,25 @@ impl Counter {
             place: place.clone(),
             handles: Handles::default(),
             forgettings: Cell::new(0),
+            round,
             logouts,
             spoilt: Cell::new(false),
             gone: Cell::new(false),
         };
         match self.logins.enter(&self.config, place, &seat.session) {
             Ok(()) => Ok(seat),
-            Err(trouble) => Err(self.sitting_failed(trouble, place)),
+            Err(trouble) => Err(self.sitting_failed(trouble, place, round)),
         }
     }
 
-    fn sitting_failed(&self, trouble: Trouble, place: &Place) -> Stumble {
+    fn sitting_failed(&self, trouble: Trouble, place: &Place, round: Round) -> Stumble {
+        if !self.may_be_half_made(&trouble) {
+            self.count_for_rest(&trouble, place, round);
+        }
         match trouble.loss() {
-            Loss::Token => self.whereabouts.lose(place, &self.config, &trouble),
-            Loss::Trust => self.whereabouts.doubt(place, &self.config, &trouble),
-            Loss::Nothing if self.may_be_half_made(&trouble) => {
-                self.whereabouts.doubt(place, &self.config, &trouble);
-            }
+            Loss::Token => self.lose(place, &trouble),
+            Loss::Trust => self.doubt(place, &trouble),
+            Loss::Nothing if self.may_be_half_made(&trouble) => self.doubt(place, &trouble),
             Loss::Nothing | Loss::Session => {}
         }
         Stumble::Trouble(trouble)
@@ -218,8 +253,9 @@ impl Counter {
     }
 
     /// Draws the consequences of a failure for this worker's session, and for everybody's.
-    fn count_loss(&self, trouble: &Trouble, place: &Place, bench: &mut Bench) {
+    fn count_loss(&self, trouble: &Trouble, place: &Place, bench: &mut Bench, round: Round) {
         let loss = trouble.loss();
+        self.count_for_rest(trouble, place, round);
         if loss != Loss::Nothing || bench.seat.as_ref().is_some_and(|seat| seat.spoilt.get()) {
             bench.seat = None;
         }
@@ -227,7 +263,42 @@ impl Counter {
             self.logins.doubt();
         }
         if loss == Loss::Token {
-            self.whereabouts.lose(place, &self.config, trouble);
+            self.lose(place, trouble);
+            if trouble.is(RvError::TokenNotRecognized) {
+                self.whereabouts.doubt(place);
+            }
+        }
+    }
+
+    fn count_for_rest(&self, trouble: &Trouble, place: &Place, round: Round) {
+        if trouble.says_token_fails() && self.rest.lost(round).is_some() && self.rest.tell() {
+            tracing::warn!(target: "catalyst.pki", token = %self.config.name, serial = %place.facts.serial,
+                reason = %trouble.answer(), "Token keeps failing; it rests between tries");
+        }
+    }
+
+    fn lose(&self, place: &Place, trouble: &Trouble) {
+        if self.whereabouts.lose(place, trouble) && self.rest.tell() {
+            tracing::warn!(target: "catalyst.pki", token = %self.config.name, serial = %place.facts.serial,
+                reason = %trouble.answer(), "Token lost; it is looked for again");
+        }
+    }
+
+    fn doubt(&self, place: &Place, trouble: &Trouble) {
+        if self.whereabouts.doubt(place) && self.rest.tell() {
+            tracing::warn!(target: "catalyst.pki", token = %self.config.name, serial = %place.facts.serial,
+                reason = %trouble.answer(), "Token gives no session; it is looked for again");
+        }
+    }
+
+    fn resting(&self, left: Duration) -> SignError {
+        SignError::Transient {
+            kind: TransientKind::Unavailable,
+            reason: format!(
+                "{}: the token failed again and again and rests before the next try",
+                self.config.name
+            ),
+            retry_after: Some(left),
         }
     }
 }
@@ -244,15 +315,23 @@ impl Trade for Counter {
         job.errand.is_wanted()
     }
 
-    /// Once, and after the loss of a session or token once more.
+    /// Once, and after the loss of a session or token once more, unless the token keeps failing.
     fn serve(&self, bench: &mut Bench, mut job: Job) -> Result<(), Job> {
+        if let Err(left) = self.rest.admit() {
+            job.errand.refuse(self.resting(left));
+            return Ok(());
+        }
         let mut again = true;
         let mut openings = OPENINGS;
         loop {
             match self.attempt(bench, &mut job) {
                 Ok(()) => return Ok(()),
                 Err(Stumble::NoRoom) => return Err(job),
-                Err(Stumble::Trouble(trouble)) if again && trouble.loss().may_run_again() => again = false,
+                Err(Stumble::Trouble(trouble))
+                    if again && trouble.loss().may_run_again() && !self.rest.is_resting() =>
+                {
+                    again = false
+                }
                 Err(Stumble::Trouble(trouble)) if openings > 0 && self.may_be_half_made(&trouble) => {
                     openings -= 1
                 }
@@ -281,9 +360,9 @@ impl Trade for Counter {
         if !self.whereabouts.is_at(&place) {
             bench.seat = None;
         } else if let Err(error) = seat.session.get_session_info() {
-            let trouble = error.into();
+            let (trouble, round) = (error.into(), seat.round);
             seat.note(&trouble);
-            self.count_loss(&trouble, &place, bench);
+            self.count_loss(&trouble, &place, bench, round);
         }
     }
 

@@ -16,9 +16,9 @@ use cryptoki::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
-    fs::File,
+    fs::{self, Metadata, OpenOptions},
     io::{self, Read as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
     sync::{
         Mutex, PoisonError,
@@ -144,7 +144,7 @@ impl Logins {
                 *refused = None;
                 return Ok(());
             }
-            Err(Error::Pkcs11(code, function)) if code != RvError::UserPinNotInitialized => (code, function),
+            Err(Error::Pkcs11(code, function)) => (code, function),
             Err(error) => return Err(error.into()),
         };
         let again = || Trouble::from(Error::Pkcs11(code, function));
@@ -237,8 +237,13 @@ fn read_file(path: &Path) -> Result<SecretString, String> {
         io::ErrorKind::NotFound => "is not there".to_owned(),
         _ => format!("cannot be read ({error})"),
     };
-    let mut file = File::open(path).map_err(unreadable)?;
-    let mode = file.metadata().map_err(unreadable)?.permissions().mode();
+    check_regular(&fs::metadata(path).map_err(unreadable)?)?;
+    // Another file may have taken its place since, and the opening of a pipe would wait for a writer.
+    let mut file =
+        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    check_regular(&metadata)?;
+    let mode = metadata.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(format!("is open to others (mode {:04o}): chmod 600 it", mode & 0o7777));
     }
@@ -252,6 +257,21 @@ fn read_file(path: &Path) -> Result<SecretString, String> {
     }
 }
 
+fn check_regular(metadata: &Metadata) -> Result<(), String> {
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    let what = if kind.is_dir() {
+        "is a directory: name the file in it"
+    } else if kind.is_fifo() {
+        "is a pipe, which can be read once alone: put the PIN in a regular file"
+    } else {
+        "is no regular file: put the PIN in one"
+    };
+    Err(what.to_owned())
+}
+
 fn same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one.expose_secret() == other.expose_secret(),
@@ -263,7 +283,7 @@ fn same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use std::os::unix::net::UnixListener;
 
     fn file(content: &[u8], mode: u32) -> (tempfile::TempDir, std::path::PathBuf) {
         let directory = tempfile::tempdir().unwrap();
@@ -296,5 +316,20 @@ mod tests {
             assert!(!error.contains("1234"), "{error}");
         }
         assert_eq!(read_file(Path::new("/nonexistent/pin")).unwrap_err(), "is not there");
+    }
+
+    #[test]
+    fn only_a_regular_file_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = read_file(directory.path()).unwrap_err();
+        assert!(error.contains("is a directory"), "{error}");
+        let pipe = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = read_file(&pipe).unwrap_err();
+        assert!(error.contains("is a pipe"), "{error}");
+        let socket = directory.path().join("socket");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        let error = read_file(&socket).unwrap_err();
+        assert!(error.contains("no regular file"), "{error}");
     }
 }

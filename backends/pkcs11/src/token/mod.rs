@@ -11,6 +11,7 @@ mod login;
 mod module;
 mod place;
 mod pool;
+mod rest;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -107,9 +108,11 @@ impl Token {
         Hold { inner: self.inner.clone() }
     }
 
-    /// An operator wants what was refused to be tried again: the PIN, and as many sessions as are configured.
+    /// An operator wants what was refused to be tried again: the PIN, as many sessions as are configured, and a token
+    /// that rests, in a module that is initialised anew where nobody else uses it.
     pub(crate) fn retry(&self) {
         self.inner.counter.logins.retry();
+        self.inner.counter.look_anew();
         self.inner.pool.forget_limits();
     }
 

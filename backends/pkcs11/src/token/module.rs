@@ -124,7 +124,19 @@ impl Tenancy {
         module.tenants.fetch_add(1, Ordering::SeqCst);
         let tenancy = Self { module };
         let mut state = tenancy.module.state.take(PATIENCE).ok_or_else(|| stuck(&path))?;
-        tenancy.module.initialise(&mut state)?;
+        tenancy.module.initialise(&mut state).map_err(|trouble| {
+            if trouble.is(RvError::ArgumentsBad) && config.initialisation.is_none() {
+                let setting = config.setting(Setting::Initialisation);
+                SignError::unavailable(format!(
+                    "{}: {}: the module may want an initialisation string: give it one with {setting}, then restart",
+                    config.name,
+                    trouble.answer()
+                ))
+                .into()
+            } else {
+                trouble
+            }
+        })?;
         drop(state);
         Ok(tenancy)
     }

@@ -39,6 +39,8 @@ pub(super) struct Place {
     pub(super) facts: TokenFacts,
     /// Which finding of the token this is: sessions of an earlier one are not used any more.
     pub(super) generation: u64,
+    /// Whether the module was initialised anew to find it.
+    pub(super) anew: bool,
     /// The logins at it.
     pub(super) ledger: Arc<Ledger>,
     /// Whether it wants a login at all (CKF_LOGIN_REQUIRED).
@@ -107,7 +109,13 @@ pub(super) fn missing(config: &TokenConfig, seen: &[String]) -> SignError {
 }
 
 impl Place {
-    pub(super) fn new(visit: &Visit, slot: Slot, info: &TokenInfo, generation: u64) -> Result<Self, Trouble> {
+    pub(super) fn new(
+        visit: &Visit,
+        slot: Slot,
+        info: &TokenInfo,
+        generation: u64,
+        anew: bool,
+    ) -> Result<Self, Trouble> {
         let module = visit.module().clone();
         let mechanisms = module.pkcs11.get_mechanism_list(slot)?;
         let names = Names::of(info);
@@ -127,7 +135,16 @@ impl Place {
             },
         };
         let epoch = visit.epoch()?;
-        Ok(Self { module, epoch, slot, facts, generation, ledger, login_required: info.login_required() })
+        Ok(Self {
+            module,
+            epoch,
+            slot,
+            facts,
+            generation,
+            anew,
+            ledger,
+            login_required: info.login_required(),
+        })
     }
 
     /// How many sessions are used at most.

@@ -11,7 +11,7 @@ use cryptoki::slot::{Slot, TokenInfo};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::Duration,
@@ -29,6 +29,8 @@ pub(super) struct Whereabouts {
     /// Held for moments, never during a call: the pool looks here from async threads.
     known: Mutex<Option<Arc<Place>>>,
     losses: AtomicU64,
+    /// An operator wants the module initialised anew.
+    anew: AtomicBool,
 }
 
 /// The token's share in its module, and how often the token was found there.
@@ -62,25 +64,33 @@ impl Whereabouts {
     }
 
     /// The token is gone: it is looked for anew, unless somebody found it since this place was its own.
-    pub(super) fn lose(&self, place: &Place, config: &TokenConfig, trouble: &Trouble) {
-        if self.forget(place) {
-            tracing::warn!(target: "catalyst.pki", token = %config.name, serial = %place.facts.serial,
-                reason = %trouble.answer(), "Token lost; it is looked for again");
-        }
+    /// Whether it was this place that was known.
+    pub(super) fn lose(&self, place: &Place, trouble: &Trouble) -> bool {
+        let was_known = self.forget(place);
         if trouble.says_module_was_ended() {
             place.module.was_ended(place.epoch);
         }
+        was_known
     }
 
     /// No session comes about, though the token seems to be there: another process may be writing it, or has made it
     /// anew. The module reads it again, if it can.
-    pub(super) fn doubt(&self, place: &Place, config: &TokenConfig, trouble: &Trouble) {
-        if self.forget(place) {
-            tracing::warn!(target: "catalyst.pki", token = %config.name, serial = %place.facts.serial,
-                reason = %trouble.answer(), "Token gives no session; it is looked for again");
-        }
+    /// Whether it was this place that was known.
+    pub(super) fn doubt(&self, place: &Place) -> bool {
+        let was_known = self.forget(place);
         if let Some(mut share) = self.share.take(PATIENCE) {
             share.doubtful = true;
+        }
+        was_known
+    }
+
+    /// The next work looks for the token anew, in a module that is initialised anew if nobody else uses it. Does not
+    /// block.
+    pub(super) fn look_anew(&self) {
+        self.anew.store(true, Ordering::SeqCst);
+        let known = self.known().clone();
+        if let Some(place) = known {
+            self.forget(&place);
         }
     }
 
@@ -131,19 +141,22 @@ impl Whereabouts {
         };
         let looks = if share.looked { 1 } else { FIRST_LOOKS };
         share.looked = true;
-        let doubtful = std::mem::take(&mut share.doubtful);
+        let asked = self.anew.swap(false, Ordering::SeqCst);
+        let doubtful = std::mem::take(&mut share.doubtful) || asked;
+        let anew = doubtful && renew(&visit)?;
         let epoch = visit.epoch()?;
-        let (slot, info) = look(&visit, config, looks, doubtful).inspect_err(|trouble| {
+        let (slot, info) = look(&visit, config, looks).inspect_err(|trouble| {
             if trouble.says_module_was_ended() {
                 visit.module().was_ended(epoch);
             }
         })?;
         share.found += 1;
-        let place = Arc::new(Place::new(&visit, slot, &info, share.found)?);
+        let place = Arc::new(Place::new(&visit, slot, &info, share.found, anew)?);
         *self.known() = Some(place.clone());
-        let news = if share.found == 1 { "Token opened" } else { "Token is back" };
-        tracing::info!(target: "catalyst.pki", token = %config.name, label = %place.facts.label,
-            serial = %place.facts.serial, sessions = place.sessions(config), "{news}");
+        if share.found == 1 {
+            tracing::info!(target: "catalyst.pki", token = %config.name, label = %place.facts.label,
+                serial = %place.facts.serial, sessions = place.sessions(config), "Token opened");
+        }
         Ok(place)
     }
 
@@ -163,19 +176,16 @@ impl Whereabouts {
     }
 }
 
+/// Has the module read its tokens again, once the workers have closed their sessions. Whether it did.
+fn renew(visit: &Visit) -> Result<bool, Trouble> {
+    thread::sleep(SETTLE);
+    visit.renew()
+}
+
 /// Reads the slots, and once more after a pause: some modules look for tokens when they are initialised and then not
 /// again, so they are initialised anew where nobody else uses them.
-fn look(
-    visit: &Visit,
-    config: &TokenConfig,
-    more: u32,
-    doubtful: bool,
-) -> Result<(Slot, TokenInfo), Trouble> {
+fn look(visit: &Visit, config: &TokenConfig, more: u32) -> Result<(Slot, TokenInfo), Trouble> {
     let mut pause = SETTLE;
-    if doubtful {
-        thread::sleep(pause);
-        visit.renew()?;
-    }
     let mut seen = Vec::new();
     for look in 0..=more {
         if look > 0 {

@@ -82,6 +82,8 @@ async fn what_is_lost_is_rebuilt_without_a_word_to_the_caller() {
         signature(&token).await.unwrap_err();
         assert_eq!(fault.counts("C_SignInit").unwrap() - before, 2, "{code}: once more, and no more");
         fault.set(&[]).unwrap();
+        // The token rests now.
+        token.retry();
         signature(&token).await.unwrap_or_else(|error| panic!("after {code}: {error}"));
     }
 }
@@ -282,5 +284,45 @@ async fn when_every_session_hangs_work_is_refused_at_once() {
     while signature(&token).await.is_err() {
         assert!(began.elapsed() < Duration::from_secs(5));
         sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_keeps_failing_rests_between_tries() {
+    for code in ["CKR_DEVICE_REMOVED", "CKR_DEVICE_ERROR", "CKR_SESSION_HANDLE_INVALID"] {
+        let softhsm = token_of_softhsm();
+        let fault = Fault::before(&softhsm).unwrap();
+        let token = Token::new(config(fault.token()));
+        token.run(Purpose::Change, make_key).await.unwrap();
+        signature(&token).await.unwrap();
+        let (logins, signs) = (fault.counts("C_Login").unwrap(), fault.counts("C_Sign").unwrap());
+        fault.set(&[&format!("C_Sign return {code}")]).unwrap();
+        let mut rested = 0;
+        let until = Instant::now() + Duration::from_millis(1200);
+        while Instant::now() < until {
+            let failed = signature(&token).await.unwrap_err();
+            assert!(failed.is_transient(), "{failed}");
+            if let Some(left) = failed.retry_after() {
+                assert!(left <= Duration::from_secs(1) && failed.to_string().contains("rests"), "{failed}");
+                rested += 1;
+            }
+            sleep(Duration::from_millis(2)).await;
+        }
+        assert!(rested > 100, "{code}: {rested}");
+        let logins = fault.counts("C_Login").unwrap() - logins;
+        let signs = fault.counts("C_Sign").unwrap() - signs;
+        assert!(logins < 16 && signs < 16, "{code}: {logins} logins, {signs} signatures");
+
+        fault.set(&[]).unwrap();
+        let until = Instant::now() + Duration::from_secs(3);
+        while signature(&token).await.is_err() {
+            assert!(Instant::now() < until, "{code}");
+            sleep(Duration::from_millis(20)).await;
+        }
+        // Whoever waits is answered a moment before the rest ends.
+        sleep(Duration::from_millis(50)).await;
+        for _ in 0..8 {
+            signature(&token).await.unwrap();
+        }
     }
 }

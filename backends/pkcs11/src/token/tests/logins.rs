@@ -88,3 +88,22 @@ async fn no_session_is_used_while_the_token_is_logged_out() {
     assert_eq!(fault.counts("C_OpenSession").unwrap(), 3, "a session of before the logout is not used");
     drop(key);
 }
+
+#[tokio::test]
+async fn a_pin_goes_once_to_a_token_that_says_it_has_none() {
+    let (fault, token) = faulty(1).await;
+    fault.set(&["C_Login return CKR_USER_PIN_NOT_INITIALIZED"]).unwrap();
+    for _ in 0..3 {
+        let error = signature(&token).await.unwrap_err();
+        assert!(is_about_the_pin(&error) && error.to_string().contains("no user PIN yet"), "{error}");
+    }
+    assert_eq!(fault.counts("C_Login").unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_module_that_wants_an_initialisation_string_says_where_it_is_set() {
+    let (fault, token) = faulty(1).await;
+    fault.set(&["C_Initialize return CKR_ARGUMENTS_BAD"]).unwrap();
+    let error = signature(&token).await.unwrap_err().to_string();
+    assert!(error.contains("CKR_ARGUMENTS_BAD") && error.contains("CATALYST_PKI_PKCS11_INIT"), "{error}");
+}

@@ -143,3 +143,23 @@ fn a_token_prints_no_pin() {
     let Pin::Known(pin) = &config.pin else { unreachable!() };
     assert!(!format!("{:?}", Token::new(config.clone())).contains(pin.expose_secret()));
 }
+
+#[tokio::test]
+async fn a_token_whose_files_were_away_for_a_moment_serves_again() {
+    let rig = token_of_softhsm();
+    let token = Token::new(config(&rig));
+    token.run(Purpose::Change, make_key).await.unwrap();
+    signature(&token).await.unwrap();
+    let look = |desk: &Desk<'_>| {
+        desk.handles.borrow_mut().clear();
+        sign(desk)
+    };
+    for _ in 0..2 {
+        fs::rename("tokens", "tokens.x").unwrap();
+        let gone = token.run(Purpose::Use, look).await;
+        fs::rename("tokens.x", "tokens").unwrap();
+        assert!(gone.as_ref().is_err_and(SignError::is_transient), "{gone:?}");
+        token.retry();
+        signature(&token).await.unwrap();
+    }
+}
