@@ -14,6 +14,7 @@ use cryptoki::{
     error::{Error, RvError},
     session::{Session, SessionState, UserType},
 };
+use rustix::fs::OFlags;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     fs::{self, Metadata, OpenOptions},
@@ -239,8 +240,11 @@ fn read_file(path: &Path) -> Result<SecretString, String> {
     };
     check_regular(&fs::metadata(path).map_err(unreadable)?)?;
     // Another file may have taken its place since, and the opening of a pipe would wait for a writer.
-    let mut file =
-        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+        .map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     check_regular(&metadata)?;
     let mode = metadata.permissions().mode();
