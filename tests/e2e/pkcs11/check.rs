@@ -1,13 +1,16 @@
 //! `catalyst backend check` on a token.
 
 use super::{launch_on, objects, private_keys};
-use crate::pki::Pki;
+use crate::pki::{Pki, eventually};
 use catalyst_rigs::{
     catalyst,
     pkcs11::{SoftHsm, TestToken},
 };
 use serde_json::{Value, json};
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 use tempfile::TempDir;
 
 /// Exit code, standard output and standard error of `catalyst backend check` with this token and what else is set.
@@ -90,6 +93,48 @@ fn a_service_and_a_check_share_a_token_and_a_named_key() {
     assert_eq!((private_keys(&token), objects(&token).len()), (4, 8));
     let (code, _, stderr) = check(&token, &["pkcs11", "--key", "no such key"], &[]);
     assert!(code == 1 && stderr.contains("names no private key"), "{stderr}");
+    pki.still_works();
+}
+
+#[test]
+fn a_check_that_is_interrupted_takes_its_keys_away() {
+    let token = softhsm();
+    let directory = TempDir::new().unwrap();
+    let mut command = Command::new(catalyst().unwrap());
+    command.args(["backend", "check", "--full"]).current_dir(directory.path()).env_clear();
+    command.envs(token.variables()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let running = command.spawn().unwrap();
+    eventually("a key of the check", || (objects(&token).len() > 1).then_some(()));
+    Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+    let ended = running.wait_with_output().unwrap();
+    let stderr = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("interrupted"), "{stderr}");
+    assert_eq!(objects(&token).len(), 0, "{stderr}");
+}
+
+#[test]
+fn a_pin_in_the_name_of_a_key_or_key_store_is_repeated_nowhere() {
+    let token = softhsm();
+    let data_dir = TempDir::new().unwrap();
+    let pki = Pki::initialized(launch_on(data_dir.path(), &token));
+    let digits = "77553311";
+    for attribute in ["pin-value", "pin%2Dvalue", "PIN-VALUE", "pin-source"] {
+        let typed = format!("pkcs11:object=a?{attribute}={digits}");
+        let asked = [
+            ("/pki/intermediary", json!({"commonName": "Services 2", "role": "services", "keyUri": typed})),
+            ("/pki/intermediary", json!({"commonName": "Services 2", "role": "services", "backend": typed})),
+            ("/pki/backends/retry", json!({"backend": typed})),
+        ];
+        for (path, body) in asked {
+            let answer = pki.post(path, &body);
+            let text = String::from_utf8_lossy(&answer.body);
+            assert!((400..500).contains(&answer.status) && !text.contains(digits), "{path}: {text}");
+        }
+        let (code, stdout, stderr) = check(&token, &[&typed], &[]);
+        assert!(code != 0 && !format!("{stdout}{stderr}").contains(digits), "{stdout}{stderr}");
+    }
+    assert!(!pki.service.log().contains(digits));
     pki.still_works();
 }
 

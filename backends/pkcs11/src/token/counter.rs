@@ -28,7 +28,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How often the first login is tried again where the token looks as if another process was not done with it.
@@ -271,7 +271,7 @@ impl Counter {
     }
 
     fn count_for_rest(&self, trouble: &Trouble, place: &Place, round: Round) {
-        if trouble.says_token_fails() && self.rest.lost(round).is_some() && self.rest.tell() {
+        if trouble.says_token_fails() && self.rest.lost(round, Instant::now()).is_some() && self.rest.tell() {
             tracing::warn!(target: "catalyst.pki", token = %self.config.name, serial = %place.facts.serial,
                 reason = %trouble.answer(), "Token keeps failing; it rests between tries");
         }
@@ -317,7 +317,7 @@ impl Trade for Counter {
 
     /// Once, and after the loss of a session or token once more, unless the token keeps failing.
     fn serve(&self, bench: &mut Bench, mut job: Job) -> Result<(), Job> {
-        if let Err(left) = self.rest.admit() {
+        if let Err(left) = self.rest.admit(Instant::now()) {
             job.errand.refuse(self.resting(left));
             return Ok(());
         }

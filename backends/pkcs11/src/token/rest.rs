@@ -41,10 +41,9 @@ impl Rest {
     ///
     /// # Errors
     /// What is left of the rest. When it is over, one is let through, and the others a moment later.
-    pub(super) fn admit(&self) -> Result<(), Duration> {
+    pub(super) fn admit(&self, now: Instant) -> Result<(), Duration> {
         let mut state = self.state();
         if let Mood::Resting { until, length } = state.mood {
-            let now = Instant::now();
             if now < until {
                 return Err(until - now);
             }
@@ -63,7 +62,7 @@ impl Rest {
     }
 
     /// Counts a loss in a session of `round`. Answers how long the token rests, if it does from now on.
-    pub(super) fn lost(&self, round: Round) -> Option<Duration> {
+    pub(super) fn lost(&self, round: Round, now: Instant) -> Option<Duration> {
         let mut state = self.state();
         if round.0 != state.round {
             return None;
@@ -77,7 +76,7 @@ impl Rest {
             Mood::Shaken => FIRST,
             Mood::Resting { length, .. } => (length * 2).min(LONGEST),
         };
-        state.mood = Mood::Resting { until: Instant::now() + length, length };
+        state.mood = Mood::Resting { until: now + length, length };
         Some(length)
     }
 
@@ -109,39 +108,39 @@ impl Rest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::thread::sleep;
 
     #[test]
     fn the_first_loss_is_rebuilt_and_the_next_ones_rest_longer_each() {
-        let rest = Rest::default();
-        assert_eq!(rest.lost(rest.round()), None);
-        assert_eq!(rest.admit(), Ok(()));
-        let rests: Vec<_> = (0..8).map(|_| rest.lost(rest.round()).unwrap().as_millis()).collect();
+        let (rest, now) = (Rest::default(), Instant::now());
+        assert_eq!(rest.lost(rest.round(), now), None);
+        assert_eq!(rest.admit(now), Ok(()));
+        let rests: Vec<_> = (0..8).map(|_| rest.lost(rest.round(), now).unwrap().as_millis()).collect();
         assert_eq!(rests, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert!(rest.admit().unwrap_err() > Duration::from_secs(4));
+        assert_eq!(rest.admit(now), Err(LONGEST));
         rest.succeeded(rest.round());
-        assert_eq!(rest.admit(), Ok(()));
-        assert_eq!(rest.lost(rest.round()), None);
+        assert_eq!(rest.admit(now), Ok(()));
+        assert_eq!(rest.lost(rest.round(), now), None);
     }
 
     #[test]
     fn one_tries_when_the_rest_is_over() {
-        let rest = Rest::default();
-        rest.lost(rest.round());
-        rest.lost(rest.round());
-        assert!(rest.admit().unwrap_err() <= FIRST);
-        sleep(FIRST);
-        assert_eq!(rest.admit(), Ok(()));
-        assert!(rest.admit().is_err());
+        let (rest, now) = (Rest::default(), Instant::now());
+        rest.lost(rest.round(), now);
+        rest.lost(rest.round(), now);
+        assert_eq!(rest.admit(now), Err(FIRST));
+        assert_eq!(rest.admit(now + FIRST), Ok(()));
+        assert_eq!(rest.admit(now + FIRST), Err(FIRST));
+        rest.end();
+        assert_eq!(rest.admit(now + FIRST), Ok(()));
     }
 
     #[test]
     fn sessions_of_before_a_loss_say_nothing_of_what_came_after() {
-        let rest = Rest::default();
+        let (rest, now) = (Rest::default(), Instant::now());
         let before = rest.round();
-        rest.lost(before);
+        rest.lost(before, now);
         assert!(rest.tell() && !rest.tell());
-        assert_eq!(rest.lost(before), None);
+        assert_eq!(rest.lost(before, now), None);
         assert!(!rest.is_resting());
         assert!(!rest.succeeded(before));
         assert!(rest.succeeded(rest.round()));
