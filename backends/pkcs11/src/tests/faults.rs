@@ -166,7 +166,7 @@ async fn a_signature_costs_one_call_and_the_key_is_looked_for_once() {
 async fn a_key_that_is_removed_while_keys_are_listed_is_passed_over() {
     for token in both() {
         let fault = Fault::before(&token).unwrap();
-        let backend = backend(fault.token());
+        let backend = Pkcs11Backend::new(TokenConfig { sessions: 1, ..config(fault.token()) });
         let kept = intent(KeyRole::Services, 1, Algorithm::EcP384);
         for wanted in [&kept, &intent(KeyRole::Services, 2, Algorithm::EcP384)] {
             backend.create(wanted).await.unwrap();

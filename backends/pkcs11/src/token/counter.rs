@@ -145,19 +145,16 @@ impl Counter {
                 (seat.round, self.work(&seat, job))
             }
         };
-        match outcome {
-            Ok(()) => {
-                if self.rest.succeeded(round) {
-                    tracing::info!(target: "catalyst.pki", token = %self.config.name, label = %place.facts.label,
-                        serial = %place.facts.serial, "Token is back");
-                }
-                Ok(())
-            }
-            Err(trouble) => {
-                self.count_loss(&trouble, &place, bench, born);
-                Err(trouble.into())
-            }
+        // A token that answers no is well.
+        let answered = matches!(&outcome, Ok(()) | Err(Trouble::Said(SignError::Refused { .. })));
+        if answered && self.rest.succeeded(round) {
+            tracing::info!(target: "catalyst.pki", token = %self.config.name, label = %place.facts.label,
+                serial = %place.facts.serial, "Token is back");
         }
+        outcome.map_err(|trouble| {
+            self.count_loss(&trouble, &place, bench, born);
+            trouble.into()
+        })
     }
 
     fn work(&self, seat: &Seat, job: &mut Job) -> Result<(), Trouble> {

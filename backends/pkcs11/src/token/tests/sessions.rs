@@ -1,14 +1,11 @@
 //! Sessions: how many, for how long, and what is left of them.
 
 use super::*;
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{process::Command, time::Duration};
 use tokio::time::timeout;
 
 /// The deadline of a caller.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_callers_sign_at_once() {
@@ -116,7 +113,16 @@ async fn a_token_that_another_process_made_anew_has_no_key_and_hangs_nobody() {
         assert!(error.is_transient(), "{error}");
     }
     softhsm(&["--init-token", "--free", "--label", &rig.label, "--so-pin", "11112222", "--pin", &rig.pin]);
-    let error = timeout(PATIENCE, signature(&token)).await.unwrap().unwrap_err();
+    // The token rests still, or is looked for: what passes comes before what does not.
+    let refused = async {
+        loop {
+            match signature(&token).await.unwrap_err() {
+                error if error.is_transient() => tokio::time::sleep(Duration::from_millis(50)).await,
+                error => return error,
+            }
+        }
+    };
+    let error = timeout(PATIENCE, refused).await.unwrap();
     assert!(matches!(&error, SignError::Refused { kind: Refusal::Missing, .. }), "{error}");
     token.run(Purpose::Change, make_key).await.unwrap();
     signature(&token).await.unwrap();
@@ -135,11 +141,12 @@ async fn a_token_that_is_used_for_a_ceremony_is_logged_out_after_it() {
     signature(&ceremony).await.unwrap();
     assert!(is_logged_in(&rig), "while the key is open");
     drop(key);
-    let began = Instant::now();
-    while is_logged_in(&rig) {
-        assert!(began.elapsed() < Duration::from_secs(5), "still logged in");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let out = async {
+        while is_logged_in(&rig) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), out).await.expect("still logged in");
     signature(&ceremony).await.unwrap();
 }
 
