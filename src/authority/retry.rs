@@ -5,7 +5,6 @@ use crate::{
     identity::Actor,
     store::{AuditEntry, Stamp},
 };
-use catalyst_signing::{PIN_MISPLACED, holds_pin};
 use serde_json::json;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -30,14 +29,10 @@ impl Authority {
     /// them, or those of one key store. Answers every key that is kept open.
     ///
     /// # Errors
-    /// [`AuthorityError::NotFound`] for a key store that is not configured, [`AuthorityError::Invalid`] for a name that
-    /// holds a PIN; the certificate store's.
+    /// [`AuthorityError::NotFound`] for a key store that is not configured; the certificate store's.
     pub async fn retry_keys(&self, backend: Option<&str>, by: Actor) -> Result<Vec<RetriedKey>> {
         let key_stores = &self.keys.key_stores;
         if let Some(name) = backend {
-            if holds_pin(name) {
-                return Err(AuthorityError::Invalid(PIN_MISPLACED.into()));
-            }
             key_stores.get(name).map_err(|error| AuthorityError::NotFound(error.to_string()))?;
         }
         let entry = AuditEntry {

@@ -4,10 +4,9 @@ use super::open_one;
 use crate::settings::Settings;
 use async_trait::async_trait;
 use catalyst_signing::{
-    Capability, Fact, Guard, GuardedKey, KeyIntent, KeyPin, KeyPolicy, KeyRole, NoObserver, Nonce,
-    PIN_MISPLACED, SignError, SignatureAlgorithm, SigningBackend,
+    Capability, Fact, Guard, GuardedKey, KeyIntent, KeyPin, KeyPolicy, KeyRole, NoObserver, Nonce, SignError,
+    SignatureAlgorithm, SigningBackend,
     conformance::{self, Harness, Report},
-    holds_pin,
 };
 use secrecy::ExposeSecret as _;
 use std::{
@@ -106,10 +105,6 @@ impl Examined {
 
 /// Looks at one key store. `stop`: the operator wants no more; what was made is removed all the same.
 pub async fn examine(settings: &Settings, wanted: &Wanted, stop: &CancellationToken) -> Examined {
-    if [Some(&wanted.name), wanted.key.as_ref()].into_iter().flatten().any(|typed| holds_pin(typed)) {
-        let problem = Problem { code: "settings", reason: PIN_MISPLACED.into() };
-        return Examined { name: "[redacted]".into(), problems: vec![problem], ..Examined::default() };
-    }
     let mut seen = Examined { name: wanted.name.clone(), ..Examined::default() };
     let backend = match open_one(settings, &wanted.name) {
         Ok(backend) => backend,

@@ -67,7 +67,22 @@ pub(crate) fn bash(commands: &str, directory: &Path, bin: &Path) -> Command {
 }
 
 /// The first terminal: everything in it ends with this.
-pub(crate) struct Terminal(pub(crate) Child);
+pub(crate) struct Terminal(Child);
+
+impl Terminal {
+    /// Starts a service that shows itself in `log`, and waits for its system token, as a reader does.
+    pub(crate) fn serving(mut command: Command, log: &Path) -> Self {
+        let out = fs::File::create(log).unwrap();
+        command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out).process_group(0);
+        let mut terminal = Self(command.spawn().unwrap());
+        eventually("the system token", || {
+            let shown = fs::read_to_string(log).unwrap();
+            assert!(terminal.0.try_wait().unwrap().is_none(), "the service has ended: {shown}");
+            shown.contains("System Admin Token: eyJ").then_some(())
+        });
+        terminal
+    }
+}
 
 impl Drop for Terminal {
     fn drop(&mut self) {
@@ -92,7 +107,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Starts the service as the README says in the blocks of this name, and waits for its system token, as a reader does.
+    /// Starts the service as the README says in the blocks of this name.
     fn start(name: &str, port: u16) -> Self {
         let scratch = TempDir::new().unwrap();
         let (clone, bin) = (clone_into(scratch.path()), wrapped_cargo(scratch.path()));
@@ -102,22 +117,8 @@ impl Reader {
             "something listens on 127.0.0.1:{port}, which the README's commands name: stop it, then test again"
         );
         let log = scratch.path().join("log");
-        let out = fs::File::create(&log).unwrap();
-        let first = bash(&commands(&readme, &format!("{name} serve")), &clone, &bin)
-            .stdin(Stdio::null())
-            .stdout(out.try_clone().unwrap())
-            .stderr(out)
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let mut reader = Self { scratch, clone, bin, readme, log, first: Terminal(first), port };
-        eventually("the system token", || {
-            let log = reader.shown();
-            let ended = reader.first.0.try_wait().unwrap();
-            assert!(ended.is_none(), "the service has ended: {log}");
-            log.contains("System Admin Token: eyJ").then_some(())
-        });
-        reader
+        let first = Terminal::serving(bash(&commands(&readme, &format!("{name} serve")), &clone, &bin), &log);
+        Self { scratch, clone, bin, readme, log, first, port }
     }
 
     fn shown(&self) -> String {

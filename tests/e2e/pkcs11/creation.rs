@@ -11,6 +11,14 @@ fn counted() -> Fault {
     Fault::before(&SoftHsm::new().unwrap().token().unwrap()).unwrap()
 }
 
+/// The hierarchy issues, and the token holds its keys, the token key and no other.
+fn has_one_key_for_each_role(pki: &Pki, fault: &Fault) {
+    pki.issue("node", "n1");
+    pki.issue("envoy/app", "n1");
+    assert_eq!(private_keys(fault.token()), 4);
+    assert_eq!(ok(&pki.get("/pki/keys/unclaimed")), json!({"keys": [], "unread": []}));
+}
+
 #[test]
 fn a_full_token_says_so_and_nothing_is_made_by_half() {
     let fault = counted();
@@ -51,10 +59,7 @@ fn a_key_whose_making_was_not_answered_is_found_and_not_made_again() {
     fault.set(&[]).unwrap();
     ok(&pki.post("/pki/initialize", &json!({})));
     let pki = pki.ready();
-    pki.issue("node", "n1");
-    pki.issue("envoy/app", "n1");
-    assert_eq!(private_keys(fault.token()), 4);
-    assert_eq!(ok(&pki.get("/pki/keys/unclaimed")), json!({"keys": [], "unread": []}));
+    has_one_key_for_each_role(&pki, &fault);
 }
 
 /// What the service is about to do with a key when it is killed. It hangs there: SoftHSM itself leaves half an object
@@ -90,8 +95,5 @@ fn an_initialization_that_is_killed_again_and_again_leaves_one_key_for_each_role
     let pki = Pki::start(launch_on(data_dir.path(), fault.token()));
     ok(&pki.post("/pki/initialize", &json!({})));
     let pki = pki.ready();
-    pki.issue("node", "n1");
-    pki.issue("envoy/app", "n1");
-    assert_eq!(private_keys(fault.token()), 4);
-    assert_eq!(ok(&pki.get("/pki/keys/unclaimed")), json!({"keys": [], "unread": []}));
+    has_one_key_for_each_role(&pki, &fault);
 }

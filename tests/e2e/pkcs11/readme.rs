@@ -1,16 +1,8 @@
 //! The commands of `softhsm/README.md`, as their reader would type them, in a fresh clone.
 
-use crate::{
-    pki::eventually,
-    readme::{Terminal, bash, clone_into, wrapped_cargo},
-};
+use crate::readme::{Terminal, bash, clone_into, wrapped_cargo};
 use catalyst_rigs::http::Client;
-use std::{
-    fs,
-    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 use tempfile::TempDir;
 
 /// The lines of the one bash block.
@@ -53,20 +45,8 @@ fn softhsm_is_tried_as_its_readme_prints_it() {
     // "The same command in another shell takes the same token."
     let token = lines.iter().find(|line| line.contains("softhsm/token")).unwrap();
     let log = scratch.path().join("log");
-    let out = fs::File::create(&log).unwrap();
-    let service = shell(&format!("{token}\n{}", lines[serve]), &clone, &bin)
-        .stdin(Stdio::null())
-        .stdout(out.try_clone().unwrap())
-        .stderr(out)
-        .process_group(0)
-        .spawn()
-        .unwrap();
-    let mut service = Terminal(service);
-    let shown = eventually("the system token", || {
-        let shown = fs::read_to_string(&log).unwrap();
-        assert!(service.0.try_wait().unwrap().is_none(), "the service has ended: {shown}");
-        shown.contains("System Admin Token: eyJ").then_some(shown)
-    });
+    let service = Terminal::serving(shell(&format!("{token}\n{}", lines[serve]), &clone, &bin), &log);
+    let shown = fs::read_to_string(&log).unwrap();
     let word = |before: &str| {
         let rest = shown.split(before).nth(1).unwrap();
         rest.split(['"', '\n', ' ']).next().unwrap().to_owned()

@@ -12,7 +12,7 @@ use catalyst_rigs::pkcs11::{Kryoptic, SoftHsm, TestToken};
 use catalyst_signing::{KeyIntent, KeyRole, Nonce, Refusal, Result, SignError, SignatureAlgorithm};
 use std::time::SystemTime;
 
-fn softhsm() -> TestToken {
+pub(crate) fn softhsm() -> TestToken {
     SoftHsm::here().unwrap().token().unwrap()
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn both() -> [TestToken; 2] {
     [softhsm(), kryoptic()]
 }
 
-fn config(token: &TestToken) -> TokenConfig {
+pub(crate) fn config(token: &TestToken) -> TokenConfig {
     TokenConfig {
         name: "pkcs11".to_owned(),
         module: token.module.clone(),

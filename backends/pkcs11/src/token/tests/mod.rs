@@ -10,6 +10,7 @@ use super::{Desk, Purpose, Token};
 use crate::{
     TokenConfig,
     config::{Login, Pin, TokenChoice},
+    tests::{config, softhsm as token_of_softhsm},
     trouble::Trouble,
 };
 use catalyst_rigs::pkcs11::{SoftHsm, TestToken};
@@ -24,23 +25,6 @@ use secrecy::SecretString;
 const SECP384R1: [u8; 7] = [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
 /// Where a P-384 signature ends: r and s of 48 octets each.
 const P384_LENGTH: usize = 96;
-
-fn token_of_softhsm() -> TestToken {
-    SoftHsm::here().unwrap().token().unwrap()
-}
-
-fn config(token: &TestToken) -> TokenConfig {
-    TokenConfig {
-        name: "pkcs11".to_owned(),
-        module: token.module.clone(),
-        initialisation: token.initialisation.clone(),
-        token: TokenChoice::Label(token.label.clone()),
-        pin: Pin::Known(SecretString::from(token.pin.clone())),
-        sessions: 4,
-        require_sensitive: true,
-        login: Login::Kept,
-    }
-}
 
 /// Makes a P-384 key; a look-up before, for it may run twice.
 fn make_key(desk: &Desk<'_>) -> std::result::Result<(), Trouble> {
