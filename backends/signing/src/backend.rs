@@ -109,9 +109,14 @@ pub trait SigningKey: Debug + Send + Sync {
     /// now, and is looked up anew. Does not block.
     fn doubt(&self) {}
 
-    /// What an operator has to know of this key as long as it is used: that it could leave its token. A sentence
-    /// without the key's name.
+    /// What an operator has to know of this key as long as that holds: that it could leave its token, that it signs in
+    /// another Region. A sentence without the key's name.
     fn caution(&self) -> Option<String> {
+        None
+    }
+
+    /// Where it signs now, if that is not where its URI says: the name of another Region. Does not block.
+    fn elsewhere(&self) -> Option<String> {
         None
     }
 }

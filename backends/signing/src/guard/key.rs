@@ -101,6 +101,11 @@ impl GuardedKey {
         self.inner.key.caution()
     }
 
+    /// Where the key signs now, if that is not where its URI says.
+    pub fn elsewhere(&self) -> Option<String> {
+        self.inner.key.elsewhere()
+    }
+
     /// Opens the latch, as an operator's `backend retry` does; a probe follows at once where the policy has them.
     pub fn retry(&self) {
         self.inner.health.retry();

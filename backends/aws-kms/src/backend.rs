@@ -1,0 +1,85 @@
+//! AWS KMS behind the signing contract.
+
+use crate::{
+    AwsKmsConfig,
+    client::Clients,
+    keys::{self, AwsKmsKey, KeyArn, Reference},
+};
+use async_trait::async_trait;
+use catalyst_signing::{
+    Capability, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyUri, Quota, Result, SignatureAlgorithm,
+    SigningBackend, SigningKey,
+};
+use std::sync::Arc;
+
+/// Keys of one account in AWS KMS.
+///
+/// A key made here is born in KMS and never leaves it. It carries the intent that it was made for as tags, and the
+/// alias `alias/catalyst-pki/<deployment>/<role>-<generation>` for people.
+#[derive(Debug)]
+pub struct AwsKmsBackend {
+    clients: Arc<Clients>,
+    capabilities: Vec<Capability>,
+}
+
+impl AwsKmsBackend {
+    /// Takes an account; nothing is read or asked until a key is wanted.
+    pub fn new(config: AwsKmsConfig) -> Self {
+        Self { clients: Arc::new(Clients::new(config)), capabilities: keys::capabilities() }
+    }
+}
+
+#[async_trait]
+impl SigningBackend for AwsKmsBackend {
+    fn scheme(&self) -> &'static str {
+        "awskms"
+    }
+
+    fn capabilities(&self) -> &[Capability] {
+        &self.capabilities
+    }
+
+    /// Of the key's account and Region.
+    fn quota(&self, uri: &KeyUri) -> Quota {
+        let per_second = Some(f64::from(self.clients.config().calls_per_second));
+        let name = match KeyArn::of(uri) {
+            Some(arn) => format!("awskms:{}:{}", arn.account(), arn.region()),
+            None => self.clients.config().name.clone(),
+        };
+        Quota { name, per_second }
+    }
+
+    /// Takes a key's ARN or id, `alias/<name>` or an alias' ARN.
+    async fn resolve(&self, reference: &str, algorithm: SignatureAlgorithm) -> Result<KeyPin> {
+        keys::resolve(&self.clients, &Reference::parse(reference)?, algorithm).await
+    }
+
+    async fn open(&self, pin: &KeyPin) -> Result<Arc<dyn SigningKey>> {
+        Ok(Arc::new(AwsKmsKey::new(self.clients.clone(), pin)?))
+    }
+
+    fn lifecycle(&self) -> Option<&dyn KeyLifecycle> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl KeyLifecycle for AwsKmsBackend {
+    async fn find(&self, intent: &KeyIntent) -> Result<Option<KeyPin>> {
+        keys::find(&self.clients, intent).await
+    }
+
+    async fn create(&self, intent: &KeyIntent) -> Result<KeyPin> {
+        keys::create(&self.clients, intent).await
+    }
+
+    async fn list(&self, deployment: &str) -> Result<Vec<FoundKey>> {
+        keys::list(&self.clients, deployment).await
+    }
+
+    /// Nothing is destroyed for 30 days, the longest that KMS waits; until then `aws kms cancel-key-deletion` brings it
+    /// back.
+    async fn schedule_destruction(&self, pin: &KeyPin) -> Result<()> {
+        keys::give_up(&self.clients, pin).await
+    }
+}

@@ -1,0 +1,5 @@
+//! The way to KMS.
+
+mod clients;
+
+pub(crate) use clients::Clients;

@@ -1,0 +1,103 @@
+//! How keys are named: an ARN, an id, an alias.
+
+use catalyst_signing::{KeyUri, Refusal, Result, SignError};
+use std::fmt;
+
+/// The full ARN of one key: `arn:<partition>:kms:<region>:<account>:key/<id>`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct KeyArn(KeyUri);
+
+impl KeyArn {
+    /// From what KMS or an operator calls a key.
+    pub(crate) fn parse(arn: &str) -> Option<Self> {
+        Self::of(&KeyUri::parse(&format!("awskms:{arn}")).ok()?)
+    }
+
+    /// From a pin.
+    pub(crate) fn of(uri: &KeyUri) -> Option<Self> {
+        (uri.scheme() == "awskms").then(|| Self(uri.clone()))
+    }
+
+    pub(crate) fn uri(&self) -> &KeyUri {
+        &self.0
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.rest()
+    }
+
+    pub(crate) fn region(&self) -> &str {
+        self.part(3)
+    }
+
+    pub(crate) fn account(&self) -> &str {
+        self.part(4)
+    }
+
+    /// What stands after `key/`.
+    pub(crate) fn id(&self) -> &str {
+        self.part(5).trim_start_matches("key/")
+    }
+
+    /// Whether it has replicas in other Regions, under the same id.
+    pub(crate) fn is_multi_region(&self) -> bool {
+        self.id().starts_with("mrk-")
+    }
+
+    /// The same multi-Region key in another Region.
+    pub(crate) fn replica(&self, region: &str) -> Option<Self> {
+        let parts: Vec<&str> = self.as_str().split(':').collect();
+        let [arn, partition, kms, _, account, resource] = parts[..] else { return None };
+        self.is_multi_region()
+            .then(|| Self::parse(&[arn, partition, kms, region, account, resource].join(":")))
+            .flatten()
+    }
+
+    fn part(&self, index: usize) -> &str {
+        self.as_str().split(':').nth(index).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for KeyArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What an operator wrote to name an existing key: a key's ARN or id, an alias or an alias' ARN. Kept as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reference {
+    /// The Region of an ARN.
+    pub(crate) region: Option<String>,
+    /// What KMS takes as KeyId.
+    pub(crate) key_id: String,
+}
+
+impl Reference {
+    /// # Errors
+    /// The text is none of the four.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let key_id = text.strip_prefix("awskms:").unwrap_or(text);
+        let parts: Vec<&str> = key_id.split(':').collect();
+        let named = |name: &str| {
+            name.strip_prefix("alias/").is_some_and(|alias| {
+                !alias.is_empty() && alias.bytes().all(|c| c.is_ascii_alphanumeric() || b"/_-".contains(&c))
+            })
+        };
+        let region = match parts[..] {
+            [name] if named(name) => None,
+            [id] if !id.is_empty() && id.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-') => None,
+            ["arn", _, "kms", region, _, resource] if named(resource) => Some(region.to_owned()),
+            _ => match KeyArn::parse(key_id) {
+                Some(arn) => Some(arn.region().to_owned()),
+                None => {
+                    return Err(SignError::refused(
+                        Refusal::Configuration,
+                        "no AWS KMS key: write a key's ARN, its id, alias/<name> or an alias' ARN",
+                    ));
+                }
+            },
+        };
+        Ok(Self { region, key_id: key_id.to_owned() })
+    }
+}

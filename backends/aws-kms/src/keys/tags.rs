@@ -1,0 +1,53 @@
+//! What a key that was made here says of itself.
+
+use aws_sdk_kms::types::Tag;
+use catalyst_signing::{KeyIntent, KeyRole, Nonce};
+
+const DEPLOYMENT: &str = "catalyst-pki:deployment";
+const ROLE: &str = "catalyst-pki:role";
+const GENERATION: &str = "catalyst-pki:generation";
+const NONCE: &str = "catalyst-pki:nonce";
+
+/// The intent that a key was made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tags {
+    pub(crate) deployment: String,
+    pub(crate) role: KeyRole,
+    pub(crate) generation: u32,
+    pub(crate) nonce: Nonce,
+}
+
+impl Tags {
+    pub(crate) fn of(intent: &KeyIntent) -> Self {
+        let KeyIntent { nonce, deployment, role, generation, .. } = intent;
+        Self { deployment: deployment.clone(), role: *role, generation: *generation, nonce: *nonce }
+    }
+
+    /// `None`: a key of somebody else's.
+    pub(crate) fn read(tags: &[Tag]) -> Option<Self> {
+        let of = |name: &str| tags.iter().find(|tag| tag.tag_key() == name).map(Tag::tag_value);
+        Some(Self {
+            deployment: of(DEPLOYMENT)?.to_owned(),
+            role: of(ROLE)?.parse().ok()?,
+            generation: of(GENERATION)?.parse().ok()?,
+            nonce: of(NONCE)?.parse().ok()?,
+        })
+    }
+
+    /// As CreateKey takes them.
+    pub(crate) fn write(&self) -> Vec<Tag> {
+        let pairs = [
+            (DEPLOYMENT, self.deployment.clone()),
+            (ROLE, self.role.to_string()),
+            (GENERATION, self.generation.to_string()),
+            (NONCE, self.nonce.to_string()),
+        ];
+        let tag = |(key, value)| Tag::builder().tag_key(key).tag_value(value).build().ok();
+        pairs.into_iter().filter_map(tag).collect()
+    }
+
+    /// `alias/catalyst-pki/<deployment>/<role>-<generation>`.
+    pub(crate) fn alias(&self) -> String {
+        format!("alias/catalyst-pki/{}/{}-{}", self.deployment, self.role, self.generation)
+    }
+}
