@@ -6,6 +6,7 @@
 
 mod capnweb;
 pub mod checkers;
+pub mod gcp;
 pub mod http;
 pub mod logs;
 pub mod pkcs11;
@@ -17,7 +18,7 @@ pub use capnweb::{CAPNWEB_CLIENTS, capnweb_suite};
 pub use seed::Seeded;
 pub use service::{Launch, Service, catalyst};
 
-use std::{fmt, io, path::PathBuf};
+use std::{env, fmt, io, path::PathBuf};
 
 /// A rig can't do what a test wants.
 #[derive(thiserror::Error)]
@@ -68,4 +69,11 @@ impl fmt::Debug for RigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// A file that `tests/run` says the place of.
+fn prepared(variable: &str) -> Result<PathBuf, RigError> {
+    let set = env::var_os(variable).map(PathBuf::from);
+    set.filter(|path| path.is_file())
+        .ok_or_else(|| RigError::Missing { what: format!("the rig that {variable} names") })
 }

@@ -12,7 +12,7 @@ pub use fault::Fault;
 pub use kryoptic::Kryoptic;
 pub use softhsm::SoftHsm;
 
-use crate::RigError;
+use crate::{RigError, prepared};
 use std::{
     env, fs,
     hash::{BuildHasher as _, RandomState},
@@ -93,13 +93,6 @@ fn digits() -> String {
 
 fn new_directory() -> Result<Arc<TempDir>, RigError> {
     Ok(Arc::new(tempfile::Builder::new().prefix("catalyst-rig-").tempdir()?))
-}
-
-/// A file that `tests/run` says the place of.
-fn prepared(variable: &str) -> Result<PathBuf, RigError> {
-    let set = env::var_os(variable).map(PathBuf::from);
-    set.filter(|path| path.is_file())
-        .ok_or_else(|| RigError::Missing { what: format!("the rig that {variable} names") })
 }
 
 /// A copy of the module in the directory: the same file would be the same module to the loader.
