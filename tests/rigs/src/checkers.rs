@@ -120,7 +120,7 @@ fn findings(result: &Value) -> Vec<Finding> {
     descriptions.iter().map(finding).collect()
 }
 
-fn run(command: &mut Command) -> Result<String, RigError> {
+pub(crate) fn run(command: &mut Command) -> Result<String, RigError> {
     let output = start(command)?;
     if output.status.success() { Ok(printed(&output)) } else { Err(refused(command, &output)) }
 }

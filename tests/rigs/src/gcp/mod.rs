@@ -2,11 +2,13 @@
 
 pub mod api;
 mod control;
+mod google;
 
 pub use control::{
     Alteration, Binding, Call, Effect, Generation, Grant, On, Plant, Refusal, Rule, Settings, Tamper, When,
     Wrong,
 };
+pub use google::google_client;
 
 use crate::{RigError, http::Client, prepared};
 use serde_json::{Value, json};
