@@ -75,6 +75,7 @@ impl Service {
         });
         match &fate.end {
             Some(End::AnswerLost) => Delivery::Reset,
+            Some(End::HungAfterwards) => Delivery::Never,
             Some(End::AnswerTruncated) => Delivery::Truncated(reply(answer.as_ref())),
             Some(End::RefusedAfterwards(refusal)) => Delivery::Whole(Reply::refused(&refused(refusal))),
             _ => Delivery::Whole(reply(answer.as_ref())),

@@ -1,6 +1,6 @@
 //! What is wrong in an answer.
 
-use crate::checksum::{carried, crc32c};
+use crate::checksum::{carried, checksum};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use catalyst_rigs::gcp::{Tamper, Wrong, api::Enumeration as _};
 use serde_json::{Value, json};
@@ -12,13 +12,13 @@ const PUBLIC_KEY: (&str, &str) = ("/publicKey/data", "/publicKey/crc32cChecksum"
 
 /// Changes the message; one without the field stays as it is.
 pub(crate) fn apply(tamper: &Tamper, message: &mut Value) {
-    let Some((octets, checksum)) =
+    let Some((octets, its_checksum)) =
         [SIGNATURE, PEM, PUBLIC_KEY].into_iter().find(|(octets, _)| message.pointer(octets).is_some())
     else {
         return;
     };
     match tamper {
-        Tamper::Checksum(wrong) => spoil(message, checksum, *wrong, |old| {
+        Tamper::Checksum(wrong) => spoil(message, its_checksum, *wrong, |old| {
             let old = old.as_str().and_then(|text| text.parse::<u32>().ok());
             carried(old.unwrap_or_default() ^ 1)
         }),
@@ -35,8 +35,8 @@ pub(crate) fn apply(tamper: &Tamper, message: &mut Value) {
         Tamper::FlippedBit => drop(flip(message, octets)),
         Tamper::FlippedBitWithChecksum => {
             let flipped = flip(message, octets);
-            if let Some(field) = message.pointer_mut(checksum) {
-                *field = carried(crc32c(&flipped));
+            if let Some(field) = message.pointer_mut(its_checksum) {
+                *field = checksum(&flipped);
             }
         }
         // The method has seen to it.

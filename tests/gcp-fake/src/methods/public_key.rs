@@ -1,7 +1,7 @@
 //! GetPublicKey.
 
 use crate::{
-    checksum::{carried, crc32c},
+    checksum::checksum,
     fields::enumeration,
     http::Request,
     key::{Key, PublicKey},
@@ -36,7 +36,7 @@ fn encoded(public: &PublicKey, format: Option<PublicKeyFormat>) -> Result<Value,
     match (public, format) {
         (PublicKey::Spki(spki), None) => {
             let pem = pem(spki);
-            Ok(json!({"pem": pem, "pemCrc32c": carried(crc32c(pem.as_bytes()))}))
+            Ok(json!({"pem": pem, "pemCrc32c": checksum(pem.as_bytes())}))
         }
         (PublicKey::Spki(spki), Some(PublicKeyFormat::Pem)) => {
             Ok(octets(pem(spki).as_bytes(), PublicKeyFormat::Pem))
@@ -60,7 +60,7 @@ fn encoded(public: &PublicKey, format: Option<PublicKeyFormat>) -> Result<Value,
 fn octets(octets: &[u8], format: PublicKeyFormat) -> Value {
     json!({
         "publicKeyFormat": format.name(),
-        "publicKey": {"data": BASE64_STANDARD.encode(octets), "crc32cChecksum": carried(crc32c(octets))},
+        "publicKey": {"data": BASE64_STANDARD.encode(octets), "crc32cChecksum": checksum(octets)},
     })
 }
 

@@ -1,7 +1,7 @@
 //! AsymmetricSign.
 
 use crate::{
-    checksum::{carried, crc32c},
+    checksum::checksum,
     fields::Fields,
     http::Request,
     key::{Key, Message, Takes, takes},
@@ -16,6 +16,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use catalyst_rigs::gcp::{
     Tamper,
     api::{Code, Enumeration as _},
+    crc32c,
 };
 use serde_json::{Value, json};
 
@@ -37,7 +38,7 @@ pub(super) fn sign(
     let signature = signature.map_err(|_| Refused::new(Code::Internal, "the key does not sign"))?;
     let mut answer = json!({
         "signature": BASE64_STANDARD.encode(&signature),
-        "signatureCrc32c": carried(crc32c(&signature)),
+        "signatureCrc32c": checksum(&signature),
         "name": name.to_string(),
         "protectionLevel": used.template.protection_level.name(),
     });

@@ -4,7 +4,7 @@ use crate::program::{plant, sign, status, when_signing, with_key};
 use catalyst_rigs::{
     RigError,
     gcp::{
-        Effect, On, Refusal, When,
+        Effect, FakeKms, On, Refusal, When,
         api::{Algorithm, Code, Method},
     },
     http::Connection,
@@ -77,15 +77,25 @@ fn a_connection_is_reset_before_anything_is_done() {
 
 #[test]
 fn a_hanging_call_waits_for_its_caller_to_go() {
-    let (fake, version) = with_key(KEY);
-    when_signing(&fake, When::Always, Effect::Hang);
+    for (effect, acted) in [(Effect::Hang, false), (Effect::HangAfterwards, true)] {
+        let (fake, version) = with_key(KEY);
+        when_signing(&fake, When::Always, effect);
+        hang_up_on(&fake, &version);
+        assert_eq!(fake.calls().unwrap()[0].acted, acted);
+    }
+}
+
+/// Asks for a signature, and hangs up before it comes.
+fn hang_up_on(fake: &FakeKms, version: &str) {
     let mut connection = Connection::open(fake.address()).unwrap();
     let socket = connection.socket();
-    write!(socket, "POST /v1/{version}:asymmetricSign HTTP/1.1\r\ncontent-length: 0\r\n\r\n").unwrap();
+    let body = "{\"data\":\"AAAA\"}";
+    let length = body.len();
+    write!(socket, "POST /v1/{version}:asymmetricSign HTTP/1.1\r\ncontent-length: {length}\r\n\r\n{body}")
+        .unwrap();
     socket.shutdown(Shutdown::Write).unwrap();
     let mut answer = Vec::new();
     assert_eq!(socket.read_to_end(&mut answer).unwrap(), 0);
-    assert!(!fake.calls().unwrap()[0].acted);
 }
 
 #[test]

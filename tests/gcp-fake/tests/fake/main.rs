@@ -1,5 +1,6 @@
 //! The fake as a program: Google's client drives it, and what a test tells it happens.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)]
 
 mod behind;
 mod faults;

@@ -6,6 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use catalyst_rigs::gcp::{
     Effect, FakeKms, On, Tamper, When, Wrong,
     api::{Algorithm, ProtectionLevel},
+    with_zero_checksum,
 };
 use serde_json::{Value, json};
 
@@ -86,6 +87,15 @@ fn a_checksum_that_arrived_is_not_confirmed() {
         answer["verifiedDataCrc32c"].clone()
     });
     assert_eq!(confirmed, [json!(true), json!(false), Value::Null]);
+}
+
+#[test]
+fn a_checksum_of_zero_is_confirmed_like_any_other() {
+    let (fake, version) = with_key(Algorithm::EcSignEd25519);
+    let data = BASE64_STANDARD.encode(with_zero_checksum(b"data"));
+    let sign = |request| post(&fake, &format!("{version}:asymmetricSign"), &request).unwrap().json().unwrap();
+    assert_eq!(sign(json!({"data": data, "dataCrc32c": "0"}))["verifiedDataCrc32c"], true);
+    assert_eq!(sign(json!({"data": data}))["verifiedDataCrc32c"], Value::Null);
 }
 
 #[test]

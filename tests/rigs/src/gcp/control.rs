@@ -52,6 +52,8 @@ pub enum Effect {
     Slow(Duration),
     /// No answer comes, and nothing is done.
     Hang,
+    /// It is done, and no answer comes.
+    HangAfterwards,
     /// The connection is reset before anything is done.
     Reset,
     /// It is done, and the connection is reset.

@@ -1,9 +1,11 @@
 //! A fake of Google Cloud KMS: the program of `tests/gcp-fake`, one process for each test, which ends with it.
 
 pub mod api;
+mod checksum;
 mod control;
 mod google;
 
+pub use checksum::{crc32c, with_zero_checksum};
 pub use control::{
     Alteration, Binding, Call, Effect, Generation, Grant, On, Plant, Refusal, Rule, Settings, Tamper, When,
     Wrong,
