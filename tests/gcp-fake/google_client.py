@@ -2,7 +2,7 @@
 
     google_client.py ENDPOINT
 
-ENDPOINT is a fake that is empty. Prints a line for each thing tried; any error ends it.
+ENDPOINT is a fake that is empty; GCE_METADATA_HOST names it too. Prints a line for each thing tried; any error ends it.
 """
 
 import hashlib
@@ -15,8 +15,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from google.api_core import exceptions
+from google.auth import compute_engine, impersonated_credentials
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import kms
+from google.oauth2 import service_account
 from google.protobuf import duration_pb2, field_mask_pb2
 
 ENDPOINT = sys.argv[1]
@@ -336,16 +338,41 @@ def errors_are_googles(ring):
     assert check.signature_crc32c == crc32c(check.signature)
 
 
+def accounts_call_under_their_names(ring):
+    version = new_version(ring, "accounts", Algorithm.EC_SIGN_P256_SHA256)
+    machine = compute_engine.Credentials()
+    pem = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    info = {"client_email": "ca@p.iam.gserviceaccount.com", "private_key": pem.decode(), "token_uri": ENDPOINT}
+    account = service_account.Credentials.from_service_account_info(info)
+    root = "root@p.iam.gserviceaccount.com"
+    impersonated = impersonated_credentials.Credentials(
+        machine,
+        root,
+        ["https://www.googleapis.com/auth/cloudkms"],
+        iam_endpoint_override=f"{ENDPOINT}/v1/projects/-/serviceAccounts/{root}:generateAccessToken",
+    )
+    for credentials in (machine, account, impersonated):
+        own = kms.KeyManagementServiceClient(
+            credentials=credentials, transport="rest", client_options={"api_endpoint": ENDPOINT}
+        )
+        own.get_crypto_key_version(name=version)
+    with urllib.request.urlopen(f"{ENDPOINT}/fake/calls", timeout=30) as answer:
+        callers = [call["caller"] for call in json.load(answer)[-3:]]
+    assert callers == ["machine@p.iam.gserviceaccount.com", info["client_email"], root], callers
+
+
 def bindings_are_kept(ring):
     version = new_version(ring, "bound", Algorithm.EC_SIGN_P256_SHA256)
-    signer = {"token": None, "grant": {"Role": "roles/cloudkms.signer"}, "resource": ring}
+    signer = {"caller": None, "grant": {"Role": "roles/cloudkms.signer"}, "resource": ring}
     control("POST", "bindings", signer)
     sign_digest(version, "sha256", hashlib.sha256(MESSAGE).digest())
     view = "cloudkms.cryptoKeyVersions.viewPublicKey"
     refused("PERMISSION_DENIED", lambda: client.get_public_key(name=version), view, version)
     get = "cloudkms.cryptoKeyVersions.get"
     refused("PERMISSION_DENIED", lambda: client.get_crypto_key_version(name=version), get)
-    control("POST", "bindings", {"token": None, "grant": {"Permissions": [view]}, "resource": version.split("/c")[0]})
+    control("POST", "bindings", {"caller": None, "grant": {"Permissions": [view]}, "resource": version.split("/c")[0]})
     client.get_public_key(name=version)
 
 
@@ -363,6 +390,7 @@ def try_all():
         requests_are_checked,
         other_purposes_do_not_sign,
         errors_are_googles,
+        accounts_call_under_their_names,
         # The last: from here on not everything is allowed.
         bindings_are_kept,
     ):

@@ -23,8 +23,13 @@ impl Policy {
     }
 
     /// An error unless a binding allows it, on the resource or on one that it is in.
-    pub(crate) fn check(&self, token: Option<&str>, permission: &str, resource: &str) -> Result<(), Refused> {
-        let of_caller = || self.0.iter().filter(|binding| binding.token.as_deref() == token);
+    pub(crate) fn check(
+        &self,
+        caller: Option<&str>,
+        permission: &str,
+        resource: &str,
+    ) -> Result<(), Refused> {
+        let of_caller = || self.0.iter().filter(|binding| binding.caller.as_deref() == caller);
         let allowed = of_caller()
             .any(|binding| within(resource, &binding.resource) && grants(&binding.grant, permission));
         if self.0.is_empty() || allowed {
@@ -90,7 +95,7 @@ mod tests {
     const SIGN: &str = "cloudkms.cryptoKeyVersions.useToSign";
 
     fn binding(grant: Grant, resource: &str) -> Binding {
-        Binding { token: Some("t".into()), grant, resource: resource.into() }
+        Binding { caller: Some("t".into()), grant, resource: resource.into() }
     }
 
     #[test]
@@ -99,7 +104,7 @@ mod tests {
         assert!(policy.check(None, SIGN, "projects/p/k").is_ok());
         policy.add(binding(Grant::Role("roles/cloudkms.signer".into()), "projects/p")).unwrap();
         let code =
-            |token, permission, resource| policy.check(token, permission, resource).err().map(|e| e.code);
+            |caller, permission, resource| policy.check(caller, permission, resource).err().map(|e| e.code);
         assert_eq!(code(Some("t"), SIGN, "projects/p/k"), None);
         assert_eq!(code(Some("t"), SIGN, "projects/prod/k"), Some(Code::PermissionDenied));
         assert_eq!(

@@ -16,7 +16,7 @@ pub(crate) struct Rules(Vec<(Rule, u32)>);
 pub(crate) struct Subject<'a> {
     pub(crate) method: Method,
     pub(crate) resource: &'a str,
-    pub(crate) token: Option<&'a str>,
+    pub(crate) caller: Option<&'a str>,
 }
 
 /// What happens to one call.
@@ -100,7 +100,7 @@ fn matches(on: &On, subject: Subject<'_>) -> bool {
     on.method.is_none_or(|method| method == subject.method)
         && on.resource.as_deref().is_none_or(|outer| within(subject.resource, outer))
         && on.permission.as_deref().is_none_or(|permission| permission == subject.method.permission())
-        && on.token.as_deref().is_none_or(|token| subject.token == Some(token))
+        && on.caller.as_deref().is_none_or(|caller| subject.caller == Some(caller))
 }
 
 /// The error that a rule asks for, in the words of the service.
@@ -139,7 +139,7 @@ mod tests {
     use std::time::Duration;
 
     fn subject(resource: &str) -> Subject<'_> {
-        Subject { method: Method::AsymmetricSign, resource, token: None }
+        Subject { method: Method::AsymmetricSign, resource, caller: None }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The service: what it knows, and how a request goes through it.
 
 use crate::{
+    accounts,
     clock::Clock,
     control,
     http::{Delivery, Reply, Request},
@@ -47,6 +48,9 @@ impl Service {
             let answer = control::answer(&mut self.state(), &request.method, path, &request.body);
             return Delivery::Whole(reply(answer.as_ref()));
         }
+        if let Some(reply) = accounts::answer(&self.state(), request) {
+            return Delivery::Whole(reply);
+        }
         match Route::of(&request.method, &request.path) {
             Some(route) => self.call(&route, request),
             None => Delivery::Whole(Reply::no_such_method(&request.path)),
@@ -55,7 +59,8 @@ impl Service {
 
     /// One call of Google's API, with what goes wrong in it.
     fn call(&self, route: &Route, request: &Request) -> Delivery {
-        let (number, fate) = self.state().receive(route, request.token());
+        let caller = accounts::caller(request);
+        let (number, fate) = self.state().receive(route, caller.as_deref());
         thread::sleep(fate.slow);
         let refused = |refusal| rules::refused(refusal, route.method().permission(), &route.guarded());
         let outcome = match &fate.end {
@@ -63,7 +68,7 @@ impl Service {
             Some(End::Reset) => return Delivery::Reset,
             Some(End::Page(status)) => return Delivery::Whole(Reply::page(*status)),
             Some(End::Refused(refusal)) => Err(refused(refusal)),
-            _ => self.act(route, request, &fate),
+            _ => self.act(route, request, caller.as_deref(), &fate),
         };
         self.state().conclude(number, outcome.as_ref().err());
         let answer = outcome.map(|mut message| {
@@ -82,20 +87,31 @@ impl Service {
         }
     }
 
-    fn act(&self, route: &Route, request: &Request, fate: &Fate) -> Result<Value, Refused> {
+    fn act(
+        &self,
+        route: &Route,
+        request: &Request,
+        caller: Option<&str>,
+        fate: &Fate,
+    ) -> Result<Value, Refused> {
         let permission = route.method().permission();
-        self.state().policy.check(request.token(), permission, &route.guarded())?;
+        self.state().policy.check(caller, permission, &route.guarded())?;
         methods::act(self, route, request, fate)
     }
 }
 
 impl State {
     /// Notes the call; gives its number, and what happens to it.
-    fn receive(&mut self, route: &Route, token: Option<&str>) -> (usize, Fate) {
+    fn receive(&mut self, route: &Route, caller: Option<&str>) -> (usize, Fate) {
         let (method, resource) = (route.method(), route.resource());
-        let fate = self.rules.fate(Subject { method, resource: &resource, token });
-        let token = token.map(str::to_owned);
-        self.calls.push(Call { method, resource, token, acted: false, code: None });
+        let fate = self.rules.fate(Subject { method, resource: &resource, caller });
+        self.calls.push(Call {
+            method,
+            resource,
+            caller: caller.map(str::to_owned),
+            acted: false,
+            code: None,
+        });
         (self.calls.len() - 1, fate)
     }
 

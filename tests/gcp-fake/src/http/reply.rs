@@ -18,12 +18,19 @@ pub(crate) enum Delivery {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) kind: &'static str,
+    /// Whether it is the metadata server's.
+    flavored: bool,
     pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
     pub(crate) fn json(value: &Value) -> Self {
-        Self { status: 200, kind: "application/json; charset=UTF-8", body: value.to_string().into_bytes() }
+        Self {
+            status: 200,
+            kind: "application/json; charset=UTF-8",
+            flavored: false,
+            body: value.to_string().into_bytes(),
+        }
     }
 
     pub(crate) fn refused(refused: &Refused) -> Self {
@@ -39,15 +46,25 @@ impl Reply {
     pub(crate) fn page(status: u16) -> Self {
         let body =
             format!("<!DOCTYPE html>\n<html><body><h1>{status}</h1>The proxy is sorry.</body></html>\n");
-        Self { status, kind: "text/html", body: body.into_bytes() }
+        Self { status, kind: "text/html", flavored: false, body: body.into_bytes() }
+    }
+
+    pub(crate) fn text(text: &str) -> Self {
+        Self { status: 200, kind: "application/text", flavored: false, body: text.into() }
+    }
+
+    /// With the header by which clients know the metadata server.
+    pub(crate) fn with_flavor(self) -> Self {
+        Self { flavored: true, ..self }
     }
 
     /// As it goes over the wire.
     pub(crate) fn octets(&self) -> Vec<u8> {
         let head = format!(
-            "HTTP/1.1 {} -\r\ncontent-type: {}\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 {} -\r\ncontent-type: {}\r\n{}content-length: {}\r\n\r\n",
             self.status,
             self.kind,
+            if self.flavored { "metadata-flavor: Google\r\n" } else { "" },
             self.body.len(),
         );
         [head.as_bytes(), &self.body].concat()

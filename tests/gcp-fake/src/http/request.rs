@@ -33,7 +33,7 @@ impl Request {
         let mut request = Self {
             method: method.into(),
             path: decode(path),
-            query: query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect(),
+            query: pairs(query),
             headers: headers(reader)?,
             body: Vec::new(),
         };
@@ -49,6 +49,11 @@ impl Request {
     /// A parameter of the query.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         find(&self.query, name)
+    }
+
+    /// What a form's body holds.
+    pub(crate) fn form(body: &[u8]) -> Vec<(String, String)> {
+        pairs(&String::from_utf8_lossy(body))
     }
 
     /// The bearer token.
@@ -91,6 +96,10 @@ fn line(reader: &mut impl BufRead) -> io::Result<String> {
     reader.take(LONGEST_LINE).read_line(&mut line)?;
     line.truncate(line.trim_end_matches(['\r', '\n']).len());
     Ok(line)
+}
+
+fn pairs(text: &str) -> Vec<(String, String)> {
+    text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect()
 }
 
 fn pair(text: &str) -> (String, String) {

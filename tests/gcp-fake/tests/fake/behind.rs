@@ -101,8 +101,8 @@ fn a_planted_key_is_there_once() {
 #[test]
 fn bindings_are_each_tokens_own() {
     let (fake, version) = with_key(KEY);
-    let bind = |token: &str, grant| {
-        fake.bind(&Binding { token: Some(token.into()), grant, resource: RING.into() }).unwrap();
+    let bind = |caller: &str, grant| {
+        fake.bind(&Binding { caller: Some(caller.into()), grant, resource: RING.into() }).unwrap();
     };
     bind("signer", Grant::Role("roles/cloudkms.signer".into()));
     bind("reader", Grant::Permissions(vec!["cloudkms.cryptoKeyVersions.get".into()]));
@@ -112,9 +112,9 @@ fn bindings_are_each_tokens_own() {
         [200, 403, 401]
     );
     assert_eq!(status(&sign(&fake, &version).unwrap()), "UNAUTHENTICATED");
-    let tokens: Vec<_> = fake.calls().unwrap().into_iter().map(|call| call.token).collect();
+    let callers: Vec<_> = fake.calls().unwrap().into_iter().map(|call| call.caller).collect();
     assert_eq!(
-        tokens,
+        callers,
         ["reader", "signer", "stranger"]
             .map(|token| Some(token.into()))
             .into_iter()
@@ -125,7 +125,7 @@ fn bindings_are_each_tokens_own() {
     fake.unbind().unwrap();
     assert_eq!(status(&sign(&fake, &version).unwrap()), "OK");
     assert!(
-        fake.bind(&Binding { token: None, grant: Grant::Role("roles/owner".into()), resource: RING.into() })
+        fake.bind(&Binding { caller: None, grant: Grant::Role("roles/owner".into()), resource: RING.into() })
             .is_err()
     );
 }

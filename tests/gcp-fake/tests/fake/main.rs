@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)]
 
+mod accounts;
 mod behind;
 mod faults;
 mod program;
@@ -14,6 +15,6 @@ use std::path::Path;
 fn googles_own_client_finds_what_google_documents() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("google_client.py");
     let fake = program::start();
-    let printed = google_client(&script, &fake.endpoint()).unwrap();
+    let printed = google_client(&script, &fake).unwrap();
     assert!(printed.ends_with("bindings_are_kept\n"), "{printed}");
 }

@@ -1,10 +1,13 @@
 //! Answers in which something is wrong.
 
 use crate::program::{get, post, sign, status, when_signing, with_key};
-use aws_lc_rs::signature::{ED25519, ParsedPublicKey};
+use aws_lc_rs::{
+    digest::{SHA256, digest},
+    signature::{ED25519, ParsedPublicKey},
+};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use catalyst_rigs::gcp::{
-    Effect, FakeKms, On, Tamper, When, Wrong,
+    Effect, FakeKms, On, Tamper, When, Wrong, ZERO_CHECKSUM_OF_SHA256,
     api::{Algorithm, ProtectionLevel},
     with_zero_checksum,
 };
@@ -96,6 +99,12 @@ fn a_checksum_of_zero_is_confirmed_like_any_other() {
     let sign = |request| post(&fake, &format!("{version}:asymmetricSign"), &request).unwrap().json().unwrap();
     assert_eq!(sign(json!({"data": data, "dataCrc32c": "0"}))["verifiedDataCrc32c"], true);
     assert_eq!(sign(json!({"data": data}))["verifiedDataCrc32c"], Value::Null);
+
+    let (fake, version) = with_key(Algorithm::EcSignP256Sha256);
+    let digest = BASE64_STANDARD.encode(digest(&SHA256, ZERO_CHECKSUM_OF_SHA256));
+    let request = json!({"digest": {"sha256": digest}, "digestCrc32c": "0"});
+    let answer = post(&fake, &format!("{version}:asymmetricSign"), &request).unwrap().json().unwrap();
+    assert_eq!(answer["verifiedDigestCrc32c"], true);
 }
 
 #[test]

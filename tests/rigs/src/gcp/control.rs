@@ -26,8 +26,8 @@ pub struct On {
     pub resource: Option<String>,
     /// The permission that the call needs.
     pub permission: Option<String>,
-    /// The bearer token.
-    pub token: Option<String>,
+    /// Who calls.
+    pub caller: Option<String>,
 }
 
 /// Which of the calls that a rule is for. Every rule counts its own.
@@ -193,8 +193,8 @@ pub struct Alteration {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Binding {
-    /// The bearer token; `None`: those who come without.
-    pub token: Option<String>,
+    /// Who calls: the bearer token, or the account that signed it for itself; `None`: those who come without.
+    pub caller: Option<String>,
     /// What is allowed.
     pub grant: Grant,
     /// On this resource and on what is in it: a project, a key ring, a CryptoKey.
@@ -218,8 +218,8 @@ pub struct Call {
     pub method: Method,
     /// The resource of its path.
     pub resource: String,
-    /// The bearer token.
-    pub token: Option<String>,
+    /// Who called.
+    pub caller: Option<String>,
     /// Whether it was done, whatever became of the answer.
     pub acted: bool,
     /// The code with which the service refused it.

@@ -5,7 +5,7 @@ mod checksum;
 mod control;
 mod google;
 
-pub use checksum::{crc32c, with_zero_checksum};
+pub use checksum::{ZERO_CHECKSUM_OF_SHA256, crc32c, with_zero_checksum};
 pub use control::{
     Alteration, Binding, Call, Effect, Generation, Grant, On, Plant, Refusal, Rule, Settings, Tamper, When,
     Wrong,
@@ -24,6 +24,9 @@ use std::{
 
 /// What the program prints before its address.
 pub const GREETING: &str = "listening on ";
+
+/// The service account of the machine whose metadata server the fake is, and its token.
+pub const MACHINE: &str = "machine@p.iam.gserviceaccount.com";
 
 /// A fake of Google Cloud KMS that nobody else uses.
 #[derive(Debug)]
