@@ -8,6 +8,7 @@ ENDPOINT is a fake that is empty; GCE_METADATA_HOST names it too. Prints a line 
 import hashlib
 import json
 import sys
+import time
 import urllib.request
 
 import google_crc32c
@@ -66,11 +67,12 @@ def create_key(ring, key_id, algorithm, level=Level.SOFTWARE, skip=False, **fiel
 
 def enabled(version):
     """Asks until the version is no longer being made."""
-    for _ in range(100_000):
+    for _ in range(6000):
         found = client.get_crypto_key_version(name=version)
         if found.state != State.PENDING_GENERATION:
             assert found.state == State.ENABLED
             return found
+        time.sleep(0.01)
     raise AssertionError(f"{version} is never made")
 
 

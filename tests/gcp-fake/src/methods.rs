@@ -22,28 +22,23 @@ pub(crate) fn act(
 ) -> Result<Value, Refused> {
     check_parameters(route, request)?;
     match route {
-        Route::GetPublicKey(version) => return public_key::get(service, version, request, fate),
-        Route::AsymmetricSign(version) => return sign::sign(service, version, request, fate),
-        _ => {}
-    }
-    let state = &mut *service.state();
-    match route {
         Route::ListLocations(project) => rings::locations(project, request),
         Route::GetLocation(location) => rings::location(location),
-        Route::CreateKeyRing(location) => rings::create(state, location, request),
-        Route::GetKeyRing(ring) => rings::get(state, ring),
-        Route::ListKeyRings(location) => rings::list(state, location, request),
-        Route::CreateCryptoKey(ring) => keys::create(state, ring, request),
-        Route::GetCryptoKey(key) => keys::get(state, key),
-        Route::ListCryptoKeys(ring) => keys::list(state, ring, request),
-        Route::UpdateCryptoKey(key) => keys::update(state, key, request),
-        Route::CreateCryptoKeyVersion(key) => versions::create(state, key, request),
-        Route::GetCryptoKeyVersion(version) => versions::get(state, version),
-        Route::ListCryptoKeyVersions(key) => versions::list(state, key, request),
-        Route::UpdateCryptoKeyVersion(version) => versions::update(state, version, request),
-        Route::DestroyCryptoKeyVersion(version) => versions::destroy(state, version, request),
-        Route::RestoreCryptoKeyVersion(version) => versions::restore(state, version, request),
-        Route::GetPublicKey(_) | Route::AsymmetricSign(_) => unreachable!("answered above"),
+        Route::CreateKeyRing(location) => rings::create(&mut service.state(), location, request),
+        Route::GetKeyRing(ring) => rings::get(&mut service.state(), ring),
+        Route::ListKeyRings(location) => rings::list(&service.state(), location, request),
+        Route::CreateCryptoKey(ring) => keys::create(&mut service.state(), ring, request),
+        Route::GetCryptoKey(key) => keys::get(&mut service.state(), key),
+        Route::ListCryptoKeys(ring) => keys::list(&mut service.state(), ring, request),
+        Route::UpdateCryptoKey(key) => keys::update(&mut service.state(), key, request),
+        Route::CreateCryptoKeyVersion(key) => versions::create(&mut service.state(), key, request),
+        Route::GetCryptoKeyVersion(version) => versions::get(&mut service.state(), version),
+        Route::ListCryptoKeyVersions(key) => versions::list(&mut service.state(), key, request),
+        Route::UpdateCryptoKeyVersion(version) => versions::update(&mut service.state(), version, request),
+        Route::DestroyCryptoKeyVersion(version) => versions::destroy(&mut service.state(), version, request),
+        Route::RestoreCryptoKeyVersion(version) => versions::restore(&mut service.state(), version, request),
+        Route::GetPublicKey(version) => public_key::get(service, version, request, fate),
+        Route::AsymmetricSign(version) => sign::sign(service, version, request, fate),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 use catalyst_rigs::gcp::{
     Settings,
-    api::{Algorithm, Enumeration as _, ProtectionLevel, Purpose},
+    api::{Algorithm, Enumeration as _, ProtectionLevel, Purpose, View},
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, ops::RangeInclusive};
@@ -35,11 +35,11 @@ pub(super) fn create(state: &mut State, ring: &RingName, request: &Request) -> R
     key.labels = wanted.labels.unwrap_or_default();
     key.destroyed_after = wanted.destroyed_after.unwrap_or(key.destroyed_after);
     key.hidden = Hidden(state.settings.invisible_for);
+    let name = KeyName { ring: ring.clone(), id: id.into() };
+    let key = state.store.ring(ring)?.add_key(&name, key)?;
     if request.parameter("skipInitialVersionCreation") != Some("true") {
         key.add(versions::new(&state.settings, now, purpose, template));
     }
-    let name = KeyName { ring: ring.clone(), id: id.into() };
-    let key = state.store.ring(ring)?.add_key(&name, key)?;
     Ok(message(&name, key, now))
 }
 
@@ -49,7 +49,7 @@ pub(super) fn get(state: &mut State, name: &KeyName) -> Result<Value, Refused> {
 }
 
 pub(super) fn list(state: &mut State, ring: &RingName, request: &Request) -> Result<Value, Refused> {
-    enumeration::<versions::View>("version_view", request.parameter("versionView").unwrap_or_default())?;
+    enumeration::<View>("version_view", request.parameter("versionView").unwrap_or_default())?;
     let now = state.clock.now();
     let keys = state.store.ring(ring)?.keys();
     let name = |id: &String| KeyName { ring: ring.clone(), id: id.clone() };

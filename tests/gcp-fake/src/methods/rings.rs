@@ -40,7 +40,7 @@ pub(super) fn get(state: &mut State, name: &RingName) -> Result<Value, Refused> 
     Ok(state.store.ring(name)?.message(name))
 }
 
-pub(super) fn list(state: &mut State, location: &Location, request: &Request) -> Result<Value, Refused> {
+pub(super) fn list(state: &State, location: &Location, request: &Request) -> Result<Value, Refused> {
     location.check()?;
     let rings = state.store.rings(location).map(|(name, ring)| ring.message(name)).collect();
     page(request, "keyRings", rings)

@@ -11,7 +11,7 @@ use crate::{
 };
 use catalyst_rigs::gcp::{
     Generation, Settings,
-    api::{Enumeration, Purpose, State as VersionState},
+    api::{Purpose, State as VersionState, View},
 };
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -117,22 +117,4 @@ fn name_alone(request: &Request) -> Result<(), Refused> {
     let mut fields = Fields::of_body(&request.body)?;
     fields.pass_over(&["name"]);
     fields.end()
-}
-
-/// CryptoKeyVersionView.
-#[derive(Clone, Copy)]
-pub(super) enum View {
-    Full,
-}
-
-impl Enumeration for View {
-    const ALL: &'static [Self] = &[Self::Full];
-
-    fn number(self) -> i32 {
-        1
-    }
-
-    fn name(self) -> &'static str {
-        "FULL"
-    }
 }

@@ -72,6 +72,14 @@ enumeration! {
 }
 
 enumeration! {
+    /// How much of a version is shown.
+    View {
+        /// With its attestation.
+        Full = 1, "FULL";
+    }
+}
+
+enumeration! {
     /// The encoding in which a public key is asked for.
     PublicKeyFormat {
         /// SubjectPublicKeyInfo as RFC 7468 has it.
