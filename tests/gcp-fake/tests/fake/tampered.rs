@@ -2,12 +2,12 @@
 
 use crate::program::{get, post, sign, status, when_signing, with_key};
 use aws_lc_rs::{
-    digest::{SHA256, digest},
+    digest::{SHA256, SHA384, digest},
     signature::{ED25519, ParsedPublicKey},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use catalyst_rigs::gcp::{
-    Effect, FakeKms, On, Tamper, When, Wrong, ZERO_CHECKSUM_OF_SHA256,
+    Effect, FakeKms, On, Tamper, When, Wrong, ZERO_CHECKSUM_OF_SHA256, ZERO_CHECKSUM_OF_SHA384,
     api::{Algorithm, ProtectionLevel},
     with_zero_checksum,
 };
@@ -100,11 +100,16 @@ fn a_checksum_of_zero_is_confirmed_like_any_other() {
     assert_eq!(sign(json!({"data": data, "dataCrc32c": "0"}))["verifiedDataCrc32c"], true);
     assert_eq!(sign(json!({"data": data}))["verifiedDataCrc32c"], Value::Null);
 
-    let (fake, version) = with_key(Algorithm::EcSignP256Sha256);
-    let digest = BASE64_STANDARD.encode(digest(&SHA256, ZERO_CHECKSUM_OF_SHA256));
-    let request = json!({"digest": {"sha256": digest}, "digestCrc32c": "0"});
-    let answer = post(&fake, &format!("{version}:asymmetricSign"), &request).unwrap().json().unwrap();
-    assert_eq!(answer["verifiedDigestCrc32c"], true);
+    for (algorithm, name, hash, message) in [
+        (Algorithm::EcSignP256Sha256, "sha256", &SHA256, ZERO_CHECKSUM_OF_SHA256),
+        (Algorithm::EcSignP384Sha384, "sha384", &SHA384, ZERO_CHECKSUM_OF_SHA384),
+    ] {
+        let (fake, version) = with_key(algorithm);
+        let digest = BASE64_STANDARD.encode(digest(hash, message));
+        let request = json!({"digest": {name: digest}, "digestCrc32c": "0"});
+        let answer = post(&fake, &format!("{version}:asymmetricSign"), &request).unwrap().json().unwrap();
+        assert_eq!(answer["verifiedDigestCrc32c"], true);
+    }
 }
 
 #[test]

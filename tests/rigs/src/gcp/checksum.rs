@@ -5,6 +5,9 @@ const POLYNOMIAL: u32 = 0x82f6_3b78;
 /// A message whose SHA-256 has the checksum zero, for keys that are sent digests. It was found by trying.
 pub const ZERO_CHECKSUM_OF_SHA256: &[u8] = b"2067329822";
 
+/// The same for SHA-384.
+pub const ZERO_CHECKSUM_OF_SHA384: &[u8] = b"2001108331660";
+
 /// The checksum of these octets.
 #[must_use]
 pub fn crc32c(octets: &[u8]) -> u32 {

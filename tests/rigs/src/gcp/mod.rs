@@ -5,7 +5,7 @@ mod checksum;
 mod control;
 mod google;
 
-pub use checksum::{ZERO_CHECKSUM_OF_SHA256, crc32c, with_zero_checksum};
+pub use checksum::{ZERO_CHECKSUM_OF_SHA256, ZERO_CHECKSUM_OF_SHA384, crc32c, with_zero_checksum};
 pub use control::{
     Alteration, Binding, Call, Effect, Generation, Grant, On, Plant, Refusal, Rule, Settings, Tamper, When,
     Wrong,
