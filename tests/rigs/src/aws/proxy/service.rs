@@ -25,7 +25,7 @@ use std::{
 use tokio::sync::watch;
 
 /// Where keys are made that answer in another's stead: nobody lists keys there.
-const ASIDE: &str = "aside-1";
+const ASIDE: &str = "me-central-1";
 
 /// The state of the proxy.
 #[derive(Debug)]
