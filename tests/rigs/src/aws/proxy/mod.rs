@@ -8,6 +8,7 @@ mod gate;
 mod hidden;
 mod pairs;
 mod policy;
+mod replicas;
 mod request;
 mod rules;
 mod server;

@@ -214,8 +214,8 @@ mod tests {
         );
         let always = rules.add(When::any(), Fault::Slow(Duration::from_millis(1)));
         let slow = Fault::Slow(Duration::from_millis(1));
-        assert_eq!(rules.strike(&request("Sign", "k")), [slow.clone()]);
-        assert_eq!(rules.strike(&request("Sign", "other")), [slow.clone()]);
+        assert_eq!(rules.strike(&request("Sign", "k")), std::slice::from_ref(&slow));
+        assert_eq!(rules.strike(&request("Sign", "other")), std::slice::from_ref(&slow));
         assert_eq!(rules.strike(&request("Sign", "arn:aws:kms:x:1:key/k")), [Fault::Internal, slow.clone()]);
         assert_eq!(rules.strike(&request("Sign", "k")), [slow]);
         rules.lift(always);

@@ -8,6 +8,7 @@ use super::{
     hidden::Hidden,
     locked,
     pairs::Pair,
+    replicas,
     request::{Request, bare},
     strict,
     upstream::{Facts, Upstream},
@@ -114,6 +115,7 @@ impl Service {
     async fn of_kms(&self, request: &Request, faults: &[Fault]) -> Result<Answer, Answer> {
         let scope = strict::addressed(request)?;
         strict::region(request)?;
+        strict::key_policy(request)?;
         let key = match request.named() {
             Some(named) => self.upstream.facts(request, named).await,
             None => None,
@@ -139,6 +141,9 @@ impl Service {
             }
             _ => self.upstream.ask(request).await,
         };
+        if answer.is_ok() && key.as_ref().is_some_and(|key| key.multi_region) {
+            replicas::mend(&self.upstream, request, &mut answer).await;
+        }
         self.emulated.rewrite(&mut answer.body);
         locked(&self.hidden).thin(&request.operation, &mut answer.body);
         if let (Some(key), Some(key_spec)) = (&key, key_spec) {

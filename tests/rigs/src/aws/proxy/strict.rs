@@ -5,6 +5,7 @@ use super::{
     request::{Request, Scope},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::Value;
 
 /// The longest message of MessageType RAW in octets.
 const RAW_MOST: usize = 4096;
@@ -35,6 +36,16 @@ pub(super) fn region(request: &Request) -> Result<(), Answer> {
         Some(region) if region != request.region() => {
             Err(Answer::error("NotFoundException", format!("Invalid arn {}", request.region())))
         }
+        _ => Ok(()),
+    }
+}
+
+/// A key policy is a policy document.
+pub(super) fn key_policy(request: &Request) -> Result<(), Answer> {
+    let read =
+        |policy: &str| serde_json::from_str::<Value>(policy).ok().filter(|read| read["Statement"].is_array());
+    match request.text("Policy") {
+        Some(policy) if read(policy).is_none() => Err(Answer::error("MalformedPolicyDocumentException", "")),
         _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! The proxy before a real LocalStack.
 
 use super::{Fault, FaultProxy, Foreign, Says, When};
-use crate::aws::Caller;
+use crate::{aws::Caller, http::Client};
 use aws_lc_rs::{
     digest::{SHA384, digest},
     signature::{ECDSA_P384_SHA384_ASN1, ED25519, ParsedPublicKey},
@@ -200,6 +200,50 @@ fn a_replica_signs_in_its_own_region_with_the_same_key() {
         let primary = json!({"KeyId": made["Arn"]});
         assert_eq!(proxy.caller("eu-west-1").refusal("GetPublicKey", &primary).unwrap(), "NotFoundException");
     }
+}
+
+#[test]
+fn a_key_with_replicas_waits_for_their_end() {
+    let (proxy, caller) = proxy();
+    let body = json!({"KeySpec": "ECC_NIST_P384", "KeyUsage": "SIGN_VERIFY", "MultiRegion": true});
+    let key = json!({"KeyId": caller.ask("CreateKey", &body).unwrap()["KeyMetadata"]["KeyId"]});
+    for region in ["eu-west-1", "eu-west-3"] {
+        let tags = json!([{"TagKey": "role", "TagValue": region}]);
+        let replicate = json!({"KeyId": key["KeyId"], "ReplicaRegion": region, "Tags": tags});
+        caller.ask("ReplicateKey", &replicate).unwrap();
+        assert_eq!(proxy.caller(region).ask("ListResourceTags", &key).unwrap()["Tags"], tags);
+    }
+    let describe = |caller: &Caller| caller.ask("DescribeKey", &key).unwrap()["KeyMetadata"].clone();
+    let replicas = |of: &Value| of["MultiRegionConfiguration"]["ReplicaKeys"].as_array().unwrap().len();
+    assert_eq!(replicas(&describe(&proxy.caller("eu-west-1"))), 2);
+    assert_eq!(caller.ask("ScheduleKeyDeletion", &key).unwrap()["KeyState"], "PendingReplicaDeletion");
+    assert_eq!(describe(&caller)["KeyState"], "PendingReplicaDeletion");
+    assert_eq!(describe(&proxy.caller("eu-west-3"))["KeyState"], "Enabled");
+}
+
+#[test]
+fn what_is_not_signed_for_kms_is_refused() {
+    let (proxy, _) = proxy();
+    let address = proxy.address;
+    let ask = |authorization: Option<&str>, target: &str| {
+        let mut client = Client::new(address).with_header("x-amz-target", target);
+        if let Some(authorization) = authorization {
+            client = client.with_header("authorization", authorization);
+        }
+        let answer = client.post("/", &json!({})).unwrap();
+        (answer.status, answer.json().unwrap()["__type"].as_str().unwrap().to_owned())
+    };
+    let signed = |service: &str| {
+        format!(
+            "AWS4-HMAC-SHA256 Credential=a/20260101/eu-west-1/{service}/aws4_request, SignedHeaders=x-amz-target, \
+             Signature={}",
+            "0".repeat(64)
+        )
+    };
+    let refused = |code: &str| (400, code.to_owned());
+    assert_eq!(ask(None, "TrentService.ListKeys"), refused("MissingAuthenticationTokenException"));
+    assert_eq!(ask(Some(&signed("sts")), "TrentService.ListKeys"), refused("InvalidSignatureException"));
+    assert_eq!(ask(Some(&signed("kms")), "ListKeys"), refused("UnknownOperationException"));
 }
 
 #[test]
