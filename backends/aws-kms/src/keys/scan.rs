@@ -4,6 +4,7 @@ use super::{KeyArn, tags};
 use crate::trouble::Asked;
 use aws_sdk_kms::{
     Client,
+    error::ProvideErrorMetadata as _,
     types::{KeyListEntry, Tag},
 };
 use catalyst_signing::{Nonce, Refusal, Result, SignError};
@@ -18,6 +19,8 @@ const AT_ONCE: usize = 8;
 const TRIES: u32 = 6;
 /// The pause after the first failure; it doubles with each.
 const PAUSE: Duration = Duration::from_millis(50);
+/// However long KMS asks for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A key that was made here for some intent, as far as its tags tell.
 #[derive(Debug)]
@@ -80,10 +83,13 @@ pub(crate) async fn tagged(client: &Client, arn: &KeyArn) -> Result<Option<Tagge
         let answer = match call.send().await {
             Ok(answer) => answer,
             Err(error) => {
-                return match (Asked { operation: "ListResourceTags", about: arn.as_str() }).failed(&error) {
+                let told = Asked { operation: "ListResourceTags", about: arn.as_str() }.failed(&error);
+                return match told {
                     SignError::Refused { kind: Refusal::Missing, .. } => Ok(None),
-                    SignError::Refused { kind: Refusal::Denied, reason } if is_shut_out(&reason) => Ok(None),
-                    error => Err(error),
+                    SignError::Refused { kind: Refusal::Denied, .. } if is_shut_out(error.message()) => {
+                        Ok(None)
+                    }
+                    told => Err(told),
                 };
             }
         };
@@ -98,19 +104,20 @@ pub(crate) async fn tagged(client: &Client, arn: &KeyArn) -> Result<Option<Tagge
 
 /// Whether it is the key's own policy that denies. KMS gives a key that is made without a policy one that leaves all to
 /// IAM, so such a key is another's; where it is IAM that denies, the key might be ours.
-fn is_shut_out(reason: &str) -> bool {
-    reason.contains("no resource-based policy allows")
+fn is_shut_out(message: Option<&str>) -> bool {
+    message.is_some_and(|message| message.contains("no resource-based policy allows"))
 }
 
 /// A call that changes nothing, tried again after what may pass: of thousands, one may fail.
 pub(crate) async fn patiently<T, F: Future<Output = Result<T>>>(call: impl Fn() -> F) -> Result<T> {
     let mut tries = 1;
+    let mut pause = PAUSE;
     loop {
         match call().await {
             Err(error) if error.is_transient() && tries < TRIES => {
-                sleep(error.retry_after().unwrap_or_default().min(PAUSE * 32) + PAUSE * (1 << tries) / 2)
-                    .await;
+                sleep(error.retry_after().unwrap_or(pause).min(LONGEST_PAUSE)).await;
                 tries += 1;
+                pause *= 2;
             }
             answer => return answer,
         }
