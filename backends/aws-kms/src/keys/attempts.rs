@@ -139,3 +139,89 @@ fn to_the_millisecond(time: SystemTime) -> SystemTime {
         + Duration::from_secs(since_epoch.as_secs())
         + Duration::from_millis(since_epoch.subsec_millis().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use catalyst_signing::{KeyRole, SignatureAlgorithm};
+    use tokio::time::advance;
+
+    const SETTLE: Duration = Duration::from_secs(300);
+
+    fn intent(created_at: SystemTime) -> KeyIntent {
+        KeyIntent {
+            nonce: Nonce::random().unwrap(),
+            deployment: "0123456789abcdef".to_owned(),
+            role: KeyRole::Services,
+            generation: 1,
+            algorithm: SignatureAlgorithm::EcP384,
+            created_at,
+        }
+    }
+
+    fn ago(seconds: u64) -> SystemTime {
+        SystemTime::now() - Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn an_intent_is_fresh_until_it_is_acted_on() {
+        let attempts = Attempts::new();
+        let own = intent(to_the_millisecond(SystemTime::now()));
+        assert!(attempts.is_fresh(&own) && attempts.is_fresh(&own));
+        let sending = attempts.send(own.nonce);
+        assert!(!attempts.is_fresh(&own));
+        attempts.made_none(sending);
+        assert!(attempts.is_fresh(&own));
+        let arn = KeyArn::parse("arn:aws:kms:eu-central-1:111122223333:key/1").unwrap();
+        attempts.has_made(attempts.send(own.nonce), arn.clone());
+        assert!(!attempts.is_fresh(&own));
+        assert_eq!(attempts.made(&own.nonce), Some(arn));
+    }
+
+    #[test]
+    fn what_was_committed_before_or_under_another_clock_is_not_fresh() {
+        let attempts = Attempts::new();
+        let ahead = SystemTime::now() + Duration::from_secs(3600);
+        for mut other in [intent(ago(1)), intent(ahead)] {
+            assert!(!attempts.is_fresh(&other));
+            // Nor is it when the clock has come to it.
+            other.created_at = SystemTime::now();
+            assert!(!attempts.is_fresh(&other));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_answer_counts_from_its_own_time() {
+        let attempts = Attempts::new();
+        let old = intent(ago(1000));
+        assert!(!attempts.is_fresh(&old));
+        let _lost = attempts.send(old.nonce);
+        assert_eq!(attempts.unsettled(&old, SETTLE), Some(SETTLE));
+        advance(Duration::from_secs(299)).await;
+        assert_eq!(attempts.unsettled(&old, SETTLE), Some(Duration::from_secs(1)));
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(attempts.unsettled(&old, SETTLE), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_earlier_process_left_is_looked_for_a_while_however_old_it_is() {
+        let attempts = Attempts::new();
+        let old = intent(ago(1000));
+        assert!(!attempts.is_fresh(&old));
+        assert_eq!(attempts.unsettled(&old, SETTLE), Some(AFTER_RESTART));
+        let short = Duration::from_secs(2);
+        assert_eq!(attempts.unsettled(&old, short), Some(short));
+        advance(AFTER_RESTART).await;
+        assert_eq!(attempts.unsettled(&old, SETTLE), None);
+
+        let recent = intent(ago(100));
+        assert!(!attempts.is_fresh(&recent));
+        let left = attempts.unsettled(&recent, SETTLE).unwrap();
+        assert!(left > AFTER_RESTART && left <= Duration::from_secs(200), "{left:?}");
+
+        // What an intent's age tells nothing of counts from when it was met.
+        let ahead = intent(SystemTime::now() + Duration::from_secs(3600));
+        assert!(!attempts.is_fresh(&ahead));
+        assert_eq!(attempts.unsettled(&ahead, SETTLE), Some(SETTLE));
+    }
+}
