@@ -112,7 +112,8 @@ async fn make(
 /// Whether KMS itself says that nothing was made. After any other failure a key may be there.
 fn is_final(error: &SdkError<CreateKeyError, HttpResponse>) -> bool {
     match error {
-        SdkError::ServiceError(answer) => answer.raw().status().is_client_error(),
+        // What has no code is not of KMS.
+        SdkError::ServiceError(answer) => error.code().is_some() && answer.raw().status().is_client_error(),
         SdkError::ConstructionFailure(_) => true,
         _ => false,
     }

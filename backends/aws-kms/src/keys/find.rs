@@ -13,12 +13,12 @@ use aws_sdk_kms::{
 };
 use catalyst_signing::{FoundKey, KeyIntent, KeyPin, Refusal, Result, SignError};
 use std::time::{Duration, SystemTime};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// How much older than its intent a key may seem: clocks differ.
 const TOLERANCE: Duration = Duration::from_secs(300);
-/// How often a new key is asked for until KMS knows it everywhere.
-const LOOKS: u32 = 40;
+/// How long a new key is asked for until KMS knows it everywhere.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How long is waited between.
 const BETWEEN: Duration = Duration::from_millis(250);
 
@@ -179,13 +179,10 @@ async fn describe(client: &Client, arn: &KeyArn) -> Result<KeyMetadata> {
 /// The pin of a key of ours, which KMS may have made a moment ago: it is waited for until it is known everywhere.
 pub(crate) async fn pin(clients: &Clients, intent: &KeyIntent, arn: &KeyArn) -> Result<KeyPin> {
     let reference = Reference::parse(arn.as_str())?;
-    let mut looks = 1;
+    let began = Instant::now();
     let pin = loop {
         match resolve(clients, &reference, intent.algorithm).await {
-            Err(error) if looks < LOOKS && may_be_too_new(&error) => {
-                looks += 1;
-                sleep(BETWEEN).await;
-            }
+            Err(error) if began.elapsed() < PATIENCE && may_be_too_new(&error) => sleep(BETWEEN).await,
             answer => break answer?,
         }
     };

@@ -1,0 +1,49 @@
+//! Keys as others would put them into an account, and what is there.
+
+use super::REGION;
+use catalyst_rigs::aws::FaultProxy;
+use catalyst_signing::{KeyIntent, Nonce};
+use serde_json::{Value, json};
+
+/// The tags of an intent's key.
+pub(super) fn tags(intent: &KeyIntent) -> Value {
+    json!([
+        {"TagKey": "catalyst-pki:deployment", "TagValue": intent.deployment},
+        {"TagKey": "catalyst-pki:role", "TagValue": intent.role.to_string()},
+        {"TagKey": "catalyst-pki:generation", "TagValue": intent.generation.to_string()},
+        {"TagKey": "catalyst-pki:nonce", "TagValue": intent.nonce.to_string()},
+    ])
+}
+
+/// Makes a key and gives its ARN.
+pub(super) fn key(proxy: &FaultProxy, more: &[(&str, Value)]) -> String {
+    let mut body = json!({"KeySpec": "ECC_NIST_P384", "KeyUsage": "SIGN_VERIFY"});
+    for (name, value) in more {
+        body[*name] = value.clone();
+    }
+    let made = proxy.caller(REGION).ask("CreateKey", &body).unwrap();
+    made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned()
+}
+
+pub(super) fn metadata(proxy: &FaultProxy, region: &str, key: &str) -> Value {
+    proxy.caller(region).ask("DescribeKey", &json!({"KeyId": key})).unwrap()["KeyMetadata"].clone()
+}
+
+/// The names of a key's aliases.
+pub(super) fn aliases(proxy: &FaultProxy, key: &str) -> Vec<String> {
+    let answer = proxy.caller(REGION).ask("ListAliases", &json!({"KeyId": key})).unwrap();
+    let names = answer["Aliases"].as_array().unwrap().iter();
+    names.map(|alias| alias["AliasName"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The ids of the keys in a Region whose tags carry the nonce, whatever has become of them.
+pub(super) fn carrying(proxy: &FaultProxy, region: &str, nonce: &Nonce) -> Vec<String> {
+    let caller = proxy.caller(region);
+    let listed = caller.ask("ListKeys", &json!({"Limit": 1000})).unwrap();
+    let ids = listed["Keys"].as_array().unwrap().iter().map(|key| key["KeyId"].as_str().unwrap().to_owned());
+    let carries = |id: &String| {
+        let tags = caller.ask("ListResourceTags", &json!({"KeyId": id})).unwrap();
+        tags["Tags"].as_array().unwrap().iter().any(|tag| tag["TagValue"] == nonce.to_string())
+    };
+    ids.filter(carries).collect()
+}
