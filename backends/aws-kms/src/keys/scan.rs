@@ -55,6 +55,8 @@ pub(crate) async fn scan(client: &Client) -> Result<Vec<Tagged>> {
     while !reading.is_empty() {
         found.extend(read(&mut reading).await?);
     }
+    // What is told of several keys is told in the same words each time.
+    found.sort_by(|one: &Tagged, other| one.arn.as_str().cmp(other.arn.as_str()));
     Ok(found)
 }
 

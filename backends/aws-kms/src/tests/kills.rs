@@ -53,12 +53,12 @@ async fn round(number: usize, kills: Vec<Kill>) {
     let kill = format!("round {number} of {kills:?}");
     let pin = replicating(&proxy).create(&intent).await.expect(&kill);
     let id = pin.uri.rest().rsplit('/').next().unwrap();
-    assert_eq!(plant::carrying(&proxy, REGION, &intent.nonce), [id], "{kill}");
-    assert_eq!(plant::carrying(&proxy, OTHER_REGION, &intent.nonce), [id], "{kill}");
+    assert_eq!(plant::carrying(&proxy, &intent.nonce), [id], "{kill}");
+    assert_eq!(plant::keys(&proxy, OTHER_REGION), [id], "{kill}");
     assert_eq!(plant::aliases(&proxy, id), ["alias/catalyst-pki/0123456789abcdef/services-1"], "{kill}");
     // Killed before it was committed: the next one has it as well.
     assert_eq!(replicating(&proxy).create(&intent).await, Ok(pin), "{kill}");
-    assert_eq!(plant::carrying(&proxy, REGION, &intent.nonce).len(), 1, "{kill}");
+    assert_eq!(plant::carrying(&proxy, &intent.nonce).len(), 1, "{kill}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

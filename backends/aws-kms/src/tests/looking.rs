@@ -34,7 +34,7 @@ async fn a_key_whose_answer_was_lost_is_looked_for_until_it_shows() {
     proxy.release();
     again.await.unwrap().unwrap();
     assert_eq!(proxy.count("CreateKey"), 1);
-    assert_eq!(plant::carrying(&proxy, REGION, &intent.nonce).len(), 1);
+    assert_eq!(plant::carrying(&proxy, &intent.nonce).len(), 1);
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn a_key_that_never_came_about_is_made_when_the_time_is_over() {
     assert!(backend.create(&intent).await.is_err_and(|error| error.is_transient()));
     backend.create(&intent).await.unwrap();
     assert!(proxy.count("ListKeys") >= 2);
-    assert_eq!(plant::carrying(&proxy, REGION, &intent.nonce).len(), 1);
+    assert_eq!(plant::carrying(&proxy, &intent.nonce).len(), 1);
 }
 
 #[tokio::test]

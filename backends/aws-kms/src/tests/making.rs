@@ -28,7 +28,7 @@ async fn a_key_is_made_with_its_intent_and_nobody_elses_keys_are_read() {
     assert_eq!(made["KeyUsage"], "SIGN_VERIFY");
     assert_eq!(made["MultiRegion"], false);
     assert_eq!(made["Description"], "Catalyst PKI services 1 of deployment 0123456789abcdef");
-    assert_eq!(plant::carrying(&proxy, REGION, &intent.nonce), [made["KeyId"].as_str().unwrap()]);
+    assert_eq!(plant::carrying(&proxy, &intent.nonce), [made["KeyId"].as_str().unwrap()]);
     assert_eq!(plant::aliases(&proxy, arn), ["alias/catalyst-pki/0123456789abcdef/services-1"]);
     assert!(Algorithm::EcP384.verifier(&pin.spki).is_some());
 }
@@ -41,7 +41,7 @@ async fn with_failover_regions_a_key_is_there_too() {
     let pin = backend.create(&intent).await.unwrap();
     let id = pin.uri.rest().rsplit('/').next().unwrap();
     assert!(id.starts_with("mrk-"));
-    assert_eq!(plant::carrying(&proxy, OTHER_REGION, &intent.nonce), [id]);
+    assert_eq!(plant::keys(&proxy, OTHER_REGION), [id]);
     assert_eq!(
         plant::metadata(&proxy, OTHER_REGION, id)["MultiRegionConfiguration"]["MultiRegionKeyType"],
         "REPLICA"
@@ -63,7 +63,7 @@ async fn without_alias_or_replica_a_key_is_still_one_and_gets_them_later() {
     proxy.heal();
     assert_eq!(backend.create(&intent).await.as_ref(), Ok(&pin));
     assert_eq!(plant::aliases(&proxy, pin.uri.rest()).len(), 1);
-    assert_eq!(plant::carrying(&proxy, OTHER_REGION, &intent.nonce).len(), 1);
+    assert_eq!(plant::keys(&proxy, OTHER_REGION).len(), 1);
     assert_eq!(proxy.count("CreateKey"), 1);
 }
 
@@ -106,7 +106,7 @@ async fn what_kms_refuses_to_make_is_told_and_costs_no_wait() {
         assert!(told.contains(words) || kind == Refusal::Unsupported, "{told}");
         backend.create(&intent).await.unwrap();
         assert_eq!(proxy.count("ListKeys"), 0);
-        assert_eq!(plant::carrying(&proxy, REGION, &intent.nonce).len(), 1);
+        assert_eq!(plant::carrying(&proxy, &intent.nonce).len(), 1);
     }
 }
 

@@ -36,14 +36,19 @@ pub(super) fn aliases(proxy: &FaultProxy, key: &str) -> Vec<String> {
     names.map(|alias| alias["AliasName"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The ids of the keys in a Region whose tags carry the nonce, whatever has become of them.
-pub(super) fn carrying(proxy: &FaultProxy, region: &str, nonce: &Nonce) -> Vec<String> {
-    let caller = proxy.caller(region);
-    let listed = caller.ask("ListKeys", &json!({"Limit": 1000})).unwrap();
-    let ids = listed["Keys"].as_array().unwrap().iter().map(|key| key["KeyId"].as_str().unwrap().to_owned());
+/// The ids of all keys in a Region.
+pub(super) fn keys(proxy: &FaultProxy, region: &str) -> Vec<String> {
+    let listed = proxy.caller(region).ask("ListKeys", &json!({"Limit": 1000})).unwrap();
+    let ids = listed["Keys"].as_array().unwrap().iter();
+    ids.map(|key| key["KeyId"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The ids of the keys whose tags carry the nonce, whatever has become of them.
+pub(super) fn carrying(proxy: &FaultProxy, nonce: &Nonce) -> Vec<String> {
+    let caller = proxy.caller(REGION);
     let carries = |id: &String| {
         let tags = caller.ask("ListResourceTags", &json!({"KeyId": id})).unwrap();
         tags["Tags"].as_array().unwrap().iter().any(|tag| tag["TagValue"] == nonce.to_string())
     };
-    ids.filter(carries).collect()
+    keys(proxy, REGION).into_iter().filter(carries).collect()
 }
