@@ -25,7 +25,11 @@ pub struct AwsKmsBackend {
 impl AwsKmsBackend {
     /// Takes an account; nothing is read or asked until a key is wanted.
     pub fn new(config: AwsKmsConfig) -> Self {
-        Self { clients: Arc::new(Clients::new(config)), capabilities: keys::capabilities() }
+        Self::over(Clients::new(config))
+    }
+
+    pub(crate) fn over(clients: Clients) -> Self {
+        Self { clients: Arc::new(clients), capabilities: keys::capabilities() }
     }
 
     /// What one open key or one question asks through.

@@ -63,7 +63,7 @@ impl Clients {
     }
 
     /// As [`Clients::new`], with another way to credentials.
-    pub(super) fn loading(config: AwsKmsConfig, load: Load) -> Self {
+    pub(crate) fn loading(config: AwsKmsConfig, load: Load) -> Self {
         Self::begin(config, load, Arc::default())
     }
 

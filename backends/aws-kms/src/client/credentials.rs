@@ -16,7 +16,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 const SESSION: &str = "catalyst-pki";
 
 /// A way to what the SDK needs to know.
-pub(super) type Load = fn(AwsKmsConfig) -> Pin<Box<dyn Future<Output = SdkConfig> + Send>>;
+pub(crate) type Load = fn(AwsKmsConfig) -> Pin<Box<dyn Future<Output = SdkConfig> + Send>>;
 
 /// What the default chain, a profile or a role gives. Retries are the guard's work, so the SDK makes one attempt.
 /// Credentials themselves are loaded by the first call, and again before they expire: by one call, for which the others
@@ -41,7 +41,7 @@ pub(super) fn load(config: AwsKmsConfig) -> Pin<Box<dyn Future<Output = SdkConfi
 }
 
 /// What does not depend on who asks.
-fn settings(config: &AwsKmsConfig) -> aws_config::ConfigLoader {
+pub(crate) fn settings(config: &AwsKmsConfig) -> aws_config::ConfigLoader {
     let limit = config.call_timeout;
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(limit);
     // Shorter than the call that waits for it, so that what is late has its right name.

@@ -5,8 +5,8 @@ mod credentials;
 mod describe;
 mod memory;
 mod regions;
-#[cfg(test)]
-pub(crate) mod tests;
 
 pub(crate) use clients::Clients;
+#[cfg(test)]
+pub(crate) use credentials::settings;
 pub(crate) use regions::Regions;
