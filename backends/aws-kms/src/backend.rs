@@ -7,7 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use catalyst_signing::{
-    Capability, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyUri, Quota, Result, SignatureAlgorithm,
+    Capability, Fact, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyUri, Quota, Result, SignatureAlgorithm,
     SigningBackend, SigningKey,
 };
 use std::sync::Arc;
@@ -26,18 +26,18 @@ pub struct AwsKmsBackend {
 impl AwsKmsBackend {
     /// Takes an account; nothing is read or asked until a key is wanted.
     pub fn new(config: AwsKmsConfig) -> Self {
-        Self {
-            clients: Arc::new(Clients::new(config)),
-            capabilities: keys::capabilities(),
-            attempts: Attempts::new(),
-        }
+        Self::over(Clients::new(config))
     }
 
-    /// For one open key or one question: the root's credentials are let go with it.
+    pub(crate) fn over(clients: Clients) -> Self {
+        Self { clients: Arc::new(clients), capabilities: keys::capabilities(), attempts: Attempts::new() }
+    }
+
+    /// What one open key or one question asks through.
     fn clients(&self) -> Arc<Clients> {
         match self.clients.config().opening {
             Opening::Kept => self.clients.clone(),
-            Opening::WhileInUse => Arc::new(Clients::new(self.clients.config().clone())),
+            Opening::WhileInUse => Arc::new(self.clients.fresh()),
         }
     }
 }
@@ -73,6 +73,18 @@ impl SigningBackend for AwsKmsBackend {
 
     fn lifecycle(&self) -> Option<&dyn KeyLifecycle> {
         Some(self)
+    }
+
+    async fn describe(&self) -> Result<Vec<Fact>> {
+        self.clients().describe().await
+    }
+
+    fn retry(&self) {
+        self.clients.retry();
+    }
+
+    async fn shut_down(&self) {
+        self.clients.let_go();
     }
 }
 

@@ -3,42 +3,37 @@
 
 use super::{KeyArn, Tags, policy, scan::patiently};
 use crate::{client::Clients, trouble::Asked};
-use aws_sdk_kms::{Client, error::ProvideErrorMetadata as _};
+use aws_sdk_kms::error::ProvideErrorMetadata as _;
 use catalyst_signing::{Refusal, Result, SignError};
 use tracing::warn;
 
 /// Gives a key its alias and its replicas.
 pub(crate) async fn complete(clients: &Clients, arn: &KeyArn, tags: &Tags) {
-    let client = match clients.of(Some(arn.region())).await {
-        Ok(client) => client,
-        Err(error) => {
-            return warn!(key = %arn, %error, "a new key of AWS KMS gets neither alias nor replicas");
-        }
-    };
-    name(&client, arn, &tags.alias()).await;
+    name(clients, arn, &tags.alias()).await;
     if arn.is_multi_region() {
         for region in &clients.config().failover_regions {
             if region != arn.region() {
-                replicate(clients, &client, arn, tags, region).await;
+                replicate(clients, arn, tags, region).await;
             }
         }
     }
 }
 
 /// The alias is for people: one that leads to another key is left to it.
-async fn name(client: &Client, arn: &KeyArn, alias: &str) {
+async fn name(clients: &Clients, arn: &KeyArn, alias: &str) {
     let asked = Asked { operation: "CreateAlias", about: alias };
     let named = patiently(|| async {
+        let client = clients.of(Some(arn.region())).await?;
         match client.create_alias().alias_name(alias).target_key_id(arn.as_str()).send().await {
             Ok(_) => Ok(true),
             Err(error) if error.code() == Some("AlreadyExistsException") => {
-                leads_to(client, alias, arn).await
+                leads_to(clients, alias, arn).await
             }
             // The key itself is known already; KMS is still spreading the news.
             Err(error) if error.code() == Some("NotFoundException") => {
-                Err(SignError::unavailable(asked.failed(&error).to_string()))
+                Err(SignError::unavailable(clients.failed(asked, &error).to_string()))
             }
-            Err(error) => Err(asked.failed(&error)),
+            Err(error) => Err(clients.failed(asked, &error)),
         }
     });
     match named.await {
@@ -59,18 +54,20 @@ async fn name(client: &Client, arn: &KeyArn, alias: &str) {
 }
 
 /// Whether an alias that is there already is the key's own.
-async fn leads_to(client: &Client, alias: &str, arn: &KeyArn) -> Result<bool> {
+async fn leads_to(clients: &Clients, alias: &str, arn: &KeyArn) -> Result<bool> {
     let asked = Asked { operation: "ListAliases", about: arn.as_str() };
-    let call = client.list_aliases().key_id(arn.as_str()).limit(100);
-    let answer = call.send().await.map_err(|error| asked.failed(&error))?;
+    let call = clients.of(Some(arn.region())).await?.list_aliases().key_id(arn.as_str()).limit(100);
+    let answer = call.send().await.map_err(|error| clients.failed(asked, &error))?;
     Ok(answer.aliases().iter().any(|known| known.alias_name() == Some(alias)))
 }
 
 /// Replicas get the same tags, which are not carried over by KMS and which IAM policies go by.
-async fn replicate(clients: &Clients, client: &Client, arn: &KeyArn, tags: &Tags, region: &str) {
+async fn replicate(clients: &Clients, arn: &KeyArn, tags: &Tags, region: &str) {
     let asked = Asked { operation: "ReplicateKey", about: arn.as_str() };
     let replicated = patiently(|| async {
-        let call = client
+        let call = clients
+            .of(Some(arn.region()))
+            .await?
             .replicate_key()
             .key_id(arn.as_str())
             .replica_region(region)
@@ -82,9 +79,9 @@ async fn replicate(clients: &Clients, client: &Client, arn: &KeyArn, tags: &Tags
             Err(error) if error.code() == Some("AlreadyExistsException") => Ok(()),
             // Still being made, or another replica of it is.
             Err(error) if error.code() == Some("KMSInvalidStateException") => {
-                Err(SignError::unavailable(asked.failed(&error).to_string()))
+                Err(SignError::unavailable(clients.failed(asked, &error).to_string()))
             }
-            Err(error) => Err(asked.failed(&error)),
+            Err(error) => Err(clients.failed(asked, &error)),
         }
     });
     if let Err(error) = replicated.await {

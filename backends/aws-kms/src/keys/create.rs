@@ -14,7 +14,7 @@ use aws_sdk_kms::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use catalyst_signing::{KeyIntent, KeyPin, Refusal, Result, SignError, TransientKind};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// How long one call looks for a key that KMS may not show yet; the next call goes on.
@@ -24,7 +24,11 @@ const BETWEEN: Duration = Duration::from_secs(1);
 
 /// Makes the key of an intent, or gives the one made before. What an earlier call left undone of a key (its alias, its
 /// replicas) is done.
-pub(crate) async fn create(clients: &Clients, attempts: &Attempts, intent: &KeyIntent) -> Result<KeyPin> {
+pub(crate) async fn create(
+    clients: &Arc<Clients>,
+    attempts: &Attempts,
+    intent: &KeyIntent,
+) -> Result<KeyPin> {
     let mechanism = Mechanism::of(intent.algorithm).ok_or_else(|| unsupported(intent.algorithm))?;
     let _turn = attempts.turn(intent.nonce).await;
     let made_before = match attempts.is_fresh(intent) {
@@ -43,7 +47,7 @@ pub(crate) async fn create(clients: &Clients, attempts: &Attempts, intent: &KeyI
 /// The key that was made before; `None`: none was. As long as KMS may not show a new one yet, it looks again, and sends
 /// the caller away rather than make a second.
 async fn look_until_settled(
-    clients: &Clients,
+    clients: &Arc<Clients>,
     attempts: &Attempts,
     intent: &KeyIntent,
 ) -> Result<Option<KeyArn>> {
@@ -76,7 +80,7 @@ async fn look_until_settled(
 
 /// Has KMS make the key. The intent counts as acted on from before the request until KMS says that it made none.
 async fn make(
-    clients: &Clients,
+    clients: &Arc<Clients>,
     attempts: &Attempts,
     intent: &KeyIntent,
     mechanism: &Mechanism,
@@ -104,7 +108,8 @@ async fn make(
             if is_final(&error) {
                 attempts.made_none(sending);
             }
-            Err(refused(&error, intent, &tags.alias()))
+            let asked = Asked { operation: "CreateKey", about: &tags.alias() };
+            Err(refused(&error, clients.failed(asked, &error), intent))
         }
     }
 }
@@ -120,10 +125,10 @@ fn is_final(error: &SdkError<CreateKeyError, HttpResponse>) -> bool {
 }
 
 /// What speaks against making a key, and what to do.
-fn refused(error: &SdkError<CreateKeyError, HttpResponse>, intent: &KeyIntent, alias: &str) -> SignError {
-    let told = Asked { operation: "CreateKey", about: alias }.failed(error);
+fn refused(error: &SdkError<CreateKeyError, HttpResponse>, told: SignError, intent: &KeyIntent) -> SignError {
     let (code, message) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
     match code {
+        _ if told.is_transient() => told,
         "UnsupportedOperationException" => no_such_keys(intent, message),
         // What an endpoint says of a KeySpec that is newer than itself.
         "ValidationException" if message.contains("keySpec") || message.contains("keyUsage") => {

@@ -7,12 +7,14 @@ use super::{
     unsupported,
 };
 use crate::{client::Clients, keys::Reference, trouble::Asked};
-use aws_sdk_kms::{
-    Client,
-    types::{KeyManagerType, KeyMetadata, KeyState, KeyUsageType, MultiRegionKeyType, OriginType},
+use aws_sdk_kms::types::{
+    KeyManagerType, KeyMetadata, KeyState, KeyUsageType, MultiRegionKeyType, OriginType,
 };
 use catalyst_signing::{FoundKey, KeyIntent, KeyPin, Refusal, Result, SignError};
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::time::{Instant, sleep};
 
 /// How much older than its intent a key may seem: clocks differ.
@@ -24,7 +26,7 @@ const BETWEEN: Duration = Duration::from_millis(250);
 
 /// The key that was made for an intent.
 pub(crate) async fn find(
-    clients: &Clients,
+    clients: &Arc<Clients>,
     attempts: &Attempts,
     intent: &KeyIntent,
 ) -> Result<Option<KeyPin>> {
@@ -42,18 +44,17 @@ pub(crate) async fn find(
 /// # Errors
 /// A refusal that names the key which carries the intent and may not be adopted, and what speaks against it.
 pub(crate) async fn look(
-    clients: &Clients,
+    clients: &Arc<Clients>,
     attempts: &Attempts,
     intent: &KeyIntent,
 ) -> Result<Option<KeyArn>> {
-    let client = clients.of(None).await?;
     let candidates = match attempts.made(&intent.nonce) {
-        Some(arn) => patiently(|| tagged(&client, &arn)).await?.into_iter().collect(),
-        None => scan(&client).await?,
+        Some(arn) => vec![made_here(clients, &arn).await?],
+        None => scan(clients).await?,
     };
     let mut there = Vec::new();
     for key in candidates.into_iter().filter(|key| key.nonce == intent.nonce) {
-        let metadata = describe(&client, &key.arn).await?;
+        let metadata = describe(clients, &key.arn).await?;
         if !is_given_up(&metadata) {
             there.push((key, metadata));
         }
@@ -73,6 +74,13 @@ pub(crate) async fn look(
             Err(SignError::refused(Refusal::Ambiguous, reason))
         }
     }
+}
+
+/// The key that this process made. That it is not to be seen does not mean that there is none.
+async fn made_here(clients: &Clients, arn: &KeyArn) -> Result<Tagged> {
+    let hidden =
+        || SignError::unavailable(format!("AWS KMS has made {arn} and does not show it with its tags yet"));
+    patiently(|| async { tagged(clients, arn).await?.ok_or_else(hidden) }).await
 }
 
 /// The key's address, if nothing speaks against it.
@@ -140,12 +148,11 @@ fn doubts(key: &Tagged, metadata: &KeyMetadata, intent: &KeyIntent) -> Result<Ve
 }
 
 /// Every key that was made for a deployment and not given up.
-pub(crate) async fn list(clients: &Clients, deployment: &str) -> Result<Vec<FoundKey>> {
-    let client = clients.of(None).await?;
+pub(crate) async fn list(clients: &Arc<Clients>, deployment: &str) -> Result<Vec<FoundKey>> {
     let mut listed = Vec::new();
-    for key in scan(&client).await? {
+    for key in scan(clients).await? {
         let Some(tags) = Tags::read(&key.tags).filter(|tags| tags.deployment == deployment) else { continue };
-        let metadata = describe(&client, &key.arn).await?;
+        let metadata = describe(clients, &key.arn).await?;
         if is_given_up(&metadata) || primary_elsewhere(&metadata).is_some() {
             continue;
         }
@@ -161,10 +168,11 @@ pub(crate) async fn list(clients: &Clients, deployment: &str) -> Result<Vec<Foun
 }
 
 /// What KMS says of a key that it has just listed.
-async fn describe(client: &Client, arn: &KeyArn) -> Result<KeyMetadata> {
+async fn describe(clients: &Clients, arn: &KeyArn) -> Result<KeyMetadata> {
     let asked = Asked { operation: "DescribeKey", about: arn.as_str() };
     let describe = || async {
-        match client.describe_key().key_id(arn.as_str()).send().await.map_err(|error| asked.failed(&error)) {
+        let call = clients.of(Some(arn.region())).await?.describe_key().key_id(arn.as_str());
+        match call.send().await.map_err(|error| clients.failed(asked, &error)) {
             Ok(answer) => answer
                 .key_metadata
                 .ok_or_else(|| SignError::integrity(format!("AWS KMS describes nothing for {arn}"))),
@@ -177,7 +185,7 @@ async fn describe(client: &Client, arn: &KeyArn) -> Result<KeyMetadata> {
 }
 
 /// The pin of a key of ours, which KMS may have made a moment ago: it is waited for until it is known everywhere.
-pub(crate) async fn pin(clients: &Clients, intent: &KeyIntent, arn: &KeyArn) -> Result<KeyPin> {
+pub(crate) async fn pin(clients: &Arc<Clients>, intent: &KeyIntent, arn: &KeyArn) -> Result<KeyPin> {
     let reference = Reference::parse(arn.as_str())?;
     let began = Instant::now();
     let pin = loop {

@@ -2,7 +2,7 @@
 
 use super::{KeyArn, find::is_given_up, scan::patiently};
 use crate::{client::Clients, trouble::Asked};
-use aws_sdk_kms::{Client, types::KeyMetadata};
+use aws_sdk_kms::types::KeyMetadata;
 use catalyst_signing::{KeyPin, Refusal, Result, SignError};
 use tracing::warn;
 
@@ -18,23 +18,22 @@ pub(crate) async fn give_up(clients: &Clients, pin: &KeyPin) -> Result<()> {
     let arn = KeyArn::of(&pin.uri).ok_or_else(|| {
         SignError::refused(Refusal::Configuration, format!("{} is no key of AWS KMS", pin.uri))
     })?;
-    let client = clients.of(Some(arn.region())).await?;
-    let metadata = unless_denied(patiently(|| describe(&client, &arn)).await)?;
+    let metadata = unless_denied(patiently(|| describe(clients, &arn)).await)?;
     // KMS shows no public key of one that waits for its end, so there is nothing to compare.
     let given_up = metadata.as_ref().is_some_and(is_given_up);
     if !given_up {
-        check(&client, &arn, pin).await?;
+        check(clients, &arn, pin).await?;
     }
     give_up_replicas(clients, &arn, metadata.as_ref()).await?;
-    if given_up { Ok(()) } else { patiently(|| schedule(&client, &arn)).await }
+    if given_up { Ok(()) } else { patiently(|| schedule(clients, &arn)).await }
 }
 
 /// A key's address is its own for good, so where its public key can't be read, the address is enough.
-async fn check(client: &Client, arn: &KeyArn, pin: &KeyPin) -> Result<()> {
+async fn check(clients: &Clients, arn: &KeyArn, pin: &KeyPin) -> Result<()> {
     let asked = Asked { operation: "GetPublicKey", about: arn.as_str() };
     let shown = || async {
-        let answer = client.get_public_key().key_id(arn.as_str()).send().await;
-        answer.map(|answer| answer.public_key).map_err(|error| asked.failed(&error))
+        let answer = clients.of(Some(arn.region())).await?.get_public_key().key_id(arn.as_str()).send().await;
+        answer.map(|answer| answer.public_key).map_err(|error| clients.failed(asked, &error))
     };
     match patiently(shown).await {
         Ok(Some(shown)) if shown.as_ref() != pin.spki => {
@@ -56,8 +55,7 @@ async fn give_up_replicas(clients: &Clients, arn: &KeyArn, metadata: Option<&Key
     let configured = &clients.config().failover_regions;
     let others = configured.iter().filter(|region| *region != arn.region());
     for replica in others.filter_map(|region| arn.replica(region)) {
-        let client = clients.of(Some(replica.region())).await?;
-        match patiently(|| schedule(&client, &replica)).await {
+        match patiently(|| schedule(clients, &replica)).await {
             Err(SignError::Refused { kind: Refusal::Missing, .. }) => {}
             answer => answer?,
         }
@@ -70,13 +68,18 @@ async fn give_up_replicas(clients: &Clients, arn: &KeyArn, metadata: Option<&Key
     Ok(())
 }
 
-async fn schedule(client: &Client, arn: &KeyArn) -> Result<()> {
+async fn schedule(clients: &Clients, arn: &KeyArn) -> Result<()> {
     let asked = Asked { operation: "ScheduleKeyDeletion", about: arn.as_str() };
-    let call = client.schedule_key_deletion().key_id(arn.as_str()).pending_window_in_days(DAYS);
-    match call.send().await.map_err(|error| asked.failed(&error)) {
+    let call = clients
+        .of(Some(arn.region()))
+        .await?
+        .schedule_key_deletion()
+        .key_id(arn.as_str())
+        .pending_window_in_days(DAYS);
+    match call.send().await.map_err(|error| clients.failed(asked, &error)) {
         Ok(_) => Ok(()),
         // Somebody did so before, or the key is being made.
-        Err(SignError::Refused { kind: Refusal::Disabled, reason }) => match describe(client, arn).await {
+        Err(SignError::Refused { kind: Refusal::Disabled, reason }) => match describe(clients, arn).await {
             Ok(metadata) if is_given_up(&metadata) => Ok(()),
             _ => Err(SignError::refused(Refusal::Disabled, reason)),
         },
@@ -84,10 +87,16 @@ async fn schedule(client: &Client, arn: &KeyArn) -> Result<()> {
     }
 }
 
-async fn describe(client: &Client, arn: &KeyArn) -> Result<KeyMetadata> {
+async fn describe(clients: &Clients, arn: &KeyArn) -> Result<KeyMetadata> {
     let asked = Asked { operation: "DescribeKey", about: arn.as_str() };
-    let answer =
-        client.describe_key().key_id(arn.as_str()).send().await.map_err(|error| asked.failed(&error))?;
+    let answer = clients
+        .of(Some(arn.region()))
+        .await?
+        .describe_key()
+        .key_id(arn.as_str())
+        .send()
+        .await
+        .map_err(|error| clients.failed(asked, &error))?;
     answer.key_metadata.ok_or_else(|| SignError::integrity(format!("AWS KMS describes nothing for {arn}")))
 }
 

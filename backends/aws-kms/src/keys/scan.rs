@@ -1,14 +1,16 @@
 //! Reading the tags of every key of an account.
 
 use super::{KeyArn, tags};
-use crate::trouble::Asked;
+use crate::{
+    client::Clients,
+    trouble::{Asked, Cause},
+};
 use aws_sdk_kms::{
-    Client,
     error::ProvideErrorMetadata as _,
     types::{KeyListEntry, Tag},
 };
-use catalyst_signing::{Nonce, Refusal, Result, SignError};
-use std::time::Duration;
+use catalyst_signing::{Nonce, Result, SignError};
+use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::sleep};
 
 /// The most that ListKeys gives at once.
@@ -30,22 +32,22 @@ pub(crate) struct Tagged {
     pub(crate) tags: Vec<Tag>,
 }
 
-/// Every key of the client's account and Region that carries a nonce of ours.
+/// Every key of the account, in the Region where keys are made, that carries a nonce of ours.
 ///
 /// # Errors
 /// Where one key's tags could not be read, since that might be the one. A key whose own policy keeps this identity out is
 /// nobody's of ours and is passed over, and so is one that is gone by the time it is asked for.
-pub(crate) async fn scan(client: &Client) -> Result<Vec<Tagged>> {
+pub(crate) async fn scan(clients: &Arc<Clients>) -> Result<Vec<Tagged>> {
     let (mut found, mut reading) = (Vec::new(), JoinSet::new());
     let mut marker = None;
     loop {
-        let (keys, next) = patiently(|| page(client, marker.clone())).await?;
+        let (keys, next) = patiently(|| page(clients, marker.clone())).await?;
         for arn in keys.iter().filter_map(|key| KeyArn::parse(key.key_arn()?)) {
             if reading.len() >= AT_ONCE {
                 found.extend(read(&mut reading).await?);
             }
-            let client = client.clone();
-            reading.spawn(async move { patiently(|| tagged(&client, &arn)).await });
+            let clients = clients.clone();
+            reading.spawn(async move { patiently(|| tagged(&clients, &arn)).await });
         }
         match next {
             Some(next) => marker = Some(next),
@@ -69,29 +71,29 @@ async fn read(reading: &mut JoinSet<Result<Option<Tagged>>>) -> Result<Option<Ta
     }
 }
 
-async fn page(client: &Client, marker: Option<String>) -> Result<(Vec<KeyListEntry>, Option<String>)> {
+async fn page(clients: &Clients, marker: Option<String>) -> Result<(Vec<KeyListEntry>, Option<String>)> {
     let asked = Asked { operation: "ListKeys", about: "the account" };
-    let call = client.list_keys().limit(PAGE).set_marker(marker);
-    let answer = call.send().await.map_err(|error| asked.failed(&error))?;
+    let call = clients.of(None).await?.list_keys().limit(PAGE).set_marker(marker);
+    let answer = call.send().await.map_err(|error| clients.failed(asked, &error))?;
     let next = answer.next_marker.filter(|_| answer.truncated);
     Ok((answer.keys.unwrap_or_default(), next))
 }
 
 /// A key with its tags; `None`: it is none of ours.
-pub(crate) async fn tagged(client: &Client, arn: &KeyArn) -> Result<Option<Tagged>> {
+pub(crate) async fn tagged(clients: &Clients, arn: &KeyArn) -> Result<Option<Tagged>> {
+    let client = clients.of(Some(arn.region())).await?;
+    let asked = Asked { operation: "ListResourceTags", about: arn.as_str() };
     let (mut tags, mut marker) = (Vec::new(), None);
     loop {
         let call = client.list_resource_tags().key_id(arn.as_str()).set_marker(marker);
         let answer = match call.send().await {
             Ok(answer) => answer,
             Err(error) => {
-                let told = Asked { operation: "ListResourceTags", about: arn.as_str() }.failed(&error);
-                return match told {
-                    SignError::Refused { kind: Refusal::Missing, .. } => Ok(None),
-                    SignError::Refused { kind: Refusal::Denied, .. } if is_shut_out(error.message()) => {
-                        Ok(None)
-                    }
-                    told => Err(told),
+                let trouble = clients.trouble(asked, &error);
+                return match trouble.cause {
+                    Cause::Missing => Ok(None),
+                    Cause::Denied if is_shut_out(error.message()) => Ok(None),
+                    _ => Err(trouble.error),
                 };
             }
         };

@@ -1,70 +1,93 @@
-//! Against LocalStack, through a proxy that fails when a test says so.
+//! The whole backend against a small fake of KMS on a loopback port.
 
-mod adoption;
-mod conformance;
-mod giving_up;
-mod kills;
-mod looking;
-mod making;
-mod plant;
+mod credentials;
+mod failover;
+mod fake;
+mod resolving;
+mod signing;
+mod troubles;
 
-use crate::{AwsKmsBackend, AwsKmsConfig, Credentials, Opening};
-use catalyst_rigs::aws::FaultProxy;
-use catalyst_signing::{KeyIntent, KeyRole, Nonce, Refusal, Result, SignError, SignatureAlgorithm};
-use std::time::{Duration, SystemTime};
+use crate::{AwsKmsBackend, AwsKmsConfig, Credentials, Opening, client::Clients, client::settings};
+use aws_config::SdkConfig;
+use catalyst_signing::{KeyPin, KeyUri, SignatureAlgorithm, SigningBackend, SigningKey};
+use fake::{Fake, Reply, Request};
+use serde_json::json;
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-const REGION: &str = "eu-central-1";
-/// Where multi-Region keys are replicated.
-const OTHER_REGION: &str = "eu-west-1";
+const HOME: &str = "eu-central-1";
+const WEST: &str = "eu-west-1";
+const NORTH: &str = "eu-north-1";
+const ID: &str = "mrk-1234abcd12ab34cd56ef1234567890ab";
 
-fn proxy() -> FaultProxy {
-    FaultProxy::at_hand().unwrap()
+fn arn(region: &str) -> String {
+    format!("arn:aws:kms:{region}:111122223333:key/{ID}")
 }
 
-fn config(proxy: &FaultProxy) -> AwsKmsConfig {
+fn pin(algorithm: SignatureAlgorithm) -> KeyPin {
+    let uri = KeyUri::parse(&format!("awskms:{}", arn(HOME))).unwrap();
+    KeyPin { uri, algorithm, spki: b"the pinned key".to_vec() }
+}
+
+fn config(fake: &Fake) -> AwsKmsConfig {
     AwsKmsConfig {
-        name: "aws-kms".to_owned(),
-        region: Some(REGION.to_owned()),
+        name: "aws-kms".into(),
+        region: Some(HOME.into()),
         credentials: Credentials::Chain,
         opening: Opening::Kept,
-        endpoint: Some(proxy.endpoint()),
+        endpoint: Some(fake.endpoint()),
         use_fips: false,
         failover_regions: Vec::new(),
-        calls_per_second: 1000,
-        call_timeout: Duration::from_secs(10),
-        settle: Duration::from_secs(1),
+        calls_per_second: 100,
+        call_timeout: Duration::from_secs(20),
+        settle: Duration::from_secs(2),
         key_policy: None,
     }
 }
 
-/// One that began now: a restart.
-fn backend(proxy: &FaultProxy) -> AwsKmsBackend {
-    AwsKmsBackend::new(config(proxy))
+type Loading = Pin<Box<dyn Future<Output = SdkConfig> + Send>>;
+
+fn fixed(id: &'static str) -> aws_credential_types::Credentials {
+    aws_credential_types::Credentials::builder()
+        .access_key_id(id)
+        .secret_access_key("TheSecretAccessKey")
+        .session_token("TheSessionToken")
+        .provider_name("test")
+        .build()
 }
 
-/// One whose keys sign in another Region too.
-fn replicating(proxy: &FaultProxy) -> AwsKmsBackend {
-    AwsKmsBackend::new(AwsKmsConfig { failover_regions: vec![OTHER_REGION.to_owned()], ..config(proxy) })
+fn load(config: AwsKmsConfig) -> Loading {
+    Box::pin(async move { settings(&config).credentials_provider(fixed("AKIDTESTWXYZ")).load().await })
 }
 
-/// What was committed now.
-fn intent(algorithm: SignatureAlgorithm) -> KeyIntent {
-    let nonce = Nonce::random().unwrap();
-    KeyIntent {
-        nonce,
-        deployment: "0123456789abcdef".to_owned(),
-        role: KeyRole::Services,
-        generation: 1,
-        algorithm,
-        created_at: SystemTime::now(),
+fn backend(config: AwsKmsConfig) -> AwsKmsBackend {
+    AwsKmsBackend::over(Clients::loading(config, load))
+}
+
+async fn open(config: AwsKmsConfig) -> Arc<dyn SigningKey> {
+    backend(config).open(&pin(SignatureAlgorithm::EcP384)).await.unwrap()
+}
+
+/// What KMS would answer.
+fn well(request: &Request) -> Reply {
+    let key = arn(&request.region);
+    match request.operation.as_str() {
+        "Sign" => Reply::json(
+            200,
+            &json!({ "KeyId": key, "SigningAlgorithm": request.body["SigningAlgorithm"], "Signature": "c2lnbmF0dXJl" }),
+        ),
+        "GetPublicKey" => Reply::json(200, &json!({ "KeyId": key, "PublicKey": "dGhlIHBpbm5lZCBrZXk=" })),
+        _ => denied(&request.operation),
     }
 }
 
-/// The words of a refusal of this kind.
-fn refusal<T>(answer: Result<T>, wanted: Refusal) -> String {
-    match answer {
-        Err(SignError::Refused { kind, reason }) if kind == wanted => reason,
-        Err(other) => panic!("not {wanted:?}: {other}"),
-        Ok(_) => panic!("nothing was refused"),
-    }
+fn error(status: u16, code: &str, message: &str) -> Reply {
+    Reply::json(status, &json!({ "__type": code, "message": message }))
+}
+
+fn denied(operation: &str) -> Reply {
+    error(
+        400,
+        "AccessDeniedException",
+        &format!("User: arn:aws:iam::111122223333:user/ca is not authorized to perform: kms:{operation}"),
+    )
 }

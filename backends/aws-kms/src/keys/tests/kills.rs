@@ -1,6 +1,6 @@
 //! A process ends between any two calls, and its successor has the key: one.
 
-use super::{OTHER_REGION, REGION, intent, plant, proxy, replicating};
+use super::{OTHER_REGION, intent, plant, proxy, replicating};
 use catalyst_rigs::aws::{Fault, FaultProxy, When};
 use catalyst_signing::{KeyIntent, KeyLifecycle as _, SignatureAlgorithm};
 use std::time::Duration;

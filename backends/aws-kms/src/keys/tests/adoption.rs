@@ -1,7 +1,7 @@
 //! What is taken for the key of an intent, and what is not.
 
-use super::{OTHER_REGION, REGION, backend, config, intent, plant, proxy, refusal, replicating};
-use crate::{AwsKmsBackend, AwsKmsConfig};
+use super::{OTHER_REGION, REGION, backend, config, intent, over, plant, proxy, refusal, replicating};
+use crate::AwsKmsConfig;
 use catalyst_rigs::aws::{Fault, FaultProxy, Says, When};
 use catalyst_signing::{KeyIntent, KeyLifecycle as _, Refusal, SignatureAlgorithm as Algorithm};
 use serde_json::{Value, json};
@@ -95,7 +95,7 @@ async fn a_replica_is_not_taken_for_the_key() {
     // LocalStack takes no tags in ReplicateKey.
     let body = json!({"KeyId": pin.uri.rest().rsplit('/').next(), "Tags": plant::tags(&intent)});
     proxy.caller(OTHER_REGION).ask("TagResource", &body).unwrap();
-    let moved = AwsKmsBackend::new(AwsKmsConfig { region: Some(OTHER_REGION.to_owned()), ..config(&proxy) });
+    let moved = over(AwsKmsConfig { region: Some(OTHER_REGION.to_owned()), ..config(&proxy) });
     let words = refusal(moved.find(&intent).await, Refusal::Ambiguous);
     assert!(words.contains(&format!("it is a replica of {}", pin.uri.rest())), "{words}");
     assert_eq!(moved.list(&intent.deployment).await, Ok(Vec::new()));

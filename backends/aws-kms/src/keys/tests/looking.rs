@@ -1,7 +1,7 @@
 //! Looking for a key among all of an account, and for one that does not show yet.
 
-use super::{REGION, backend, config, intent, plant, proxy, refusal};
-use crate::{AwsKmsBackend, AwsKmsConfig};
+use super::{backend, config, intent, over, plant, proxy, refusal};
+use crate::AwsKmsConfig;
 use catalyst_rigs::aws::{Fault, When};
 use catalyst_signing::{KeyLifecycle as _, Refusal, SignError, SignatureAlgorithm as Algorithm};
 use serde_json::json;
@@ -21,7 +21,7 @@ async fn a_new_key_is_waited_for_until_it_shows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_whose_answer_was_lost_is_looked_for_until_it_shows() {
     let proxy = proxy();
-    let backend = AwsKmsBackend::new(AwsKmsConfig { settle: Duration::from_secs(300), ..config(&proxy) });
+    let backend = over(AwsKmsConfig { settle: Duration::from_secs(300), ..config(&proxy) });
     let (backend, intent) = (Arc::new(backend), intent(Algorithm::EcP384));
     proxy.hide_new_keys(None);
     proxy.script(When::calling("CreateKey").nth(1), Fault::AnswerLost);
@@ -40,7 +40,7 @@ async fn a_key_whose_answer_was_lost_is_looked_for_until_it_shows() {
 #[tokio::test]
 async fn who_can_wait_no_longer_is_told_how_long_it_takes() {
     let proxy = proxy();
-    let backend = AwsKmsBackend::new(AwsKmsConfig { settle: Duration::from_secs(300), ..config(&proxy) });
+    let backend = over(AwsKmsConfig { settle: Duration::from_secs(300), ..config(&proxy) });
     let intent = intent(Algorithm::EcP384);
     proxy.script(When::calling("CreateKey"), Fault::Reset);
     assert!(backend.create(&intent).await.is_err_and(|error| error.is_transient()));

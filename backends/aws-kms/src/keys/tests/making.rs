@@ -1,7 +1,7 @@
 //! What is asked of KMS for a new key, and what its refusals come to.
 
-use super::{OTHER_REGION, REGION, backend, config, intent, plant, proxy, refusal, replicating};
-use crate::{AwsKmsBackend, AwsKmsConfig};
+use super::{OTHER_REGION, REGION, backend, config, intent, over, plant, proxy, refusal, replicating};
+use crate::AwsKmsConfig;
 use catalyst_rigs::aws::{Fault, FaultProxy, When};
 use catalyst_signing::{KeyIntent, KeyLifecycle as _, Nonce, Refusal, SignatureAlgorithm as Algorithm};
 use serde_json::json;
@@ -115,9 +115,7 @@ async fn a_key_policy_is_read_before_anything_is_made() {
     let proxy = proxy();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("policy.json");
-    let with = |file: &Path| {
-        AwsKmsBackend::new(AwsKmsConfig { key_policy: Some(file.to_owned()), ..config(&proxy) })
-    };
+    let with = |file: &Path| over(AwsKmsConfig { key_policy: Some(file.to_owned()), ..config(&proxy) });
     let backend = with(&file);
     let intent = intent(Algorithm::EcP384);
     for content in [None, Some("Version: 2012-10-17"), Some("[]")] {

@@ -1,6 +1,6 @@
 //! The signing contract, on LocalStack behind the proxy.
 
-use super::{backend, plant, proxy};
+use super::{SECRET, backend, plant, proxy};
 use async_trait::async_trait;
 use catalyst_rigs::aws::{Fault, FaultProxy, Says, When};
 use catalyst_signing::{
@@ -43,7 +43,7 @@ impl Harness for InAccount {
     }
 
     fn leaks(&self, text: &str) -> bool {
-        text.contains("a-secret-that-nobody-checks")
+        text.contains(SECRET)
     }
 }
 
