@@ -63,3 +63,37 @@ fn shake(parts: &[&[u8]]) -> [u8; 64] {
     hash.finalize_xof().read(&mut output);
     output
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::{
+        encoding::AsDer,
+        signature::{KeyPair, ML_DSA_65_SIGNING, PqdsaKeyPair},
+    };
+    use catalyst_signing::{KeyUri, SignatureAlgorithm};
+
+    /// Another implementation of FIPS 204 made a signature of this µ with this key, and it verifies over the message.
+    const MU: &str = "e479f5b89203762127a2819ea278602c9464fe9deb2f0d33c23d32495b9040a3\
+                      0f12f7daa83f27d0292a8c7141c93256844b76911c2ac4af6d9124331cd746f4";
+
+    #[test]
+    fn a_long_message_is_signed_by_its_mu() {
+        let seed: Vec<u8> = (0..32).collect();
+        let key = PqdsaKeyPair::from_seed(&ML_DSA_65_SIGNING, &seed).unwrap();
+        let arn = "awskms:arn:aws:kms:eu-central-1:111122223333:key/1";
+        let pin = KeyPin {
+            uri: KeyUri::parse(arn).unwrap(),
+            algorithm: SignatureAlgorithm::MlDsa65,
+            spki: key.public_key().as_der().unwrap().as_ref().to_vec(),
+        };
+        let mechanism = Mechanism::of(pin.algorithm).unwrap();
+        let message = Message::of(&[7; 5000], &mechanism, &pin).unwrap();
+        assert_eq!(message.kind, MessageType::ExternalMu);
+        let mu: String = message.octets.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+        assert_eq!(mu, MU);
+
+        let unreadable = KeyPin { spki: vec![0x30], ..pin };
+        assert!(matches!(Message::of(&[7; 5000], &mechanism, &unreadable), Err(SignError::Integrity { .. })));
+    }
+}
