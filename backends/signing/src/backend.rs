@@ -144,7 +144,8 @@ pub trait KeyLifecycle: Send + Sync {
     /// algorithm; a match that fails any of these is an error that names it.
     async fn find(&self, intent: &KeyIntent) -> Result<Option<KeyPin>>;
 
-    /// Makes the key for this intent, or gives the one made before: calling it twice makes one key.
+    /// Makes the key for this intent, or gives the one made before: it looks first, as `find` does, so calling it twice
+    /// makes one key.
     async fn create(&self, intent: &KeyIntent) -> Result<KeyPin>;
 
     /// Every key here that was made for this deployment (its id, 16 hex digits) and not given up, whatever its intent.

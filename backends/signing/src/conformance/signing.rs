@@ -1,7 +1,7 @@
 //! Rules of signatures.
 
 use super::{
-    report::{Tried, Unmet, ensure, failed, skipped},
+    report::{Tried, Unmet, all_but, ensure, failed},
     subject::{Subject, broken},
 };
 use crate::{Capability, GuardedKey, KeyPin, Purpose, Refusal, SignError};
@@ -17,14 +17,11 @@ pub(super) async fn verifies_at_every_size(subject: &Subject<'_>) -> Tried {
     for capability in subject.backend.capabilities() {
         match subject.key_of(capability).await {
             Ok(pin) => sizes_of(subject, capability, &pin).await?,
-            Err(Unmet::Skipped(_)) => missing.push(capability.algorithm.name()),
+            Err(Unmet::Skipped(why)) => missing.push(why),
             Err(failed) => return Err(failed),
         }
     }
-    match missing[..] {
-        [] => Ok(()),
-        _ => skipped(format!("no key at hand for {}; the others pass", missing.join(", "))),
-    }
+    all_but(&missing)
 }
 
 async fn sizes_of(subject: &Subject<'_>, capability: &Capability, pin: &KeyPin) -> Tried {

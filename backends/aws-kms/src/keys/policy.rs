@@ -1,0 +1,23 @@
+//! The key policy that an operator gives to new keys.
+
+use crate::AwsKmsConfig;
+use catalyst_signing::{Refusal, Result, SignError};
+use std::fs;
+
+/// The setting that names the file.
+pub(crate) const SETTING: &str = "CATALYST_PKI_AWS_KEY_POLICY";
+
+/// The policy's text; `None`: the account's default. Read for each key, before anything is made.
+pub(crate) fn read(config: &AwsKmsConfig) -> Result<Option<String>> {
+    let Some(path) = &config.key_policy else { return Ok(None) };
+    let refused = |why: String| {
+        let reason = format!("the key policy {} ({SETTING}) {why}; no key was made", path.display());
+        SignError::refused(Refusal::Configuration, reason)
+    };
+    let text = fs::read_to_string(path).map_err(|error| refused(format!("can't be read: {error}")))?;
+    match serde_json::from_str::<serde_json::Value>(&text) {
+        Ok(policy) if policy.is_object() => Ok(Some(text)),
+        Ok(_) => Err(refused("is no JSON object".to_owned())),
+        Err(error) => Err(refused(format!("is no JSON: {error}"))),
+    }
+}
