@@ -55,7 +55,9 @@ async fn give_up_replicas(clients: &Clients, arn: &KeyArn, metadata: Option<&Key
     };
     for replica in replicas.iter().filter(|replica| *replica != arn) {
         if !configured.iter().any(|region| region == replica.region()) {
-            warn!(key = %arn, %replica, "AWS KMS keeps a key that was given up until its replica is given up by hand");
+            warn!(target: "catalyst.pki", key = %arn, %replica,
+                "AWS KMS keeps a key that was given up until its replica is given up by hand"
+            );
             continue;
         }
         match patiently(|| schedule(clients, replica)).await {
