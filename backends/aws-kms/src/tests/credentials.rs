@@ -1,6 +1,8 @@
 //! Who asks: read once, read anew when KMS says so, never shown.
 
 use super::*;
+use crate::client::in_time;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use catalyst_signing::{Refusal, SignError};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -85,6 +87,40 @@ async fn a_profile_that_does_not_exist_is_a_wrong_setting() {
             assert!(error.to_string().contains(&profile), "{error}");
         }
     }
+    assert!(fake.take().is_empty());
+}
+
+#[derive(Debug)]
+struct Silent;
+
+impl ProvideCredentials for Silent {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_do_not_come_are_named_and_move_no_key() {
+    fn load(config: AwsKmsConfig) -> Loading {
+        Box::pin(async move {
+            in_time(settings(&config).credentials_provider(Silent).load().await, config.call_timeout)
+        })
+    }
+    let fake = Fake::start(well).await;
+    let config = AwsKmsConfig {
+        call_timeout: Duration::from_secs(2),
+        failover_regions: vec![WEST.into()],
+        ..config(&fake)
+    };
+    let backend = AwsKmsBackend::over(Clients::loading(config, load));
+    let key = backend.open(&pin(SignatureAlgorithm::EcP384)).await.unwrap();
+    let error = key.sign(b"message").await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert!(error.to_string().contains("the AWS credentials could not be loaded"), "{error}");
+    assert_eq!(key.elsewhere(), None);
     assert!(fake.take().is_empty());
 }
 
