@@ -69,27 +69,32 @@ pub(crate) fn settings(config: &AwsKmsConfig) -> aws_config::ConfigLoader {
 }
 
 fn with_profile(shared: SdkConfig, name: &str) -> SdkConfig {
-    let mut settings = ProviderConfig::without_region()
-        .with_region(shared.region().cloned())
-        .with_retry_config(RetryConfig::disabled());
-    if let Some(timeouts) = shared.timeout_config() {
-        settings = settings.with_timeout_config(timeouts.clone());
-    }
-    let provider = ProfileFileCredentialsProvider::builder().profile_name(name).configure(&settings).build();
-    let profile = Profile { name: name.to_owned(), provider };
+    let profile = Profile {
+        name: name.to_owned(),
+        region: shared.region().cloned(),
+        timeouts: shared.timeout_config().cloned().unwrap_or_else(TimeoutConfig::disabled),
+    };
     shared.into_builder().credentials_provider(SharedCredentialsProvider::new(profile)).build()
 }
 
 /// A profile that an operator chose: environment and metadata do not stand in for it, as they do in the default chain.
+/// Its files are read each time, so that what is written there anew is seen.
 #[derive(Debug)]
 struct Profile {
     name: String,
-    provider: ProfileFileCredentialsProvider,
+    region: Option<Region>,
+    timeouts: TimeoutConfig,
 }
 
 impl Profile {
     async fn credentials(&self) -> aws_credential_types::provider::Result {
-        match self.provider.provide_credentials().await {
+        let settings = ProviderConfig::without_region()
+            .with_region(self.region.clone())
+            .with_retry_config(RetryConfig::disabled())
+            .with_timeout_config(self.timeouts.clone());
+        let provider =
+            ProfileFileCredentialsProvider::builder().profile_name(&self.name).configure(&settings).build();
+        match provider.provide_credentials().await {
             Err(CredentialsError::CredentialsNotLoaded(_)) => {
                 Err(CredentialsError::invalid_configuration(format!(
                     "there is no profile '{}' with credentials in ~/.aws/config or ~/.aws/credentials (or where \

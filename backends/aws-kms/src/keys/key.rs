@@ -92,6 +92,8 @@ impl AwsKmsKey {
     /// Draws the conclusions of an attempt.
     fn heard<T>(&self, place: Option<&Replica>, answer: std::result::Result<T, Trouble>) -> Result<T> {
         match (answer, place) {
+            // Its own Region may have come back meanwhile.
+            (Ok(answer), Some(_)) if !self.clients.regions().is_ill(self.route.home.region()) => Ok(answer),
             (Ok(answer), place) => {
                 self.route.worked(place);
                 Ok(answer)

@@ -81,7 +81,7 @@ async fn a_profile_that_does_not_exist_is_a_wrong_setting() {
     ] {
         let backend = AwsKmsBackend::new(AwsKmsConfig { credentials, ..config(&fake) });
         let key = backend.open(&pin(SignatureAlgorithm::EcP384)).await.unwrap();
-        for _ in 0..2 {
+        for _ in 0..4 {
             let error = key.sign(b"message").await.unwrap_err();
             assert!(matches!(&error, SignError::Refused { kind: Refusal::Configuration, .. }), "{error}");
             assert!(error.to_string().contains(&profile), "{error}");

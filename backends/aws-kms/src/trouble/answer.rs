@@ -136,6 +136,10 @@ impl Answer {
             | "MissingAuthenticationTokenException"
             | "OptInRequired" => Stays(Refusal::Denied),
             "UnsupportedOperationException" => Stays(Refusal::Unsupported),
+            // An endpoint without the algorithm does not know its name.
+            "ValidationException" if self.says("'keyspec'") || self.says("'signingalgorithm'") => {
+                Stays(Refusal::Unsupported)
+            }
             "LimitExceededException"
             | "ValidationException"
             | "SerializationException"
@@ -172,7 +176,9 @@ impl Answer {
             Refusal::WrongType => {
                 "the key must be one that signs (SIGN_VERIFY), of the pinned algorithm".into()
             }
-            Refusal::Unsupported => "AWS KMS cannot do this there".into(),
+            Refusal::Unsupported => {
+                "this endpoint cannot do it: choose another algorithm, or a Region that has this one".into()
+            }
             _ if self.code == "LimitExceededException" => {
                 "have the account's quota raised, or remove keys that nobody needs".into()
             }

@@ -80,7 +80,8 @@ fn what_stays_and_what_to_do() {
         ("NotFoundException", "Key does not exist", Missing, "Region"),
         ("InvalidKeyUsageException", "", WrongType, "SIGN_VERIFY"),
         ("IncorrectKeyException", "", WrongType, "pinned algorithm"),
-        ("UnsupportedOperationException", "", Unsupported, "cannot do this"),
+        ("UnsupportedOperationException", "", Unsupported, "cannot do it"),
+        ("ValidationException", "Value 'ML_DSA_65' at 'keySpec' failed", Unsupported, "another algorithm"),
         ("InvalidArnException", "", Configuration, "correct"),
         ("ValidationException", "", Configuration, "correct"),
         ("LimitExceededException", "generated too many keys", Configuration, "quota"),
@@ -134,7 +135,9 @@ fn aws_words_are_one_line_without_the_request() {
 }
 
 #[test]
-fn what_a_credential_process_wrote_is_not_repeated() {
-    let error = std::io::Error::other("external process exited with code 1. Stderr: the secret");
-    assert_eq!(way::told(&error), "external process exited with code 1");
+fn what_a_credential_process_wrote_is_not_repeated_and_no_request_either() {
+    for rest in ["Stderr: the secret", "Request { body: the secret }", "Response { body: the secret }"] {
+        let error = std::io::Error::other(format!("it failed. {rest}"));
+        assert_eq!(way::told(&error), "it failed");
+    }
 }
