@@ -90,6 +90,48 @@ async fn a_profile_that_does_not_exist_is_a_wrong_setting() {
     assert!(fake.take().is_empty());
 }
 
+static LOADED: AtomicUsize = AtomicUsize::new(0);
+
+#[derive(Debug)]
+struct Counting;
+
+impl ProvideCredentials for Counting {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            LOADED.fetch_add(1, Relaxed);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Ok(fixed("AKIDTESTWXYZ"))
+        })
+    }
+}
+
+#[tokio::test]
+async fn many_callers_load_credentials_once_and_one_that_leaves_holds_up_nobody() {
+    fn load(config: AwsKmsConfig) -> Loading {
+        Box::pin(async move { settings(&config).credentials_provider(Counting).load().await })
+    }
+    let fake = Fake::start(well).await;
+    let backend = AwsKmsBackend::over(Clients::loading(config(&fake), load));
+    let key = backend.open(&pin(SignatureAlgorithm::EcP384)).await.unwrap();
+    let signing = || {
+        let key = key.clone();
+        tokio::spawn(async move { key.sign(b"message").await })
+    };
+    let first = signing();
+    while LOADED.load(Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let others: Vec<_> = (0..32).map(|_| signing()).collect();
+    first.abort();
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+    assert!(LOADED.load(Relaxed) <= 2, "one for the caller that left, one for all others");
+}
+
 #[derive(Debug)]
 struct Silent;
 

@@ -75,6 +75,18 @@ async fn the_region_is_asked_until_it_answers_and_no_longer_than_the_key_is_open
 }
 
 #[tokio::test]
+async fn a_wait_that_one_region_names_is_not_for_the_next() {
+    let busy = |_: &Request| {
+        Reply::with(503, "Retry-After: 7\r\n", r#"{"__type":"ServiceUnavailable","message":"later"}"#)
+    };
+    let fake = Fake::start(busy).await;
+    let key = open(with_failover(&fake)).await;
+    assert_eq!(key.sign(b"message").await.unwrap_err().retry_after(), None);
+    let key = open(config(&fake)).await;
+    assert_eq!(key.sign(b"message").await.unwrap_err().retry_after(), Some(Duration::from_secs(7)));
+}
+
+#[tokio::test]
 async fn one_keys_bad_experience_spares_the_others_theirs() {
     let fake = Fake::start(home_fails).await;
     let backend = backend(with_failover(&fake));
