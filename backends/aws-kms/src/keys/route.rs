@@ -18,10 +18,10 @@ use tokio::time::Instant;
 
 /// How long a Region is left out that does not have the key.
 const UNREPLICATED: Duration = Duration::from_secs(300);
-/// How long one is left out that refuses.
+/// How long one is left out that refuses, or answers falsely.
 const REFUSED: Duration = Duration::from_secs(60);
-/// How long one is left out that has another key, or answers with one.
-const FALSE: Duration = Duration::from_secs(3600);
+/// How long one is left out that has another key.
+const ANOTHER_KEY: Duration = Duration::from_secs(3600);
 
 /// One key's own Region, and the others that it may sign in.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl Route {
                 (REFUSED, format!("could not sign in {region} while {home} did not answer: {reason}"))
             }
             (_, SignError::Integrity { .. }) => {
-                replica.leave_out(FALSE, retries, format!("was answered falsely for in {region}"));
+                replica.leave_out(REFUSED, retries, format!("was answered falsely for in {region}"));
                 return trouble.error;
             }
             _ => return trouble.error,
@@ -143,7 +143,7 @@ impl Route {
         let why =
             format!("has another public key in {region} than the pinned one, so it does not sign there");
         let error = SignError::unavailable(format!("{} {why}", replica.arn));
-        replica.leave_out(FALSE, retries, why);
+        replica.leave_out(ANOTHER_KEY, retries, why);
         Trouble { error, cause: Cause::Answered }
     }
 
@@ -151,7 +151,7 @@ impl Route {
     pub(super) fn doubt(&self, retries: u64) {
         let Some(region) = self.elsewhere() else { return };
         for replica in self.replicas.iter().filter(|replica| replica.arn.region() == region) {
-            replica.leave_out(FALSE, retries, format!("was answered falsely for in {region}"));
+            replica.leave_out(REFUSED, retries, format!("was answered falsely for in {region}"));
         }
     }
 

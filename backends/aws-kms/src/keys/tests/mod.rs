@@ -2,6 +2,7 @@
 
 mod adoption;
 mod conformance;
+mod elsewhere;
 mod giving_up;
 mod kills;
 mod looking;
