@@ -92,9 +92,6 @@ async fn a_replica_is_not_taken_for_the_key() {
     let proxy = proxy();
     let intent = intent(Algorithm::EcP384);
     let pin = replicating(&proxy).create(&intent).await.unwrap();
-    // LocalStack takes no tags in ReplicateKey.
-    let body = json!({"KeyId": pin.uri.rest().rsplit('/').next(), "Tags": plant::tags(&intent)});
-    proxy.caller(OTHER_REGION).ask("TagResource", &body).unwrap();
     let moved = over(AwsKmsConfig { region: Some(OTHER_REGION.to_owned()), ..config(&proxy) });
     let words = refusal(moved.find(&intent).await, Refusal::Ambiguous);
     assert!(words.contains(&format!("it is a replica of {}", pin.uri.rest())), "{words}");

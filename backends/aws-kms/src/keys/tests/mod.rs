@@ -7,6 +7,7 @@ mod giving_up;
 mod kills;
 mod looking;
 mod making;
+mod plain;
 mod plant;
 
 use crate::{
@@ -31,12 +32,16 @@ fn proxy() -> FaultProxy {
 }
 
 fn config(proxy: &FaultProxy) -> AwsKmsConfig {
+    at(proxy.endpoint())
+}
+
+fn at(endpoint: String) -> AwsKmsConfig {
     AwsKmsConfig {
         name: "aws-kms".to_owned(),
         region: Some(REGION.to_owned()),
         credentials: Credentials::Chain,
         opening: Opening::Kept,
-        endpoint: Some(proxy.endpoint()),
+        endpoint: Some(endpoint),
         use_fips: false,
         failover_regions: Vec::new(),
         calls_per_second: 1000,
