@@ -39,7 +39,7 @@ impl Config {
             key_backends: KeyBackends::all("local"),
             key_references: KeyReferences::default(),
             signing_deadline: Duration::from_secs(10),
-            signing_concurrency: 64,
+            signing_concurrency: 128,
         }
     }
 }

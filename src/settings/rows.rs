@@ -227,6 +227,15 @@ pub(super) const SERVICE: &[Setting] = &[
         help: "Certificates that one SPIFFE ID gets per half of its certificates' lifetime; 0 is no limit",
     },
     Setting {
+        variable: "CATALYST_PKI_SIGNING_CONCURRENCY",
+        flag: Some("signing-concurrency"),
+        key: Some("signing_concurrency"),
+        kind: Kind::Number { min: 1, max: 10_000, unit: "calls" },
+        fallback: Fallback::Value("128"),
+        dev: None,
+        help: "Signatures that one key may have under way; a key store with a latency of L seconds gives at most this many in L",
+    },
+    Setting {
         variable: "CATALYST_PKI_ALLOWED_ORIGINS",
         flag: Some("allowed-origins"),
         key: Some("allowed_origins"),

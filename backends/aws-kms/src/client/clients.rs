@@ -15,7 +15,7 @@ use aws_sdk_kms::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use catalyst_signing::{Refusal, Result, SignError, TransientKind};
 use std::{
     collections::HashMap,
@@ -90,16 +90,10 @@ impl Clients {
     /// The client of a Region; `None`: of the Region where keys are made.
     ///
     /// # Errors
-    /// A refusal where no Region is configured, or an endpoint together with FIPS. Transient where reading files and
+    /// A refusal where no Region is configured, or an endpoint that is none or stands together with FIPS. Transient where reading files and
     /// asking the instance's metadata takes longer than a call may.
     pub(crate) async fn of(&self, region: Option<&str>) -> Result<Client> {
-        if self.config.use_fips && self.config.endpoint.is_some() {
-            return Err(SignError::refused(
-                Refusal::Configuration,
-                "CATALYST_PKI_AWS_ENDPOINT and CATALYST_PKI_AWS_USE_FIPS exclude each other: write the FIPS endpoint \
-                 itself, or leave the choice to FIPS",
-            ));
-        }
+        self.check_endpoint()?;
         let set = self.set();
         let shared = self.shared(&set).await?;
         let home = || shared.region().map(ToString::to_string);
@@ -112,6 +106,19 @@ impl Clients {
         let make = || client(&self.config, shared, &region);
         let mut by_region = set.by_region.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(by_region.entry(region.clone()).or_insert_with(make).clone())
+    }
+
+    fn check_endpoint(&self) -> Result<()> {
+        let Some(endpoint) = &self.config.endpoint else { return Ok(()) };
+        let wrong = if self.config.use_fips {
+            "CATALYST_PKI_AWS_ENDPOINT and CATALYST_PKI_AWS_USE_FIPS exclude each other: write the FIPS endpoint \
+             itself, or leave the choice to FIPS"
+        } else if !is_url(&endpoint.replace("{region}", "region")) {
+            "CATALYST_PKI_AWS_ENDPOINT is no endpoint: write https://<host>, with {region} where the Region belongs"
+        } else {
+            return Ok(());
+        };
+        Err(SignError::refused(Refusal::Configuration, wrong))
     }
 
     /// What files and environment say now.
@@ -226,6 +233,12 @@ impl Clients {
     fn lock(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The SDK panics at an empty endpoint, and fails late at one that it cannot read.
+fn is_url(endpoint: &str) -> bool {
+    let is_http = endpoint.starts_with("http://") || endpoint.starts_with("https://");
+    is_http && HttpRequest::empty().set_uri(endpoint).is_ok()
 }
 
 fn client(config: &AwsKmsConfig, shared: &SdkConfig, region: &str) -> Client {

@@ -8,5 +8,5 @@ mod regions;
 
 pub(crate) use clients::Clients;
 #[cfg(test)]
-pub(crate) use credentials::settings;
+pub(crate) use credentials::{in_time, settings};
 pub(crate) use regions::Regions;

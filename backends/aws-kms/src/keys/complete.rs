@@ -4,7 +4,7 @@
 use super::{KeyArn, Tags, policy, scan::patiently};
 use crate::{client::Clients, trouble::Asked};
 use aws_sdk_kms::error::ProvideErrorMetadata as _;
-use catalyst_signing::{Refusal, Result, SignError};
+use catalyst_signing::{Result, SignError};
 use tracing::warn;
 
 /// Gives a key its alias and its replicas.
@@ -31,22 +31,17 @@ async fn name(clients: &Clients, arn: &KeyArn, alias: &str) {
             }
             // The key itself is known already; KMS is still spreading the news.
             Err(error) if error.code() == Some("NotFoundException") => {
-                Err(SignError::unavailable(clients.failed(asked, &error).to_string()))
+                Err(SignError::unavailable(clients.failed(asked, &error).reason()))
             }
             Err(error) => Err(clients.failed(asked, &error)),
         }
     });
     match named.await {
         Ok(true) => {}
-        Ok(false) => warn!(
-            key = %arn,
-            alias,
+        Ok(false) => warn!(target: "catalyst.pki", key = %arn, alias,
             "the alias leads to another key and is left to it: this key goes without one, and is found by its tags"
         ),
-        Err(error) => warn!(
-            key = %arn,
-            alias,
-            %error,
+        Err(error) => warn!(target: "catalyst.pki", key = %arn, alias, %error,
             "a key goes without an alias and is found by its tags: allow kms:CreateAlias on the key and on the alias, or make \
              the alias by hand"
         ),
@@ -79,27 +74,18 @@ async fn replicate(clients: &Clients, arn: &KeyArn, tags: &Tags, region: &str) {
             Err(error) if error.code() == Some("AlreadyExistsException") => Ok(()),
             // Still being made, or another replica of it is.
             Err(error) if error.code() == Some("KMSInvalidStateException") => {
-                Err(SignError::unavailable(clients.failed(asked, &error).to_string()))
+                Err(SignError::unavailable(clients.failed(asked, &error).reason()))
             }
             Err(error) => Err(clients.failed(asked, &error)),
         }
     });
     if let Err(error) = replicated.await {
-        let allow = match &error {
-            SignError::Refused { kind: Refusal::Denied, .. } => {
-                format!("allow kms:ReplicateKey on it, and kms:CreateKey and kms:TagResource in {region}; ")
-            }
-            _ => String::new(),
-        };
-        let command = format!(
-            "aws kms replicate-key --region {} --key-id {arn} --replica-region {region}",
-            arn.region()
-        );
-        warn!(
-            key = %arn,
-            region,
-            %error,
-            "a key has no replica in a failover Region and won't sign there: {allow}replicate it by hand: {command}"
+        let home = arn.region();
+        let command =
+            format!("aws kms replicate-key --region {home} --key-id {arn} --replica-region {region}");
+        warn!(target: "catalyst.pki", key = %arn, region, %error, command,
+            "a key has no replica in a failover Region and won't sign there: allow kms:ReplicateKey on it, and kms:CreateKey \
+             and kms:TagResource in that Region, or replicate it by hand"
         );
     }
 }

@@ -126,27 +126,30 @@ fn is_final(error: &SdkError<CreateKeyError, HttpResponse>) -> bool {
 
 /// What speaks against making a key, and what to do.
 fn refused(error: &SdkError<CreateKeyError, HttpResponse>, told: SignError, intent: &KeyIntent) -> SignError {
+    if told.is_transient() {
+        return told;
+    }
     let (code, message) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
+    let with = |kind, advice: &str| SignError::refused(kind, format!("{}; {advice}", told.reason()));
     match code {
-        _ if told.is_transient() => told,
         "UnsupportedOperationException" => no_such_keys(intent, message),
         // What an endpoint says of a KeySpec that is newer than itself.
         "ValidationException" if message.contains("keySpec") || message.contains("keyUsage") => {
             no_such_keys(intent, message)
         }
-        "LimitExceededException" => SignError::refused(
+        "LimitExceededException" => with(
             Refusal::Configuration,
-            format!(
-                "{told}; the account has as many keys as its quota 'KMS keys' allows in this Region: raise it in Service Quotas, or give up keys that nobody uses"
-            ),
+            "the account has as many KMS keys in this Region as its quota allows: raise it in Service Quotas, or give up keys \
+             that nobody uses",
         ),
-        "MalformedPolicyDocumentException" => SignError::refused(
+        "MalformedPolicyDocumentException" => with(
             Refusal::Configuration,
-            format!("{told}; correct the key policy in the file that {} names", policy::SETTING),
+            &format!("correct the key policy in the file that {} names", policy::SETTING),
         ),
-        "AccessDeniedException" => SignError::refused(
+        "AccessDeniedException" => with(
             Refusal::Denied,
-            format!("{told}; making a key takes kms:CreateKey and kms:TagResource"),
+            "making a key takes kms:CreateKey and kms:TagResource, and iam:CreateServiceLinkedRole for the first multi-Region \
+             key of an account",
         ),
         _ => told,
     }

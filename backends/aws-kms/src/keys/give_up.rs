@@ -47,23 +47,24 @@ async fn check(clients: &Clients, arn: &KeyArn, pin: &KeyPin) -> Result<()> {
 
 /// KMS keeps a primary key, and does not even begin to wait, as long as it has replicas.
 async fn give_up_replicas(clients: &Clients, arn: &KeyArn, metadata: Option<&KeyMetadata>) -> Result<()> {
-    if !arn.is_multi_region() {
-        return Ok(());
-    }
-    let family = metadata.and_then(KeyMetadata::multi_region_configuration);
-    let known = family.map(|family| family.replica_keys().iter().filter_map(|key| KeyArn::parse(key.arn()?)));
     let configured = &clients.config().failover_regions;
-    let others = configured.iter().filter(|region| *region != arn.region());
-    for replica in others.filter_map(|region| arn.replica(region)) {
-        match patiently(|| schedule(clients, &replica)).await {
+    let family = metadata.and_then(KeyMetadata::multi_region_configuration);
+    let replicas: Vec<KeyArn> = match family {
+        Some(family) => family.replica_keys().iter().filter_map(|key| KeyArn::parse(key.arn()?)).collect(),
+        None => configured.iter().filter_map(|region| arn.replica(region)).collect(),
+    };
+    for replica in replicas.iter().filter(|replica| *replica != arn) {
+        if !configured.iter().any(|region| region == replica.region()) {
+            warn!(target: "catalyst.pki", key = %arn, %replica,
+                "AWS KMS keeps a key that was given up until its replica is given up by hand"
+            );
+            continue;
+        }
+        match patiently(|| schedule(clients, replica)).await {
+            // Where the key may not be described, it is not known which there are.
             Err(SignError::Refused { kind: Refusal::Missing, .. }) => {}
             answer => answer?,
         }
-    }
-    for replica in
-        known.into_iter().flatten().filter(|key| !configured.iter().any(|region| region == key.region()))
-    {
-        warn!(key = %arn, %replica, "a key that was given up is kept by AWS KMS until its replica is given up by hand");
     }
     Ok(())
 }

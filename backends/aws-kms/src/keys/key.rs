@@ -92,14 +92,31 @@ impl AwsKmsKey {
     /// Draws the conclusions of an attempt.
     fn heard<T>(&self, place: Option<&Replica>, answer: std::result::Result<T, Trouble>) -> Result<T> {
         match (answer, place) {
+            // Its own Region may have come back meanwhile.
+            (Ok(answer), Some(_)) if !self.clients.regions().is_ill(self.route.home.region()) => Ok(answer),
             (Ok(answer), place) => {
                 self.route.worked(place);
                 Ok(answer)
             }
-            (Err(trouble), Some(replica)) => {
-                Err(self.route.failed_at(replica, trouble, self.clients.retries()))
+            (Err(trouble), place) => {
+                let away = trouble.cause == Cause::Away;
+                let error = match place {
+                    Some(replica) => self.route.failed_at(replica, trouble, self.clients.retries()),
+                    None => trouble.error,
+                };
+                Err(if away { self.without_delay(error) } else { error })
             }
-            (Err(trouble), None) => Err(trouble.error),
+        }
+    }
+
+    /// A Region's Retry-After is not for the next one.
+    fn without_delay(&self, error: SignError) -> SignError {
+        let elsewhere = self.route.next(self.clients.regions(), self.clients.retries()).is_some();
+        match error {
+            SignError::Transient { kind, reason, .. } if elsewhere => {
+                SignError::Transient { kind, reason, retry_after: None }
+            }
+            error => error,
         }
     }
 

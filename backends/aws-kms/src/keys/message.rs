@@ -22,9 +22,10 @@ pub(super) struct Message {
 
 impl Message {
     /// # Errors
-    /// [`Refusal::Unsupported`] where the message is longer than the algorithm takes.
+    /// [`Refusal::Unsupported`] where the message is longer than the algorithm takes, or empty where it takes no digest.
     pub(super) fn of(message: &[u8], mechanism: &Mechanism, pin: &KeyPin) -> Result<Self> {
-        let fits = message.len() <= RAW_MOST;
+        // Nothing at all is no Message to KMS.
+        let fits = (1..=RAW_MOST).contains(&message.len());
         let (kind, octets) = match mechanism.form {
             Form::Sha256 => (MessageType::Digest, digest::digest(&SHA256, message).as_ref().to_vec()),
             Form::Sha384 => (MessageType::Digest, digest::digest(&SHA384, message).as_ref().to_vec()),
@@ -34,7 +35,7 @@ impl Message {
                 return Err(SignError::refused(
                     Refusal::Unsupported,
                     format!(
-                        "AWS KMS signs at most {RAW_MOST} octets with {}, this message has {}",
+                        "AWS KMS signs 1 to {RAW_MOST} octets with {}, this message has {}",
                         pin.algorithm,
                         message.len()
                     ),

@@ -1,6 +1,8 @@
 //! Who asks: read once, read anew when KMS says so, never shown.
 
 use super::*;
+use crate::client::in_time;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use catalyst_signing::{Refusal, SignError};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -79,12 +81,88 @@ async fn a_profile_that_does_not_exist_is_a_wrong_setting() {
     ] {
         let backend = AwsKmsBackend::new(AwsKmsConfig { credentials, ..config(&fake) });
         let key = backend.open(&pin(SignatureAlgorithm::EcP384)).await.unwrap();
-        for _ in 0..2 {
+        for _ in 0..4 {
             let error = key.sign(b"message").await.unwrap_err();
             assert!(matches!(&error, SignError::Refused { kind: Refusal::Configuration, .. }), "{error}");
             assert!(error.to_string().contains(&profile), "{error}");
         }
     }
+    assert!(fake.take().is_empty());
+}
+
+static LOADED: AtomicUsize = AtomicUsize::new(0);
+
+#[derive(Debug)]
+struct Counting;
+
+impl ProvideCredentials for Counting {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            LOADED.fetch_add(1, Relaxed);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Ok(fixed("AKIDTESTWXYZ"))
+        })
+    }
+}
+
+#[tokio::test]
+async fn many_callers_load_credentials_once_and_one_that_leaves_holds_up_nobody() {
+    fn load(config: AwsKmsConfig) -> Loading {
+        Box::pin(async move { settings(&config).credentials_provider(Counting).load().await })
+    }
+    let fake = Fake::start(well).await;
+    let backend = AwsKmsBackend::over(Clients::loading(config(&fake), load));
+    let key = backend.open(&pin(SignatureAlgorithm::EcP384)).await.unwrap();
+    let signing = || {
+        let key = key.clone();
+        tokio::spawn(async move { key.sign(b"message").await })
+    };
+    let first = signing();
+    while LOADED.load(Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let others: Vec<_> = (0..32).map(|_| signing()).collect();
+    first.abort();
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+    assert!(LOADED.load(Relaxed) <= 2, "one for the caller that left, one for all others");
+}
+
+#[derive(Debug)]
+struct Silent;
+
+impl ProvideCredentials for Silent {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_do_not_come_are_named_and_move_no_key() {
+    fn load(config: AwsKmsConfig) -> Loading {
+        Box::pin(async move {
+            in_time(settings(&config).credentials_provider(Silent).load().await, config.call_timeout)
+        })
+    }
+    let fake = Fake::start(well).await;
+    let config = AwsKmsConfig {
+        call_timeout: Duration::from_secs(2),
+        failover_regions: vec![WEST.into()],
+        ..config(&fake)
+    };
+    let backend = AwsKmsBackend::over(Clients::loading(config, load));
+    let key = backend.open(&pin(SignatureAlgorithm::EcP384)).await.unwrap();
+    let error = key.sign(b"message").await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert!(error.to_string().contains("the AWS credentials could not be loaded"), "{error}");
+    assert_eq!(key.elsewhere(), None);
     assert!(fake.take().is_empty());
 }
 

@@ -53,6 +53,40 @@ async fn the_attempt_after_a_failure_goes_to_the_next_region_and_returns() {
 }
 
 #[tokio::test]
+async fn the_region_is_asked_until_it_answers_and_no_longer_than_the_key_is_open() {
+    let fake = Fake::start(home_fails).await;
+    let key = open(with_failover(&fake)).await;
+    key.sign(b"message").await.unwrap_err();
+    key.sign(b"message").await.unwrap();
+    fake.take();
+    for _ in 0..2 {
+        pass(Duration::from_secs(10)).await;
+        while fake.calls().is_empty() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        // The answer has to be heard before the next pause begins.
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(key.elsewhere().as_deref(), Some(WEST));
+    }
+    drop(key);
+    pass(Duration::from_secs(60)).await;
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(fake.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_wait_that_one_region_names_is_not_for_the_next() {
+    let busy = |_: &Request| {
+        Reply::with(503, "Retry-After: 7\r\n", r#"{"__type":"ServiceUnavailable","message":"later"}"#)
+    };
+    let fake = Fake::start(busy).await;
+    let key = open(with_failover(&fake)).await;
+    assert_eq!(key.sign(b"message").await.unwrap_err().retry_after(), None);
+    let key = open(config(&fake)).await;
+    assert_eq!(key.sign(b"message").await.unwrap_err().retry_after(), Some(Duration::from_secs(7)));
+}
+
+#[tokio::test]
 async fn one_keys_bad_experience_spares_the_others_theirs() {
     let fake = Fake::start(home_fails).await;
     let backend = backend(with_failover(&fake));

@@ -143,3 +143,16 @@ async fn a_key_that_is_new_may_not_show_yet() {
     let young = key.sign(b"message").await.unwrap_err();
     assert_eq!(kind(&young), Some(TransientKind::Unavailable), "{young}");
 }
+
+#[tokio::test]
+async fn an_endpoint_that_is_none_is_a_wrong_setting() {
+    let fake = Fake::start(well).await;
+    for endpoint in ["", "not an endpoint", "127.0.0.1:4566", "ftp://127.0.0.1", "https://", "https://a b"] {
+        let key = open(AwsKmsConfig { endpoint: Some(endpoint.into()), ..config(&fake) }).await;
+        let error = key.sign(b"message").await.unwrap_err();
+        assert!(
+            matches!(error, SignError::Refused { kind: Refusal::Configuration, .. }),
+            "{endpoint}: {error}"
+        );
+    }
+}

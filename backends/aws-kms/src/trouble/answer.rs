@@ -33,6 +33,8 @@ enum Meaning {
     Skewed,
     /// The key is being made.
     Creating,
+    /// A code that is not in the table.
+    Unknown,
     Stays(Refusal),
 }
 
@@ -55,7 +57,8 @@ impl Answer {
     pub(super) fn trouble(self, asked: Asked<'_>) -> Trouble {
         let Asked { operation, about } = asked;
         let Self { code, message, retry_after, .. } = &self;
-        let reason = format!("AWS KMS answered {operation} of {about} with {code}: {message}");
+        let message = if message.is_empty() { String::new() } else { format!(": {message}") };
+        let reason = format!("AWS KMS answered {operation} of {about} with {code}{message}");
         let transient = |kind, reason| SignError::Transient { kind, reason, retry_after: *retry_after };
         let (error, cause) = match self.meaning() {
             Meaning::Away => (transient(TransientKind::Unavailable, reason), Cause::Away),
@@ -72,6 +75,7 @@ impl Answer {
             Meaning::Creating => {
                 (SignError::unavailable(format!("{reason}: the key is being made")), Cause::Answered)
             }
+            Meaning::Unknown => (transient(TransientKind::Unavailable, reason), Cause::Answered),
             Meaning::Stays(kind) => {
                 let cause = match kind {
                     Refusal::Missing => Cause::Missing,
@@ -85,7 +89,7 @@ impl Answer {
     }
 
     fn meaning(&self) -> Meaning {
-        use Meaning::{Away, Creating, Expired, Skewed, Stays, Throttled};
+        use Meaning::{Away, Creating, Expired, Skewed, Stays, Throttled, Unknown};
         match self.code.as_str() {
             "ThrottlingException"
             | "Throttling"
@@ -132,7 +136,22 @@ impl Answer {
             | "MissingAuthenticationTokenException"
             | "OptInRequired" => Stays(Refusal::Denied),
             "UnsupportedOperationException" => Stays(Refusal::Unsupported),
-            _ => Stays(Refusal::Configuration),
+            // An endpoint without the algorithm does not know its name.
+            "ValidationException" if self.says("'keyspec'") || self.says("'signingalgorithm'") => {
+                Stays(Refusal::Unsupported)
+            }
+            "LimitExceededException"
+            | "ValidationException"
+            | "SerializationException"
+            | "InvalidArnException"
+            | "InvalidAliasNameException"
+            | "InvalidGrantTokenException"
+            | "InvalidMarkerException"
+            | "MalformedPolicyDocumentException"
+            | "TagException"
+            | "AlreadyExistsException" => Stays(Refusal::Configuration),
+            // Only what surely stays latches a key.
+            _ => Unknown,
         }
     }
 
@@ -157,7 +176,12 @@ impl Answer {
             Refusal::WrongType => {
                 "the key must be one that signs (SIGN_VERIFY), of the pinned algorithm".into()
             }
-            Refusal::Unsupported => "AWS KMS cannot do this there".into(),
+            Refusal::Unsupported => {
+                "this endpoint cannot do it: choose another algorithm, or a Region that has this one".into()
+            }
+            _ if self.code == "LimitExceededException" => {
+                "have the account's quota raised, or remove keys that nobody needs".into()
+            }
             _ => "correct what was asked for".into(),
         }
     }
@@ -207,5 +231,5 @@ pub(super) fn words(message: &str) -> String {
         .min()
         .and_then(|end| line.get(..end))
         .unwrap_or(line);
-    own.trim().chars().filter(|c| !c.is_control()).take(MOST_WORDS).collect()
+    own.trim().trim_end_matches('.').chars().filter(|c| !c.is_control()).take(MOST_WORDS).collect()
 }

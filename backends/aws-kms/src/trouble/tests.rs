@@ -48,6 +48,7 @@ fn what_passes() {
         ),
         (403, "RequestTimeTooSkewed", "", Unavailable, Answered),
         (400, "KMSInvalidStateException", "key/1 is in state Creating", Unavailable, Answered),
+        (403, "SomethingNew", "", Unavailable, Answered),
     ] {
         let trouble = answered(status, code, message);
         assert!(
@@ -79,10 +80,12 @@ fn what_stays_and_what_to_do() {
         ("NotFoundException", "Key does not exist", Missing, "Region"),
         ("InvalidKeyUsageException", "", WrongType, "SIGN_VERIFY"),
         ("IncorrectKeyException", "", WrongType, "pinned algorithm"),
-        ("UnsupportedOperationException", "", Unsupported, "cannot do this"),
+        ("UnsupportedOperationException", "", Unsupported, "cannot do it"),
+        ("ValidationException", "Value 'ML_DSA_65' at 'keySpec' failed", Unsupported, "another algorithm"),
         ("InvalidArnException", "", Configuration, "correct"),
         ("ValidationException", "", Configuration, "correct"),
-        ("LimitExceededException", "generated too many keys", Configuration, "correct"),
+        ("LimitExceededException", "generated too many keys", Configuration, "quota"),
+        ("MalformedPolicyDocumentException", "", Configuration, "correct"),
     ] {
         let Trouble { error, .. } = answered(400, code, message);
         assert!(matches!(&error, SignError::Refused { kind: is, .. } if *is == kind), "{code}: {error}");
@@ -125,14 +128,16 @@ fn a_wait_that_kms_names_is_handed_on() {
 fn aws_words_are_one_line_without_the_request() {
     assert_eq!(words("Rate exceeded"), "Rate exceeded");
     assert_eq!(words("one\r\ntwo"), "one");
-    assert_eq!(words("no match. The Canonical String was 'x-amz-security-token:abc'"), "no match.");
+    assert_eq!(words("no match. The Canonical String was 'x-amz-security-token:abc'"), "no match");
     assert_eq!(words("sent X-Amz-Security-Token: abc"), "sent");
     assert_eq!(words(&"é".repeat(9999)).chars().count(), 500);
     assert_eq!(words(""), "");
 }
 
 #[test]
-fn what_a_credential_process_wrote_is_not_repeated() {
-    let error = std::io::Error::other("external process exited with code 1. Stderr: the secret");
-    assert_eq!(way::told(&error), "external process exited with code 1.");
+fn what_a_credential_process_wrote_is_not_repeated_and_no_request_either() {
+    for rest in ["Stderr: the secret", "Request { body: the secret }", "Response { body: the secret }"] {
+        let error = std::io::Error::other(format!("it failed. {rest}"));
+        assert_eq!(way::told(&error), "it failed");
+    }
 }

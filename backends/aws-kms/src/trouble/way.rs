@@ -46,8 +46,8 @@ fn unloaded(whole: &(dyn Error + 'static), credentials: &CredentialsError) -> Tr
     Trouble { error, cause: Cause::Unloaded }
 }
 
-/// An error and its causes in one line. Their Debug is left out, for it has whole requests and answers; so is what a
-/// credential process wrote, which may be anything.
+/// An error and its causes in one line. Whole requests and answers are left out, and so is what a credential process
+/// wrote, which may be anything.
 pub(super) fn told(error: &(dyn Error + 'static)) -> String {
     let mut line: Vec<String> = Vec::new();
     for cause in causes(error).map(ToString::to_string) {
@@ -55,8 +55,11 @@ pub(super) fn told(error: &(dyn Error + 'static)) -> String {
             line.push(cause);
         }
     }
-    let line = line.join(": ");
-    words(line.split("Stderr:").next().unwrap_or_default())
+    let mut line = line.join(": ");
+    for rest in ["Stderr:", "Request {", "Response {"] {
+        line.truncate(line.find(rest).unwrap_or(line.len()));
+    }
+    words(&line)
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

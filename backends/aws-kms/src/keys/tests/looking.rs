@@ -3,9 +3,12 @@
 use super::{backend, config, intent, over, plant, proxy, refusal};
 use crate::AwsKmsConfig;
 use catalyst_rigs::aws::{Fault, When};
-use catalyst_signing::{KeyLifecycle as _, Refusal, SignError, SignatureAlgorithm as Algorithm};
+use catalyst_signing::{KeyIntent, KeyLifecycle as _, Refusal, SignError, SignatureAlgorithm as Algorithm};
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 #[tokio::test]
 async fn a_new_key_is_waited_for_until_it_shows() {
@@ -105,4 +108,19 @@ async fn a_key_that_may_not_be_read_stops_the_look_unless_it_is_its_own_policy_t
     // Gone since it was listed.
     proxy.script(When::calling("ListResourceTags").of_key(&theirs), Fault::NotFound);
     assert_eq!(backend(&proxy).find(&intent).await, Ok(Some(pin)));
+}
+
+#[tokio::test]
+async fn a_key_that_was_made_and_is_not_to_be_seen_is_not_made_again() {
+    let proxy = proxy();
+    let backend = backend(&proxy);
+    let day = Duration::from_secs(86_400);
+    let intent = KeyIntent { created_at: SystemTime::now() - day, ..intent(Algorithm::EcP384) };
+    let pin = backend.create(&intent).await.unwrap();
+    let rule = proxy.script(When::calling("ListResourceTags"), Fault::NotFound);
+    assert!(backend.find(&intent).await.is_err_and(|error| error.is_transient()));
+    assert!(backend.create(&intent).await.is_err_and(|error| error.is_transient()));
+    proxy.lift(rule);
+    assert_eq!(backend.create(&intent).await, Ok(pin));
+    assert_eq!(proxy.count("CreateKey"), 1);
 }
