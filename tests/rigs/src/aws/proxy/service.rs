@@ -156,12 +156,16 @@ impl Service {
         Ok(answer)
     }
 
-    async fn create(&self, request: &Request) -> Answer {
+    async fn make(&self, request: &Request) -> Answer {
         let alone = self.signs_alone.load(Ordering::Relaxed);
-        let answer = match self.emulated.create(&self.upstream, request, alone).await {
+        match self.emulated.create(&self.upstream, request, alone).await {
             Some(answer) => answer,
             None => self.upstream.ask(request).await,
-        };
+        }
+    }
+
+    async fn create(&self, request: &Request) -> Answer {
+        let answer = self.make(request).await;
         if let Some(id) = answer.body["KeyMetadata"]["KeyId"].as_str() {
             locked(&self.hidden).made(id);
         }
@@ -191,7 +195,8 @@ impl Service {
         if !answer.is_ok() || !matches!(request.operation.as_str(), "Sign" | "GetPublicKey") {
             return;
         }
-        let mut other = request.elsewhere(ASIDE);
+        // By somebody without a policy.
+        let mut other = request.elsewhere(ASIDE).by("stranger");
         other.body["KeyId"] = json!(self.stranger(&other, key_spec).await);
         // Boxed, for it is of_kms that asked.
         let given = Box::pin(self.of_kms(&other, &[])).await.unwrap_or_else(|refused| refused);
@@ -211,7 +216,7 @@ impl Service {
             return id.clone();
         }
         let body: Value = json!({"KeySpec": key_spec, "KeyUsage": "SIGN_VERIFY"});
-        let made = self.create(&request.instead("CreateKey", body)).await;
+        let made = self.make(&request.instead("CreateKey", body)).await;
         let id = made.body["KeyMetadata"]["KeyId"].as_str().unwrap_or_default().to_owned();
         strangers.insert(key_spec.to_owned(), id.clone());
         id
