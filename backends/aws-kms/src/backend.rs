@@ -1,14 +1,14 @@
 //! AWS KMS behind the signing contract.
 
 use crate::{
-    AwsKmsConfig,
+    AwsKmsConfig, Opening,
     client::Clients,
     keys::{self, AwsKmsKey, KeyArn, Reference},
 };
 use async_trait::async_trait;
 use catalyst_signing::{
-    Capability, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyUri, Quota, Result, SignatureAlgorithm,
-    SigningBackend, SigningKey,
+    Capability, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyState, KeyUri, Quota, Result,
+    SignatureAlgorithm, SigningBackend, SigningKey, Whereabouts,
 };
 use std::sync::Arc;
 
@@ -26,6 +26,11 @@ impl AwsKmsBackend {
     /// Takes an account; nothing is read or asked until a key is wanted.
     pub fn new(config: AwsKmsConfig) -> Self {
         Self { clients: Arc::new(Clients::new(config)), capabilities: keys::capabilities() }
+    }
+
+    /// Credentials that are set apart are taken up for what an operator wants, and for nothing else.
+    fn is_asked_unprompted(&self) -> bool {
+        self.clients.config().opening == Opening::Kept
     }
 }
 
@@ -52,6 +57,22 @@ impl SigningBackend for AwsKmsBackend {
     /// Takes a key's ARN or id, `alias/<name>` or an alias' ARN.
     async fn resolve(&self, reference: &str, algorithm: SignatureAlgorithm) -> Result<KeyPin> {
         keys::resolve(&self.clients, &Reference::parse(reference)?, algorithm).await
+    }
+
+    /// An alias is looked up again; ids and ARNs are one key's for good.
+    async fn whereabouts(&self, reference: &str) -> Result<Option<Whereabouts>> {
+        let reference = Reference::parse(reference)?;
+        match reference.is_alias() && self.is_asked_unprompted() {
+            true => keys::whereabouts(&self.clients, &reference).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    async fn state_of(&self, pin: &KeyPin) -> Result<KeyState> {
+        match self.is_asked_unprompted() {
+            true => self.open(pin).await?.state().await,
+            false => Ok(KeyState::Unknown),
+        }
     }
 
     async fn open(&self, pin: &KeyPin) -> Result<Arc<dyn SigningKey>> {

@@ -6,6 +6,7 @@ mod lifecycle;
 mod mechanism;
 mod resolve;
 mod tags;
+mod whereabouts;
 
 pub(crate) use address::{KeyArn, Reference};
 pub(crate) use key::AwsKmsKey;
@@ -13,3 +14,4 @@ pub(crate) use lifecycle::{create, find, give_up, list};
 pub(crate) use mechanism::{Form, Mechanism, capabilities, unsupported};
 pub(crate) use resolve::resolve;
 pub(crate) use tags::Tags;
+pub(crate) use whereabouts::whereabouts;
