@@ -59,8 +59,8 @@ const ROWS: &[Setting] = &[
         "aws-region",
         "aws-kms.region",
         Kind::Checked { check: names::check_region, accepts: "name of a Region, such as `eu-central-1`" },
-        Fallback::Unset("that of the AWS SDK: `AWS_REGION`, the profile, the instance"),
-        "Region in which keys are made, and in which an id or alias without a Region is looked up",
+        Fallback::Unset("as the AWS SDK decides"),
+        "Region in which keys are made and an id or alias without a Region is looked up; without it the AWS SDK decides (`AWS_REGION`, the profile, the instance)",
     ),
     row(
         PROFILE,
@@ -70,7 +70,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset(
             "the AWS SDK's default chain: `AWS_…` variables, profile, web identity, container, instance",
         ),
-        "Profile of the shared AWS files whose credentials are used",
+        "Profile of the shared AWS files whose credentials are used; without it the AWS SDK finds them (`AWS_ACCESS_KEY_ID` and others, `AWS_PROFILE`, web identity, container, instance)",
     ),
     row(
         ROLE,
