@@ -67,9 +67,7 @@ const ROWS: &[Setting] = &[
         "aws-profile",
         "aws-kms.profile",
         Kind::Checked { check: names::check_profile, accepts: "name of a profile" },
-        Fallback::Unset(
-            "the AWS SDK's default chain: `AWS_…` variables, profile, web identity, container, instance",
-        ),
+        Fallback::Unset("as the AWS SDK decides"),
         "Profile of the shared AWS files whose credentials are used; without it the AWS SDK finds them (`AWS_ACCESS_KEY_ID` and others, `AWS_PROFILE`, web identity, container, instance)",
     ),
     row(
