@@ -104,3 +104,49 @@ impl KeyLifecycle for AwsKmsBackend {
         keys::give_up(&self.clients, pin).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Credentials;
+    use std::time::Duration;
+
+    fn backend(opening: Opening) -> AwsKmsBackend {
+        AwsKmsBackend::new(AwsKmsConfig {
+            name: "aws-kms".into(),
+            region: None,
+            credentials: Credentials::Chain,
+            opening,
+            endpoint: Some("http://127.0.0.1:1".into()),
+            use_fips: false,
+            failover_regions: Vec::new(),
+            calls_per_second: 250,
+            call_timeout: Duration::from_secs(1),
+            settle: Duration::from_secs(1),
+            key_policy: None,
+        })
+    }
+
+    /// Neither goes anywhere: at that port nobody answers.
+    #[tokio::test]
+    async fn credentials_that_are_set_apart_are_taken_up_for_no_question_of_ours() {
+        let root = backend(Opening::WhileInUse);
+        assert_eq!(root.whereabouts("alias/root").await, Ok(None));
+        let uri = KeyUri::parse(
+            "awskms:arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        );
+        let pin = KeyPin { uri: uri.unwrap(), algorithm: SignatureAlgorithm::EcP384, spki: Vec::new() };
+        assert_eq!(root.state_of(&pin).await, Ok(KeyState::Unknown));
+    }
+
+    #[tokio::test]
+    async fn an_id_leads_to_one_key_for_good() {
+        let everyday = backend(Opening::Kept);
+        for one in [
+            "1234abcd-12ab-34cd-56ef-1234567890ab",
+            "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        ] {
+            assert_eq!(everyday.whereabouts(one).await, Ok(None));
+        }
+    }
+}
