@@ -7,7 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use catalyst_signing::{
-    Capability, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyState, KeyUri, Quota, Result,
+    Capability, Fact, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyState, KeyUri, Quota, Result,
     SignatureAlgorithm, SigningBackend, SigningKey, Whereabouts,
 };
 use std::sync::Arc;
@@ -25,7 +25,19 @@ pub struct AwsKmsBackend {
 impl AwsKmsBackend {
     /// Takes an account; nothing is read or asked until a key is wanted.
     pub fn new(config: AwsKmsConfig) -> Self {
-        Self { clients: Arc::new(Clients::new(config)), capabilities: keys::capabilities() }
+        Self::over(Clients::new(config))
+    }
+
+    pub(crate) fn over(clients: Clients) -> Self {
+        Self { clients: Arc::new(clients), capabilities: keys::capabilities() }
+    }
+
+    /// What one open key or one question asks through.
+    fn clients(&self) -> Arc<Clients> {
+        match self.clients.config().opening {
+            Opening::Kept => self.clients.clone(),
+            Opening::WhileInUse => Arc::new(self.clients.fresh()),
+        }
     }
 
     /// Credentials that are set apart are taken up for what an operator wants, and for nothing else.
@@ -56,7 +68,7 @@ impl SigningBackend for AwsKmsBackend {
 
     /// Takes a key's ARN or id, `alias/<name>` or an alias' ARN.
     async fn resolve(&self, reference: &str, algorithm: SignatureAlgorithm) -> Result<KeyPin> {
-        keys::resolve(&self.clients, &Reference::parse(reference)?, algorithm).await
+        keys::resolve(&self.clients(), &Reference::parse(reference)?, algorithm).await
     }
 
     /// An alias is looked up again; ids and ARNs are one key's for good.
@@ -76,32 +88,44 @@ impl SigningBackend for AwsKmsBackend {
     }
 
     async fn open(&self, pin: &KeyPin) -> Result<Arc<dyn SigningKey>> {
-        Ok(Arc::new(AwsKmsKey::new(self.clients.clone(), pin)?))
+        Ok(Arc::new(AwsKmsKey::new(self.clients(), pin)?))
     }
 
     fn lifecycle(&self) -> Option<&dyn KeyLifecycle> {
         Some(self)
+    }
+
+    async fn describe(&self) -> Result<Vec<Fact>> {
+        self.clients().describe().await
+    }
+
+    fn retry(&self) {
+        self.clients.retry();
+    }
+
+    async fn shut_down(&self) {
+        self.clients.let_go();
     }
 }
 
 #[async_trait]
 impl KeyLifecycle for AwsKmsBackend {
     async fn find(&self, intent: &KeyIntent) -> Result<Option<KeyPin>> {
-        keys::find(&self.clients, intent).await
+        keys::find(&self.clients(), intent).await
     }
 
     async fn create(&self, intent: &KeyIntent) -> Result<KeyPin> {
-        keys::create(&self.clients, intent).await
+        keys::create(&self.clients(), intent).await
     }
 
     async fn list(&self, deployment: &str) -> Result<Vec<FoundKey>> {
-        keys::list(&self.clients, deployment).await
+        keys::list(&self.clients(), deployment).await
     }
 
     /// Nothing is destroyed for 30 days, the longest that KMS waits; until then `aws kms cancel-key-deletion` brings it
     /// back.
     async fn schedule_destruction(&self, pin: &KeyPin) -> Result<()> {
-        keys::give_up(&self.clients, pin).await
+        keys::give_up(&self.clients(), pin).await
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) async fn whereabouts(clients: &Clients, reference: &Reference) -> Res
     let client = clients.of(reference.region.as_deref()).await?;
     let asked = Asked { operation: "GetPublicKey", about: &reference.key_id };
     let answer = client.get_public_key().key_id(&reference.key_id).send().await;
-    let answer = answer.map_err(|error| asked.failed(&error))?;
+    let answer = answer.map_err(|error| clients.failed(asked, &error))?;
     let arn = answer.key_id().and_then(KeyArn::parse);
     match arn.zip(answer.public_key) {
         Some((arn, spki)) => Ok(Whereabouts { uri: arn.uri().clone(), spki: spki.into_inner() }),
