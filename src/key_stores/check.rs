@@ -235,6 +235,7 @@ impl Looking<'_> {
         };
         // What is being made can't be called back, only waited for and removed.
         let made = in_time(MAKING, lifecycle.create(&intent)).await;
+        let refused = made.as_ref().err().filter(|error| !error.is_transient()).cloned();
         let outcome = match made {
             Err(error) => Err(error.into()),
             Ok(pin) => tokio::select! {
@@ -250,7 +251,10 @@ impl Looking<'_> {
                 None => Ok(()),
             }
         });
-        if let Err(error) = removed.await {
+        // What is refused to the end for one reason, a PIN or a Region that is missing, was refused before a key was made.
+        if let Err(error) = removed.await
+            && refused.as_ref() != Some(&error)
+        {
             let label = format!("{}-{}", intent.role, intent.generation);
             let named = self.seen.probe.as_mut().map_or(label, |probe| {
                 probe.left = true;

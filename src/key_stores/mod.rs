@@ -1,6 +1,10 @@
 //! The key stores of this build, made from settings. A new backend is one crate, one file here and one line in
 //! [`FACTORIES`].
 
+#[cfg(feature = "aws-kms")]
+mod aws_kms;
+#[cfg(feature = "aws-kms")]
+mod aws_names;
 pub mod check;
 mod local;
 #[cfg(feature = "pkcs11")]
@@ -36,6 +40,8 @@ pub struct Factory {
 /// Every kind of this build.
 pub const FACTORIES: &[Factory] = &[
     local::FACTORY,
+    #[cfg(feature = "aws-kms")]
+    aws_kms::FACTORY,
     #[cfg(feature = "pkcs11")]
     pkcs11::FACTORY,
 ];

@@ -88,6 +88,13 @@ impl StoreSettings<'_> {
         self.text(variable).ok_or_else(|| self.missing(variable, wanted))
     }
 
+    /// The error for a value that its row accepted and the key store can't use: `accepted` is the form it wants, as a
+    /// clause.
+    #[must_use]
+    pub fn invalid(&self, variable: &str, accepted: impl Into<String>) -> SettingsError {
+        self.values.invalid(&self.called(variable), accepted)
+    }
+
     /// The error for a setting that this key store cannot do without.
     #[must_use]
     pub fn missing(&self, variable: &str, wanted: &str) -> SettingsError {

@@ -7,8 +7,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use catalyst_signing::{
-    Capability, Fact, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyUri, Quota, Result, SignatureAlgorithm,
-    SigningBackend, SigningKey,
+    Capability, Fact, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyState, KeyUri, Quota, Result,
+    SignatureAlgorithm, SigningBackend, SigningKey, Whereabouts,
 };
 use std::sync::Arc;
 
@@ -40,6 +40,11 @@ impl AwsKmsBackend {
             Opening::WhileInUse => Arc::new(self.clients.fresh()),
         }
     }
+
+    /// Credentials that are set apart are taken up for what an operator wants, and for nothing else.
+    fn is_asked_unprompted(&self) -> bool {
+        self.clients.config().opening == Opening::Kept
+    }
 }
 
 #[async_trait]
@@ -65,6 +70,22 @@ impl SigningBackend for AwsKmsBackend {
     /// Takes a key's ARN or id, `alias/<name>` or an alias' ARN.
     async fn resolve(&self, reference: &str, algorithm: SignatureAlgorithm) -> Result<KeyPin> {
         keys::resolve(&self.clients(), &Reference::parse(reference)?, algorithm).await
+    }
+
+    /// An alias is looked up again; ids and ARNs are one key's for good.
+    async fn whereabouts(&self, reference: &str) -> Result<Option<Whereabouts>> {
+        let reference = Reference::parse(reference)?;
+        match reference.is_alias() && self.is_asked_unprompted() {
+            true => keys::whereabouts(&self.clients, &reference).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    async fn state_of(&self, pin: &KeyPin) -> Result<KeyState> {
+        match self.is_asked_unprompted() {
+            true => self.open(pin).await?.state().await,
+            false => Ok(KeyState::Unknown),
+        }
     }
 
     async fn open(&self, pin: &KeyPin) -> Result<Arc<dyn SigningKey>> {
@@ -111,5 +132,51 @@ impl KeyLifecycle for AwsKmsBackend {
     /// back.
     async fn schedule_destruction(&self, pin: &KeyPin) -> Result<()> {
         keys::give_up(&self.clients(), pin).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Credentials;
+    use std::time::Duration;
+
+    fn backend(opening: Opening) -> AwsKmsBackend {
+        AwsKmsBackend::new(AwsKmsConfig {
+            name: "aws-kms".into(),
+            region: None,
+            credentials: Credentials::Chain,
+            opening,
+            endpoint: Some("http://127.0.0.1:1".into()),
+            use_fips: false,
+            failover_regions: Vec::new(),
+            calls_per_second: 250,
+            call_timeout: Duration::from_secs(1),
+            settle: Duration::from_secs(1),
+            key_policy: None,
+        })
+    }
+
+    /// Neither goes anywhere: at that port nobody answers.
+    #[tokio::test]
+    async fn credentials_that_are_set_apart_are_taken_up_for_no_question_of_ours() {
+        let root = backend(Opening::WhileInUse);
+        assert_eq!(root.whereabouts("alias/root").await, Ok(None));
+        let uri = KeyUri::parse(
+            "awskms:arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        );
+        let pin = KeyPin { uri: uri.unwrap(), algorithm: SignatureAlgorithm::EcP384, spki: Vec::new() };
+        assert_eq!(root.state_of(&pin).await, Ok(KeyState::Unknown));
+    }
+
+    #[tokio::test]
+    async fn an_id_leads_to_one_key_for_good() {
+        let everyday = backend(Opening::Kept);
+        for one in [
+            "1234abcd-12ab-34cd-56ef-1234567890ab",
+            "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        ] {
+            assert_eq!(everyday.whereabouts(one).await, Ok(None));
+        }
     }
 }

@@ -74,6 +74,11 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
+    /// Whether it may name another key tomorrow.
+    pub(crate) fn is_alias(&self) -> bool {
+        self.key_id.rsplit(':').next().is_some_and(|name| name.starts_with("alias/"))
+    }
+
     /// # Errors
     /// The text is none of the four.
     pub(crate) fn parse(text: &str) -> Result<Self> {

@@ -17,6 +17,7 @@ mod scan;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod whereabouts;
 
 pub(crate) use address::{KeyArn, Reference};
 pub(crate) use attempts::Attempts;
@@ -27,3 +28,4 @@ pub(crate) use key::AwsKmsKey;
 pub(crate) use mechanism::{Mechanism, capabilities, unsupported};
 pub(crate) use resolve::resolve;
 pub(crate) use tags::Tags;
+pub(crate) use whereabouts::whereabouts;
