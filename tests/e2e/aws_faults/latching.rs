@@ -5,7 +5,7 @@ use catalyst_rigs::aws::{Foreign, Says};
 
 /// Each of these, for good: so many calls, then 500 with this code and these words, and not one call more.
 fn latches(cloud: &Cloud, fault: Fault, calls: usize, code: &str, words: &[&str]) {
-    let (recorded, errors) = (cloud.pki.recorded(), cloud.errors().len());
+    let (recorded, before) = (cloud.pki.recorded(), cloud.latched().len());
     cloud.signing(fault.clone());
     cloud.proxy.forget_calls();
     let sentence = refused(&ask(&cloud.pki, "node", "refused"), 500, code);
@@ -21,7 +21,7 @@ fn latches(cloud: &Cloud, fault: Fault, calls: usize, code: &str, words: &[&str]
     }
     assert_eq!(cloud.signs(&cloud.services), calls, "{fault:?}: a latched key was asked");
     assert_eq!(cloud.pki.recorded(), recorded + 3, "{fault:?}: those of the other CA");
-    let said = cloud.errors().split_off(errors);
+    let said = cloud.latched().split_off(before);
     assert_eq!(said.len(), 1, "{fault:?}: {said:?}");
     assert_eq!(said[0].property("code"), Some(code), "{fault:?}");
     assert!(words.iter().all(|word| said[0].raw.contains(word)), "{fault:?}: {}", said[0].raw);
@@ -34,7 +34,12 @@ fn latches(cloud: &Cloud, fault: Fault, calls: usize, code: &str, words: &[&str]
 }
 
 fn ready() -> Cloud {
+    // What is new may not show yet; this key is to look older.
     let cloud = Cloud::new();
+    let age = Fault::Says(Says::MadeEarlier(Duration::from_secs(3600)));
+    cloud.proxy.script(When::calling("DescribeKey"), age);
+    let mut cloud = cloud.restarted(|launch| launch);
+    cloud.pki = cloud.pki.ready();
     cloud.shows(&key_state(SERVICES_CA), 1.0);
     cloud
 }
@@ -70,9 +75,9 @@ fn what_is_refused_is_asked_once_and_names_what_is_missing() {
     let arn = cloud.services.trim_start_matches("awskms:").to_owned();
     let arn = arn.as_str();
     let cases = [
+        (Fault::NotFound, "key_refused_missing", ["NotFoundException", arn]),
         (Fault::Denied, "key_refused_denied", ["kms:Sign", arn]),
         (Fault::DeniedByKeyPolicy, "key_refused_denied", ["kms:Sign", arn]),
-        (Fault::NotFound, "key_refused_missing", ["NotFoundException", arn]),
         (Fault::Says(Says::Disabled), "key_refused_disabled", ["aws kms enable-key", arn]),
         (Fault::Says(Says::PendingDeletion), "key_refused_disabled", ["aws kms cancel-key-deletion", arn]),
         (

@@ -1,11 +1,12 @@
 //! Keys in AWS KMS, and the whole service, while KMS fails: the proxy in this process does what a test says.
 
+mod away;
 mod latching;
 mod passing;
 
 use crate::{
     auth_cli::run,
-    pkcs11::{ask, key_uris, with},
+    pkcs11::{ask, key_uris, refusal, with},
     pki::{Pki, eventually, launch_in, ok, refused, verifies},
 };
 use catalyst_rigs::{
@@ -67,6 +68,13 @@ impl Cloud {
         let pki = initialized(settings(launch_issuers(data_dir.path(), &proxy)));
         let [_, services, transport] = key_uris(&pki);
         Self { pki, proxy, services, transport, data_dir }
+    }
+
+    /// Ends the service, and starts it in the same directory.
+    fn restarted(mut self, settings: impl FnOnce(Launch) -> Launch) -> Self {
+        assert!(self.pki.service.stop().unwrap().success(), "{}", self.pki.service.log());
+        self.pki = Pki::start(settings(launch_issuers(self.data_dir.path(), &self.proxy)));
+        self
     }
 
     /// An operation on the key of the services CA.
@@ -139,10 +147,10 @@ impl Cloud {
         self.metric(&line).unwrap_or_default()
     }
 
-    /// The lines of level `error` about the services CA.
-    fn errors(&self) -> Vec<LogLine> {
+    /// What was said of keys that latched; each refused request has a line of its own besides.
+    fn latched(&self) -> Vec<LogLine> {
         let lines = self.pki.service.log_lines().into_iter();
-        lines.filter(|line| line.level == "error" && line.raw.contains(SERVICES_CA)).collect()
+        lines.filter(|line| line.message.starts_with("Key latched")).collect()
     }
 
     fn retry(&self) -> (i32, String, String) {

@@ -30,7 +30,7 @@ fn passes(fault: Fault, code: &str, outcome: &str) {
     assert!(cloud.ended("sign", outcome) > ended);
     assert_eq!(cloud.pki.recorded(), recorded + 3, "those of the other CA");
     cloud.warned(&[SERVICES_CA]);
-    assert_eq!(cloud.errors().len(), 0, "{:?}", cloud.errors());
+    assert_eq!(cloud.latched().len(), 0, "{:?}", cloud.latched());
     cloud.issues("envoy/app", "goes-on");
 
     cloud.proxy.heal();
@@ -128,4 +128,22 @@ fn what_is_slow_but_answers_is_waited_for_and_delays_no_other_ca() {
         }
     });
     assert_eq!(cloud.signs(&cloud.services), 8, "one call for each certificate");
+}
+
+#[test]
+fn a_key_that_kms_does_not_show_everywhere_yet_is_waited_for() {
+    let cloud = Cloud::new();
+    let rule = cloud.signing(Fault::NotFound);
+    let sentence = refused(&ask(&cloud.pki, "node", "waits"), 503, "key_store_unavailable");
+    assert!(sentence.contains("is new, and AWS KMS does not show it everywhere yet"), "{sentence}");
+    cloud.proxy.lift(rule);
+    cloud.recovers();
+
+    // The whole hierarchy, where every new key is hidden from so many calls that would show it.
+    let (proxy, data_dir) = (FaultProxy::at_hand().unwrap(), TempDir::new().unwrap());
+    proxy.hide_new_keys(Some(5));
+    let pki = initialized(launch(data_dir.path(), &proxy));
+    let issued = pki.issue("node", "n1");
+    verifies(&pki.bundle(), issued.answer["certificatePem"].as_str().unwrap());
+    assert_eq!(proxy.count("CreateKey"), 4, "root, services, transport, tokens");
 }
