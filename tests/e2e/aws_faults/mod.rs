@@ -2,7 +2,12 @@
 
 mod away;
 mod latching;
+mod failover;
+mod neighbours;
 mod passing;
+mod rate;
+mod rights;
+mod states;
 
 use crate::{
     auth_cli::run,

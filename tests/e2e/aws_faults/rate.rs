@@ -1,0 +1,48 @@
+//! The quota of an account is shared: calls stay below what the operator allows.
+
+use super::*;
+use crate::pki::spiffe_id;
+
+/// Calls a second.
+const RATE: usize = 10;
+/// How long a request waits for its signature, in seconds.
+const PATIENCE: usize = 10;
+/// Twice as many as can be served in that time.
+const CLIENTS: usize = 2 * RATE * PATIENCE;
+
+#[test]
+fn a_burst_stays_within_the_rate_and_leaves_crls_their_share() {
+    let cloud = Cloud::with(|launch| launch.env("CATALYST_PKI_AWS_RATE", &RATE.to_string()));
+    let (pki, throttled) = (&cloud.pki, cloud.metric("signing_throttled_total").unwrap());
+    let stolen = pki.issue("node", "stolen");
+    let requests: Vec<_> = (0..CLIENTS)
+        .map(|number| {
+            let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+            let instance = format!("n{number}");
+            let csr = crate::csr::of(&key, &[&spiffe_id("node", &instance)], &[]);
+            (instance, csr)
+        })
+        .collect();
+    cloud.proxy.forget_calls();
+    let answers: Vec<_> = thread::scope(|scope| {
+        let asked: Vec<_> = requests
+            .iter()
+            .map(|(instance, csr)| scope.spawn(move || pki.sign("node", instance, csr)))
+            .collect();
+        eventually("the first calls", || (cloud.signs(&cloud.services) > 2).then_some(()));
+        // A denial's CRL is signed while they wait.
+        assert_eq!(pki.deny(&spiffe_id("node", "stolen"), true)["crlPending"], false);
+        assert!(pki.crl("services").reason_for(&stolen.certificate.serial()).is_some());
+        assert!(asked.iter().any(|asked| !asked.is_finished()));
+        asked.into_iter().map(|answer| answer.join().unwrap()).collect()
+    });
+    let (issued, late): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    late.iter().for_each(|answer| drop(refused(answer, 503, "key_store_throttled")));
+    assert!(!issued.is_empty() && issued.len() <= RATE * PATIENCE, "{} issued", issued.len());
+    let leaf = issued[0].json().unwrap();
+    verifies(&pki.bundle(), leaf["certificatePem"].as_str().unwrap());
+    assert_eq!(cloud.signs(&cloud.services), issued.len() + 1, "one for each, and the CRL");
+    assert!(cloud.metric("signing_throttled_total").unwrap() > throttled);
+    assert!(cloud.latched().is_empty());
+    cloud.recovers();
+}
