@@ -86,7 +86,10 @@ fn what_is_refused_is_asked_once_and_names_what_is_missing() {
             ["SIGN_VERIFY", arn],
         ),
         (
-            Fault::Refused("UnrecognizedClientException", "The security token included in the request is invalid."),
+            Fault::Refused(
+                "UnrecognizedClientException",
+                "The security token included in the request is invalid.",
+            ),
             "key_refused_denied",
             ["access key", arn],
         ),

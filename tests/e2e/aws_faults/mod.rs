@@ -1,10 +1,12 @@
 //! Keys in AWS KMS, and the whole service, while KMS fails: the proxy in this process does what a test says.
 
 mod away;
-mod latching;
+mod check;
 mod failover;
+mod latching;
 mod neighbours;
 mod passing;
+mod policies;
 mod rate;
 mod rights;
 mod states;

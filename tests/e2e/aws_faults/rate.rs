@@ -36,12 +36,24 @@ fn a_burst_stays_within_the_rate_and_leaves_crls_their_share() {
         assert!(asked.iter().any(|asked| !asked.is_finished()));
         asked.into_iter().map(|answer| answer.join().unwrap()).collect()
     });
-    let (issued, late): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    let (issued, refusals): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    // Calls that begin in the last moment are cut off by the deadline.
+    let (late, cut_off): (Vec<_>, Vec<_>) =
+        refusals.into_iter().partition(|answer| refusal(answer).1 == "key_store_throttled");
     late.iter().for_each(|answer| drop(refused(answer, 503, "key_store_throttled")));
-    assert!(!issued.is_empty() && issued.len() <= RATE * PATIENCE, "{} issued", issued.len());
+    cut_off.iter().for_each(|answer| drop(refused(answer, 503, "key_store_timeout")));
+    assert!(
+        late.len() > CLIENTS / 3 && cut_off.len() <= RATE,
+        "{} late, {} cut off",
+        late.len(),
+        cut_off.len()
+    );
     let leaf = issued[0].json().unwrap();
     verifies(&pki.bundle(), leaf["certificatePem"].as_str().unwrap());
-    assert_eq!(cloud.signs(&cloud.services), issued.len() + 1, "one for each, and the CRL");
+    let asked = cloud.signs(&cloud.services);
+    assert!(asked <= RATE * PATIENCE, "{asked} calls");
+    // One for each certificate, and the CRL.
+    assert!((issued.len() + 1..=issued.len() + 1 + cut_off.len()).contains(&asked), "{asked} calls");
     assert!(cloud.metric("signing_throttled_total").unwrap() > throttled);
     assert!(cloud.latched().is_empty());
     cloud.recovers();

@@ -23,10 +23,9 @@ fn keys_that_are_switched_off_and_on_again_while_the_service_runs() {
     let cloud = Cloud::new();
     let aws = cloud.proxy.localstack().caller(REGION);
     let key = json!({"KeyId": cloud.services.rsplit('/').next().unwrap()});
-    for (off, on) in [
-        ("DisableKey", &["EnableKey"][..]),
-        ("ScheduleKeyDeletion", &["CancelKeyDeletion", "EnableKey"][..]),
-    ] {
+    for (off, on) in
+        [("DisableKey", &["EnableKey"][..]), ("ScheduleKeyDeletion", &["CancelKeyDeletion", "EnableKey"][..])]
+    {
         aws.ask(off, &key).unwrap();
         cloud.proxy.forget_calls();
         let sentence = refused(&ask(&cloud.pki, "node", "refused"), 500, "key_refused_disabled");
