@@ -98,3 +98,46 @@ fn what_is_refused_is_asked_once_and_names_what_is_missing() {
         latches(&cloud, fault, 1, code, &words);
     }
 }
+
+#[test]
+fn the_root_and_the_key_of_tokens_keep_down_nothing_but_their_own() {
+    let (proxy, data_dir) = (FaultProxy::at_hand().unwrap(), TempDir::new().unwrap());
+    let pki = initialized(launch(data_dir.path(), &proxy));
+    let issuers = key_uris(&pki);
+    let [root, ..] = &issuers;
+    proxy.script(When::calling("Sign").of_key(root), Fault::Denied);
+    proxy.forget_calls();
+    let make = || pki.post("/pki/intermediary", &json!({"commonName": "Catalyst Services CA v2"}));
+    let sentence = refused(&make(), 500, "key_refused_denied");
+    assert!(
+        sentence.contains("kms:Sign") && sentence.contains(root.trim_start_matches("awskms:")),
+        "{sentence}"
+    );
+    assert_eq!(proxy.count("Sign"), 1);
+    pki.issue("node", "n1");
+    // The root is opened for each operation, so nothing of it latches.
+    proxy.heal();
+    ok(&make());
+
+    // Whatever is no CA's is the token key.
+    let entity = json!({"id": "n", "name": "n", "type": "service"});
+    let mint = || pki.post("/auth/tokens", &json!({"subject": "n", "principal": "NODE", "entity": entity}));
+    proxy.forget_calls();
+    ok(&mint());
+    let tokens = proxy.calls().into_iter().find(|call| call.operation == "Sign").and_then(|call| call.key);
+    let tokens = tokens.unwrap();
+    assert!(issuers.iter().all(|uri| !uri.ends_with(&tokens)), "{tokens}");
+    proxy.script(When::calling("Sign").of_key(&tokens), Fault::Denied);
+    let answer = mint();
+    assert!(
+        answer.status == 500 && answer.text().contains("kms:Sign"),
+        "{}: {}",
+        answer.status,
+        answer.text()
+    );
+    pki.issue("node", "n2");
+    proxy.heal();
+    let (exit, stdout, stderr) = run(&pki.service, &["backend", "retry"]);
+    assert_eq!(exit, 0, "{stdout}{stderr}");
+    ok(&mint());
+}

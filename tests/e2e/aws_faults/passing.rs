@@ -1,6 +1,7 @@
 //! Troubles that pass: asked again as long as the request has time, then 503, and nobody has to act.
 
 use super::*;
+use crate::pki::spiffe_id;
 
 /// A request has ten seconds; pauses grow to two. So often at most is one signature asked for.
 const MOST: usize = 40;
@@ -95,6 +96,7 @@ fn answers_that_come_too_late() {
 #[test]
 fn a_wait_that_kms_names_is_kept_and_passed_on() {
     let cloud = Cloud::new();
+    cloud.shows(&key_state(SERVICES_CA), 1.0);
     cloud.signing(Fault::Throttled(Some(30)));
     cloud.proxy.forget_calls();
     let answer = ask(&cloud.pki, "node", "waits");
@@ -103,7 +105,25 @@ fn a_wait_that_kms_names_is_kept_and_passed_on() {
     assert!((30..=33).contains(&wait), "{wait}");
     assert_eq!(cloud.signs(&cloud.services), 1, "asked again before the wait was over");
     assert_eq!(cloud.metric("signing_throttled_total"), Some(1.0));
+    let states = || [SERVICES_CA, TRANSPORT_CA].map(|ca| cloud.metric(&key_state(ca)));
+    assert_eq!(states(), [Some(-1.0), Some(1.0)]);
     cloud.proxy.heal();
+    cloud.recovers();
+    assert_eq!(states(), [Some(1.0); 2]);
+}
+
+#[test]
+fn a_denial_holds_at_once_and_its_crl_follows() {
+    let cloud = Cloud::new();
+    let pki = &cloud.pki;
+    let (stolen, id) = (pki.issue("node", "stolen"), spiffe_id("node", "stolen"));
+    cloud.signing(Fault::Hangs);
+    assert_eq!(pki.deny(&id, true)["crlPending"], true);
+    refused(&ask(pki, "node", "stolen"), 403, "identity_denied");
+    assert_eq!(pki.crl("services").entries(), []);
+    cloud.proxy.heal();
+    let serial = stolen.certificate.serial();
+    eventually("the CRL", || pki.crl("services").reason_for(&serial));
     cloud.recovers();
 }
 

@@ -273,13 +273,12 @@ fn a_signers_look_is_needed_to_choose_keys_and_not_to_sign_with_them() {
     both_sign(&pki);
     assert!(pki.service.stop().unwrap().success(), "{}", pki.service.log());
 
-    // Without the other statement nothing is signed, tokens neither; what is public is served.
+    // Without the other statement nothing is signed; what is public is served.
     given.allow(&without(given.policy(), "Sign"));
-    let launch = launch(given.data_dir.path(), &given.proxy)
-        .env("CATALYST_PKI_KEY_BACKEND_ROOT", "local")
-        .env("AWS_ACCESS_KEY_ID", EVERYDAY);
-    let mut service = launch.start().unwrap();
-    let line = service.wait_for("Key latched — not used until an operator acts").unwrap();
+    let pki = given.start();
+    let sentence = refused(&ask(&pki, "node", "n2"), 500, "key_refused_denied");
+    assert!(sentence.contains("allow kms:Sign"), "{sentence}");
+    let line = pki.logged("Key latched — not used until an operator acts", SERVICES_CA);
     assert!(line.level == "error" && line.raw.contains("kms:Sign"), "{}", line.raw);
-    assert_eq!(service.http().get("/pki/ca/bundle").unwrap().status, 200);
+    pki.bundle();
 }
