@@ -175,6 +175,45 @@ fn without_name_keys_go_without_an_alias() {
     assert_eq!(told.count(), 3, "{}", pki.service.log());
 }
 
+/// The provisioner's, for every Region.
+fn everywhere(proxy: &FaultProxy) -> Value {
+    let policy = policy("provisioner", proxy).to_string();
+    serde_json::from_str(&policy.replace("arn:aws:kms:eu-central-1:", "arn:aws:kms:*:")).unwrap()
+}
+
+/// A service that makes keys in two Regions, with these policies for one identity.
+fn replicating(proxy: &FaultProxy, data_dir: &TempDir, policies: &[Value]) -> Pki {
+    let mut all = policies[0].clone();
+    let statements = policies.iter().flat_map(|policy| policy["Statement"].as_array().unwrap().clone());
+    all["Statement"] = statements.collect();
+    proxy.enforce(EVERYDAY, &all.to_string()).unwrap();
+    initialized(
+        launch_issuers(data_dir.path(), proxy)
+            .env("AWS_ACCESS_KEY_ID", EVERYDAY)
+            .env("CATALYST_PKI_AWS_FAILOVER_REGIONS", "eu-west-1"),
+    )
+}
+
+#[test]
+fn a_provisioner_of_two_regions_replicates_and_signs_in_both() {
+    let (proxy, data_dir) = (FaultProxy::at_hand().unwrap(), TempDir::new().unwrap());
+    let pki = replicating(&proxy, &data_dir, &[everywhere(&proxy), policy("replicas", &proxy)]);
+    proxy.script(When::any().in_region(REGION), Fault::Unavailable);
+    both_sign(&pki);
+    assert!(!pki.service.log().contains("AccessDenied"), "{}", pki.service.log());
+
+    for sid in ["Replicate", "MakeReplicas"] {
+        let (proxy, data_dir) = (FaultProxy::at_hand().unwrap(), TempDir::new().unwrap());
+        let replicas = without(policy("replicas", &proxy), sid);
+        let pki = replicating(&proxy, &data_dir, &[everywhere(&proxy), replicas]);
+        both_sign(&pki);
+        let lines = pki.service.log_lines();
+        let told =
+            lines.iter().filter(|line| line.level == "warn" && line.raw.contains("aws kms replicate-key"));
+        assert_eq!(told.count(), 2, "without {sid}: {}", pki.service.log());
+    }
+}
+
 /// Keys that somebody else made, and a service that may sign with some.
 struct Given {
     proxy: FaultProxy,
