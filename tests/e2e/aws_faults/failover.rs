@@ -31,7 +31,7 @@ impl Cloud {
 
     /// The line of the log of this level and message.
     fn said(&self, level: &str, message: &str) -> LogLine {
-        let line = self.pki.logged(message, &self.services.trim_start_matches("awskms:").to_owned());
+        let line = self.pki.logged(message, self.services.trim_start_matches("awskms:"));
         assert_eq!(line.level, level, "{}", line.raw);
         line
     }
