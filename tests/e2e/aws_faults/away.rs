@@ -24,6 +24,26 @@ fn a_service_starts_without_kms_and_opens_its_keys_when_kms_is_back() {
     cloud.issues("envoy/app", "after");
 }
 
+#[test]
+fn without_kms_tokens_are_checked_too_where_their_key_is_there() {
+    let (mut pki, proxy, data_dir) = begun();
+    eventually("the hierarchy", || (pki.post("/pki/initialize", &json!({})).status == 200).then_some(()));
+    assert!(pki.service.stop().unwrap().success(), "{}", pki.service.log());
+    proxy.script(When::any(), Fault::Unavailable);
+    let pki = Pki::start(launch(data_dir.path(), &proxy));
+    assert_eq!(ok(&pki.get("/pki/status"))["status"], "degraded");
+    let entity = json!({"id": "n", "name": "n", "type": "service"});
+    let mint = || pki.post("/auth/tokens", &json!({"subject": "n", "principal": "NODE", "entity": entity}));
+    refused(&mint(), 503, "token_key_unavailable");
+    let answer = ask(&pki, "node", "waits");
+    assert!(answer.status == 503 && answer.header("retry-after").is_some(), "{}", answer.text());
+    proxy.heal();
+    eventually("a token", || (mint().status == 200).then_some(()));
+    let pki = pki.ready();
+    let issued = pki.issue("node", "n1");
+    verifies(&pki.bundle(), issued.answer["certificatePem"].as_str().unwrap());
+}
+
 /// The service, with every key in KMS, whose token key is made before anything else.
 fn begun() -> (Pki, FaultProxy, TempDir) {
     let (proxy, data_dir) = (FaultProxy::at_hand().unwrap(), TempDir::new().unwrap());

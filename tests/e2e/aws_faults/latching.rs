@@ -40,7 +40,7 @@ fn ready() -> Cloud {
     cloud.proxy.script(When::calling("DescribeKey"), age);
     let mut cloud = cloud.restarted(|launch| launch);
     cloud.pki = cloud.pki.ready();
-    cloud.shows(&key_state(SERVICES_CA), 1.0);
+    cloud.shows(&key_state(SERVICES_CA), Some(1.0));
     cloud
 }
 

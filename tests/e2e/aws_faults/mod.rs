@@ -18,7 +18,7 @@ use crate::{
 };
 use catalyst_rigs::{
     Launch,
-    aws::{Fault, FaultProxy, RuleId, When},
+    aws::{Call, Fault, FaultProxy, RuleId, When},
     logs::LogLine,
 };
 use serde_json::json;
@@ -96,7 +96,7 @@ impl Cloud {
 
     /// How often a key was asked to sign.
     fn signs(&self, key: &str) -> usize {
-        let named = |call: &&catalyst_rigs::aws::Call| {
+        let named = |call: &&Call| {
             call.operation == "Sign" && call.key.as_deref().is_some_and(|id| key.ends_with(id))
         };
         self.proxy.calls().iter().filter(named).count()
@@ -134,16 +134,16 @@ impl Cloud {
         metric(&self.pki, line)
     }
 
-    /// Waits until a line of `/metrics` has this value; the service looks at its keys twice a minute.
+    /// Waits until a line of `/metrics` has this value, or is gone; the service looks at its keys twice a minute.
     #[track_caller]
-    fn shows(&self, line: &str, value: f64) {
+    fn shows(&self, line: &str, value: Option<f64>) {
         for _ in 0..1200 {
-            if self.metric(line) == Some(value) {
+            if self.metric(line) == value {
                 return;
             }
             thread::sleep(Duration::from_millis(50));
         }
-        panic!("{line} is {:?}, not {value}", self.metric(line));
+        panic!("{line} is {:?}, not {value:?}", self.metric(line));
     }
 
     /// How many calls of an operation ended so.

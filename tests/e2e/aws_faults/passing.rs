@@ -96,7 +96,7 @@ fn answers_that_come_too_late() {
 #[test]
 fn a_wait_that_kms_names_is_kept_and_passed_on() {
     let cloud = Cloud::new();
-    cloud.shows(&key_state(SERVICES_CA), 1.0);
+    cloud.shows(&key_state(SERVICES_CA), Some(1.0));
     cloud.signing(Fault::Throttled(Some(30)));
     cloud.proxy.forget_calls();
     let answer = ask(&cloud.pki, "node", "waits");

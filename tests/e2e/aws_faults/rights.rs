@@ -1,6 +1,7 @@
 //! AccessDenied, operation by operation; signing itself is in `latching`.
 
 use super::*;
+use catalyst_rigs::aws::Foreign;
 
 /// The service with every key in KMS, and one operation denied before the hierarchy is made.
 fn without(operation: &str) -> (Pki, FaultProxy, TempDir) {
@@ -13,7 +14,7 @@ fn without(operation: &str) -> (Pki, FaultProxy, TempDir) {
 
 #[test]
 fn without_what_only_tells_of_keys_everything_works() {
-    for (operation, calls) in [("GetPublicKey", 1), ("DescribeKey", 1)] {
+    for operation in ["GetPublicKey", "DescribeKey"] {
         let cloud = Cloud::new();
         cloud.proxy.script(When::calling(operation), Fault::Denied);
         cloud.proxy.forget_calls();
@@ -23,7 +24,7 @@ fn without_what_only_tells_of_keys_everything_works() {
             cloud.issues("node", &format!("n{number}"));
             cloud.issues("envoy/app", &format!("n{number}"));
         }
-        assert!(cloud.proxy.count(operation) >= calls);
+        assert!(cloud.proxy.count(operation) > 0);
         assert_eq!(cloud.warnings(), [""; 0], "{operation}");
         // Where the public key cannot be compared, a signature proves it.
         let proofs = if operation == "GetPublicKey" { 1 } else { 0 };
@@ -35,7 +36,7 @@ fn without_what_only_tells_of_keys_everything_works() {
 fn a_key_that_another_took_the_place_of_is_found_out_without_reading_it() {
     let cloud = Cloud::new();
     cloud.proxy.script(When::calling("GetPublicKey"), Fault::Denied);
-    cloud.signing(Fault::OfAnotherKey(catalyst_rigs::aws::Foreign::Concealed));
+    cloud.signing(Fault::OfAnotherKey(Foreign::Concealed));
     let cloud = cloud.restarted(|launch| launch);
     let sentence = eventually("a look at the key", || {
         let (status, code, sentence) = refusal(&ask(&cloud.pki, "node", "n1"));

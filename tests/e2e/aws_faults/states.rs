@@ -6,12 +6,12 @@ use catalyst_rigs::aws::Says;
 #[test]
 fn a_key_that_will_not_last_shows_before_it_bites() {
     let cloud = Cloud::new();
-    cloud.shows(&key_state(SERVICES_CA), 1.0);
+    cloud.shows(&key_state(SERVICES_CA), Some(1.0));
     cloud.proxy.script(cloud.services("DescribeKey"), Fault::Says(Says::Disabled));
     let other = When::calling("DescribeKey").of_key(&cloud.transport);
     cloud.proxy.script(other, Fault::Says(Says::PendingDeletion));
-    cloud.shows(&key_state(SERVICES_CA), -3.0);
-    cloud.shows(&key_state(TRANSPORT_CA), -4.0);
+    cloud.shows(&key_state(SERVICES_CA), Some(-3.0));
+    cloud.shows(&key_state(TRANSPORT_CA), Some(-4.0));
     cloud.warned(&[SERVICES_CA, &cloud.services, "disabled in its key store"]);
     cloud.warned(&[TRANSPORT_CA, &cloud.transport, "will be destroyed by its key store"]);
     cloud.issues("node", "still");
