@@ -10,7 +10,7 @@ use crate::{client::Clients, trouble::Asked};
 use aws_sdk_kms::{
     error::{ProvideErrorMetadata as _, SdkError},
     operation::create_key::CreateKeyError,
-    types::KeyUsageType,
+    types::{KeyUsageType, OriginType},
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use catalyst_signing::{KeyIntent, KeyPin, Refusal, Result, SignError, TransientKind};
@@ -92,6 +92,8 @@ async fn make(
         .create_key()
         .key_spec(mechanism.key_spec.clone())
         .key_usage(KeyUsageType::SignVerify)
+        // KMS' default, said so that policies can go by it.
+        .origin(OriginType::AwsKms)
         .description(tags.description())
         .set_tags(Some(tags.write()))
         .set_policy(policy)

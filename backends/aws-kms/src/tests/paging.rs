@@ -92,7 +92,7 @@ async fn key_and_replica_are_told_what_they_are_for() {
     assert_eq!(
         told("CreateKey"),
         json!({
-            "KeySpec": "ECC_NIST_P384", "KeyUsage": "SIGN_VERIFY", "MultiRegion": true,
+            "KeySpec": "ECC_NIST_P384", "KeyUsage": "SIGN_VERIFY", "Origin": "AWS_KMS", "MultiRegion": true,
             "Description": description, "Tags": tags(&intent),
         })
     );

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 pub(super) const KEYS: &[&str] = &[
     "aws:RequestedRegion",
     "aws:TagKeys",
+    "kms:KeyOrigin",
     "kms:KeySpec",
     "kms:KeyUsage",
     "kms:MessageType",
@@ -93,6 +94,7 @@ async fn context(
         ("kms:MessageType", "MessageType"),
         ("kms:KeySpec", "KeySpec"),
         ("kms:KeyUsage", "KeyUsage"),
+        ("kms:KeyOrigin", "Origin"),
         ("kms:ReplicaRegion", "ReplicaRegion"),
         ("kms:RequestAlias", "KeyId"),
     ] {
