@@ -1,7 +1,10 @@
 //! Keys that were in the account before the service was (`CATALYST_PKI_KMS_KEY_ARN` and its companions).
 
 use super::{REGION, beside, id, key_uris, keys, launch_on, refusal, warnings};
-use crate::pki::{Pki, ok};
+use crate::{
+    auth_cli::done,
+    pki::{Pki, eventually, ok},
+};
 use catalyst_rigs::aws::{Caller, FaultProxy};
 use serde_json::json;
 use tempfile::TempDir;
@@ -63,7 +66,7 @@ fn existing_keys_are_named_by_arn_id_and_alias_and_none_is_made() {
     let mut moved = Pki::start(launch()).ready();
     assert_eq!(key_uris(&moved), uris);
     moved.issue("envoy/app", "n2");
-    let note = crate::pki::eventually("a note", || warnings(&moved).pop());
+    let note = eventually("a note", || warnings(&moved).pop());
     let wanted = format!(
         "alias/Our/Transport-CA names awskms:{other} now, the key of Catalyst Transport CA is {}: the pin rules",
         uris[2]
@@ -84,7 +87,7 @@ fn existing_keys_are_named_by_arn_id_and_alias_and_none_is_made() {
     // Another name of the same key changes nothing.
     name(&caller, "alias/our-services", &services);
     let last = Pki::start(launch().env(SERVICES, "alias/our-services")).ready();
-    crate::pki::eventually("no warning", || warnings(&last).is_empty().then_some(()));
+    eventually("no warning", || warnings(&last).is_empty().then_some(()));
     assert_eq!((proxy.count("CreateKey"), keys(&proxy).len()), (0, 5));
 }
 
@@ -98,7 +101,7 @@ fn a_key_that_cannot_be_the_cas_is_refused_and_another_is_taken_once_it_is_there
     let before = keys(&proxy).len();
     let refused = |pki: &Pki, parts: &[&str]| {
         let (status, code, sentence) = refusal(&pki.post("/pki/initialize", &json!({})));
-        assert_eq!((status, code.as_str()), (400, "invalid_request"), "{sentence}");
+        assert_eq!((status, code.as_str()), (422, "invalid_request"), "{sentence}");
         for part in parts {
             assert!(sentence.contains(part), "'{part}' is not in: {sentence}");
         }
@@ -162,4 +165,53 @@ fn a_key_in_another_region_is_taken_by_its_arn_and_one_key_serves_no_two_cas() {
     pki.issue("node", "n1");
     let signed = proxy.calls().into_iter().find(|call| call.operation == "Sign").unwrap();
     assert_eq!((signed.region.as_str(), signed.key), ("eu-west-1", Some(id(&elsewhere))));
+}
+
+#[test]
+fn an_alias_that_was_moved_leads_the_next_generation_to_the_next_key() {
+    let proxy = FaultProxy::at_hand().unwrap();
+    let caller = beside(&proxy);
+    let (first, second) = (p384(&caller), p384(&caller));
+    name(&caller, "alias/services", &first);
+    let data_dir = TempDir::new().unwrap();
+    let launch = || launch_on(data_dir.path(), &proxy).env(SERVICES, "alias/services");
+    let mut pki = Pki::initialized(launch());
+    let make = |pki: &Pki| pki.post("/pki/intermediary", &json!({"commonName": "Catalyst Services CA v2"}));
+    let (status, code, sentence) = refusal(&make(&pki));
+    assert_eq!((status, code.as_str()), (409, "conflict"), "{sentence}");
+    assert!(sentence.contains(SERVICES) && sentence.contains("two CAs never share a key"), "{sentence}");
+
+    point(&caller, "alias/services", &second);
+    let new = ok(&make(&pki));
+    ok(&pki.post(&format!("/pki/ca/{}/activate", new["ski"].as_str().unwrap()), &json!({"now": true})));
+    assert_eq!(key_uris(&pki)[1], format!("awskms:{second}"));
+    assert_eq!(pki.issue("node", "n1").certificate.issuer_name(), "Catalyst Services CA v2");
+    assert!(pki.service.stop().unwrap().success(), "{}", pki.service.log());
+    let again = Pki::start(launch()).ready();
+    again.issue("node", "n2");
+    assert_eq!(warnings(&again), [""; 0], "the alias leads where the newest generation is");
+}
+
+#[test]
+fn a_token_key_of_another_kind_is_named_and_another_is_taken_once_it_is_there() {
+    let proxy = FaultProxy::at_hand().unwrap();
+    let caller = beside(&proxy);
+    name(&caller, "alias/tokens", &make(&caller, "RSA_3072", "SIGN_VERIFY"));
+    let data_dir = TempDir::new().unwrap();
+    let mut service = launch_on(data_dir.path(), &proxy).env(TOKENS, "alias/tokens").start().unwrap();
+    let said = service.wait_for("Token key not open — no token can be made").unwrap();
+    for part in ["alias/tokens", TOKENS, "RSA_3072, and ECC_NIST_P384 is wanted"] {
+        assert!(said.raw.contains(part), "'{part}' is not in: {}", said.raw);
+    }
+    assert_eq!(service.http().get("/health").unwrap().status, 200);
+    assert_eq!(keys(&proxy).len(), 1, "no key was made");
+
+    let key = p384(&caller);
+    point(&caller, "alias/tokens", &key);
+    service.wait_for("JWTTokenFactory initialized").unwrap();
+    let status = done(&service, &["backend", "retry"]);
+    assert!(status.contains(&format!("awskms:{key}\tready")), "{status}");
+    let token = std::fs::read_to_string(data_dir.path().join("system-token")).unwrap();
+    let status = service.http().with_token(token.trim()).get("/pki/status").unwrap();
+    assert_eq!(ok(&status)["warnings"], json!([]));
 }
