@@ -208,7 +208,7 @@ fn a_token_key_of_another_kind_is_named_and_another_is_taken_once_it_is_there() 
 
     let key = p384(&caller);
     point(&caller, "alias/tokens", &key);
-    service.wait_for("JWTTokenFactory initialized").unwrap();
+    service.wait_for("System Admin Token").unwrap();
     let status = done(&service, &["backend", "retry"]);
     assert!(status.contains(&format!("awskms:{key}\tready")), "{status}");
     let token = std::fs::read_to_string(data_dir.path().join("system-token")).unwrap();
