@@ -97,7 +97,8 @@ impl Authority {
     /// What the key store said last of a key, open or not.
     pub(super) fn key_state(&self, row: &KeyRow) -> KeyState {
         let open = self.keys.cautions.now(&row.intention).map(|now| now.state);
-        open.filter(|state| *state != KeyState::Unknown).unwrap_or_else(|| self.answers.state(&row.intention))
+        open.filter(|state| *state != KeyState::Unknown)
+            .unwrap_or_else(|| self.keys.answers.state(&row.intention))
     }
 
     /// Keys that were chosen by a name which leads to another key now.
@@ -105,10 +106,21 @@ impl Authority {
         let moved = |(name, row): (&str, &KeyRow)| {
             let reference = row.intention.reference.as_ref()?;
             let made = row.made.as_ref()?;
-            let now = self.answers.named(&row.intention.backend, reference)?;
-            (now.spki != made.spki).then(|| {
+            let now = self.keys.answers.named(&row.intention.backend, reference)?;
+            let KeyIntention { role, generation, .. } = row.intention;
+            // It leads to this key, or to that of a later generation, which was made for it.
+            let is_ours = hierarchy.keys.iter().any(|other| {
+                other.intention.role == role
+                    && other.intention.generation >= generation
+                    && other.made.as_ref().is_some_and(|made| made.spki == now.spki)
+            });
+            let whose = match role {
+                KeyRole::Ca(_) => format!("key of {name}"),
+                KeyRole::Token => name.to_owned(),
+            };
+            (!is_ours).then(|| {
                 format!(
-                    "{reference} names {} now, the key of {name} is {}: the pin rules; point it back, or make a new generation",
+                    "{reference} names {} now, the {whose} is {}: the pin rules; point it back, or make a new generation",
                     now.uri, made.uri
                 )
             })
@@ -128,7 +140,7 @@ impl Authority {
         let newest = of_role.max_by_key(|row| row.intention.generation)?;
         let made = newest.made.as_ref()?;
         let leads_there =
-            || self.answers.named(backend, &named.reference).is_some_and(|now| now.spki == made.spki);
+            || self.keys.answers.named(backend, &named.reference).is_some_and(|now| now.spki == made.spki);
         if newest.intention.reference.as_ref() == Some(&named.reference)
             || KeyUri::parse(&made.uri)
                 .is_ok_and(|uri| [uri.as_str(), uri.rest()].contains(&named.reference.as_str()))

@@ -83,7 +83,6 @@ pub struct Authority {
     crl_signing: LockPerCa,
     crl_reading: Mutex<()>,
     crls_wanted: Notify,
-    answers: Answers,
     /// Everything that must come to its end before the process does.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -114,6 +113,7 @@ impl Authority {
             deployment: deployment.id,
             concurrency: config.signing_concurrency,
             cautions: Cautions::default(),
+            answers: Answers::default(),
         });
         let authority = Arc::new(Self {
             config,
@@ -128,7 +128,6 @@ impl Authority {
             crl_signing: LockPerCa::default(),
             crl_reading: Mutex::new(()),
             crls_wanted: Notify::new(),
-            answers: Answers::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });

@@ -6,7 +6,7 @@ use crate::{
     identity::CaRole,
     store::{CaRow, Hierarchy, KeyIntention, KeyRole},
 };
-use catalyst_signing::{KeyState, Result, SignError, Whereabouts};
+use catalyst_signing::{KeyPin, KeyState, Result, SignError, Whereabouts};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -43,6 +43,12 @@ impl Answers {
         self.lock().named.get(&(backend.to_owned(), reference.to_owned())).cloned()
     }
 
+    /// A reference has led to this key just now.
+    pub(super) fn learn(&self, backend: &str, reference: &str, pin: &KeyPin) {
+        let found = Whereabouts { uri: pin.uri.clone(), spki: pin.spki.clone() };
+        self.lock().named.insert((backend.to_owned(), reference.to_owned()), found);
+    }
+
     /// Those of `sentences` that were not among them the last time.
     fn news(&self, sentences: Vec<String>) -> Vec<String> {
         let mut known = self.lock();
@@ -76,7 +82,7 @@ impl Authority {
     pub(super) async fn ask_key_stores(&self) {
         let Ok(hierarchy) = self.store.hierarchy().await else { return };
         tokio::join!(self.ask_about_roots(&hierarchy), self.ask_about_references(&hierarchy));
-        for caution in self.answers.news(self.moved_references(&hierarchy, self.clock.now())) {
+        for caution in self.keys.answers.news(self.moved_references(&hierarchy, self.clock.now())) {
             tracing::warn!(target: "catalyst.pki", caution, "A name leads to another key than it did");
         }
     }
@@ -91,7 +97,7 @@ impl Authority {
                 continue;
             };
             let answer = in_time(store.state_of(&pin)).await;
-            let states = &mut self.answers.lock().states;
+            let states = &mut self.keys.answers.lock().states;
             match answer {
                 Ok(state) => {
                     states.insert(id, state);
@@ -113,7 +119,7 @@ impl Authority {
         for (backend, reference) in pinned.chain(set).collect::<BTreeSet<_>>() {
             let Ok(store) = self.keys.key_stores.get(&backend) else { continue };
             let answer = in_time(store.whereabouts(&reference)).await;
-            let named = &mut self.answers.lock().named;
+            let named = &mut self.keys.answers.lock().named;
             match answer {
                 Ok(Some(found)) => {
                     named.insert((backend, reference), found);

@@ -12,7 +12,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-const ROLE: &str = "arn:aws:iam::111122223333:role/pki-root";
+pub(crate) const ROLE: &str = "arn:aws:iam::111122223333:role/pki-root";
 
 const PROFILES: &str = "[root]\naws_access_key_id = AKIDOFROOT\naws_secret_access_key = secret-of-root\n";
 
@@ -27,10 +27,10 @@ const ASSUMED: &str = "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc
     </AssumeRoleResult></AssumeRoleResponse>";
 
 #[derive(Default)]
-struct Asked(Mutex<Vec<String>>);
+pub(crate) struct Asked(pub(crate) Mutex<Vec<String>>);
 
 /// Listens, and answers where: each request leaves `<service> <access key>`.
-fn stand_in() -> (String, Arc<Asked>) {
+pub(crate) fn stand_in() -> (String, Arc<Asked>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let asked = Arc::new(Asked::default());

@@ -6,6 +6,7 @@
 mod attack;
 mod audit;
 mod auth_cli;
+mod aws;
 mod aws_credentials;
 mod aws_faults;
 mod backend_cli;

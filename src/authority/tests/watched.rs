@@ -128,6 +128,45 @@ async fn a_name_that_leads_to_another_key_is_noticed_and_the_pin_rules() {
     assert_eq!(ca.status().await.unwrap().notes, [""; 0]);
 }
 
+#[tokio::test]
+async fn a_name_that_was_moved_before_its_key_was_taken_is_no_news() {
+    let (store, keys) = (store(), Flaky::default());
+    let (first, second) = (made(&keys, 50).await, made(&keys, 51).await);
+    keys.alias("alias/Services", &first);
+    let references = services("alias/Services");
+    let ca = configured_authority(&store, &keys, |config| config.key_references = references).await;
+    ca.ask_key_stores().await;
+    keys.alias("alias/Services", &second);
+    ca.initialize(InitRequest::default(), Actor::Service).await.unwrap();
+    assert_eq!(ca.status().await.unwrap().notes, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_name_that_was_moved_is_no_news_once_a_generation_was_made_for_it() {
+    let (store, keys) = (store(), Flaky::default());
+    let (first, second) = (made(&keys, 50).await, made(&keys, 51).await);
+    keys.alias("alias/Services", &first);
+    let ca = initialized(&store, &keys, services("alias/Services")).await;
+    keys.alias("alias/Services", &second);
+    ca.ask_key_stores().await;
+    let said = async || {
+        let mut notes = ca.status().await.unwrap().notes;
+        notes.retain(|note| note.starts_with("alias/Services names "));
+        notes
+    };
+    assert_eq!(said().await.len(), 1);
+    let request = IntermediateRequest { common_name: "Catalyst Services CA v2".into(), ..Default::default() };
+    ca.create_intermediate(request, Actor::Service).await.unwrap();
+    assert_eq!(said().await, [""; 0]);
+
+    keys.alias("alias/Services", &first);
+    ca.ask_key_stores().await;
+    let wanted =
+        format!("alias/Services names {first} now, the key of Catalyst Services CA v2 is {second}: ");
+    let notes = said().await;
+    assert!(matches!(&notes[..], [note] if note.starts_with(&wanted)), "{notes:?}");
+}
+
 /// Another name for the key that is used is no other key.
 #[tokio::test]
 async fn a_setting_that_names_the_same_key_otherwise_is_no_news() {

@@ -160,6 +160,9 @@ impl Clients {
         if matches!(trouble.cause, Cause::Expired | Cause::Unloaded) {
             self.forget();
         }
+        if trouble.cause == Cause::Unloaded {
+            trouble.error = named(&self.config().name, trouble.error);
+        }
         if trouble.cause == Cause::Missing && self.memory.is_young(asked.about) {
             trouble.error = SignError::unavailable(format!(
                 "{} is new, and AWS KMS does not show it everywhere yet: {}",
@@ -247,4 +250,15 @@ fn client(config: &AwsKmsConfig, shared: &SdkConfig, region: &str) -> Client {
         builder = builder.endpoint_url(endpoint.replace("{region}", region));
     }
     Client::from_conf(builder.build())
+}
+
+/// An error about credentials, with the key store whose they are: the root's may be another's.
+fn named(store: &str, error: SignError) -> SignError {
+    match error {
+        SignError::Refused { kind, reason } => SignError::refused(kind, format!("{store}: {reason}")),
+        SignError::Transient { kind, reason, retry_after } => {
+            SignError::Transient { kind, reason: format!("{store}: {reason}"), retry_after }
+        }
+        other => other,
+    }
 }

@@ -16,7 +16,9 @@ pub(super) fn lost(asked: Asked<'_>, place: &str, failure: &DispatchFailure) -> 
         return away(TransientKind::Unavailable, format!("{place} could not be asked"));
     };
     if let Some(credentials) = causes(failure).filter_map(|cause| cause.downcast_ref()).last() {
-        return unloaded(failure, credentials);
+        // The connector's own word for it is "other".
+        let whole = failure.source().unwrap_or(failure);
+        return unloaded(whole, credentials);
     }
     let Asked { operation, about } = asked;
     let kind = if failure.is_timeout() { TransientKind::TimedOut } else { TransientKind::Unavailable };

@@ -42,6 +42,8 @@ pub struct Call {
     pub access_key_id: String,
     /// The key that it names: its id, or the alias where callers wrote one.
     pub key: Option<String>,
+    /// In what form Sign got its message: `DIGEST`, `RAW`, `EXTERNAL_MU`.
+    pub message_type: Option<String>,
 }
 
 /// The proxy. It runs on threads of its own until it is dropped, so blocking and asynchronous tests use it alike.
@@ -118,6 +120,12 @@ impl FaultProxy {
             // The sender lives as long as the proxy.
             let _ = arrivals.changed().await;
         }
+    }
+
+    /// How many answers [`Fault::AnswerHangs`] has kept back so far: that often KMS has acted, and nobody knows.
+    #[must_use]
+    pub fn withheld(&self) -> usize {
+        self.service.withheld.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Adds a rule. Of several faults that strike one call, delays add up, the first that keeps it from KMS decides, and

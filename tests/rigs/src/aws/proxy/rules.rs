@@ -88,6 +88,8 @@ pub enum Fault {
     Reset,
     /// KMS acted, and the connection is reset before the answer.
     AnswerLost,
+    /// KMS acted, and no answer comes as long as the caller waits.
+    AnswerHangs,
     /// KMS acted, and the answer breaks off in the middle of its body.
     Truncated,
     /// 400 ThrottlingException; with `Retry-After` in seconds, where given.

@@ -20,7 +20,7 @@ use std::{
     future,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 use tokio::sync::watch;
@@ -37,6 +37,8 @@ pub(super) struct Service {
     strangers: tokio::sync::Mutex<HashMap<String, String>>,
     pub(super) calls: Mutex<Vec<Call>>,
     pub(super) arrivals: watch::Sender<()>,
+    /// How many answers hang.
+    pub(super) withheld: AtomicUsize,
     pub(super) rules: Mutex<Rules>,
     pub(super) hidden: Mutex<Hidden>,
     pub(super) policies: Mutex<HashMap<String, Arc<Policy>>>,
@@ -59,6 +61,7 @@ impl Service {
             strangers: tokio::sync::Mutex::default(),
             calls: Mutex::default(),
             arrivals: watch::Sender::default(),
+            withheld: AtomicUsize::default(),
             rules: Mutex::default(),
             hidden: Mutex::default(),
             policies: Mutex::default(),
@@ -94,8 +97,14 @@ impl Service {
         for fault in &faults {
             faults::change(fault, &mut answer.body);
         }
-        match faults.iter().find(|fault| matches!(fault, Fault::AnswerLost | Fault::Truncated)) {
+        let unsent =
+            |fault: &&Fault| matches!(fault, Fault::AnswerLost | Fault::AnswerHangs | Fault::Truncated);
+        match faults.iter().find(unsent) {
             Some(Fault::AnswerLost) => Outcome::Reset,
+            Some(Fault::AnswerHangs) => {
+                self.withheld.fetch_add(1, Ordering::Relaxed);
+                future::pending().await
+            }
             Some(_) => Outcome::Answer(answer.send_half()),
             None => Outcome::Answer(answer.send()),
         }
@@ -107,6 +116,7 @@ impl Service {
             region: request.region().to_owned(),
             access_key_id: request.access_key_id().to_owned(),
             key: request.named().map(bare).map(str::to_owned),
+            message_type: request.text("MessageType").map(str::to_owned),
         });
         self.arrivals.send_replace(());
     }
