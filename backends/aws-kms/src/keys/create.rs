@@ -6,7 +6,10 @@ use super::{
     find::{look, pin},
     policy, unsupported,
 };
-use crate::{client::Clients, trouble::Asked};
+use crate::{
+    client::Clients,
+    trouble::{Asked, Cause},
+};
 use aws_sdk_kms::{
     error::{ProvideErrorMetadata as _, SdkError},
     operation::create_key::CreateKeyError,
@@ -105,16 +108,17 @@ async fn make(
             Ok(arn)
         }
         Err(error) => {
-            if is_final(&error) {
+            let asked = Asked { operation: "CreateKey", about: &tags.alias() };
+            let trouble = clients.trouble(asked, &error);
+            if trouble.cause == Cause::Unloaded || is_final(&error) {
                 attempts.made_none(sending);
             }
-            let asked = Asked { operation: "CreateKey", about: &tags.alias() };
-            Err(refused(&error, clients.failed(asked, &error), intent))
+            Err(refused(&error, trouble.error, intent))
         }
     }
 }
 
-/// Whether KMS itself says that nothing was made. After any other failure a key may be there.
+/// Whether KMS itself says that nothing was made. After any other failure of a request that was sent a key may be there.
 fn is_final(error: &SdkError<CreateKeyError, HttpResponse>) -> bool {
     match error {
         // What has no code is not of KMS.

@@ -3,6 +3,7 @@
 mod credentials;
 mod failover;
 mod fake;
+mod hostile;
 mod paging;
 mod resolving;
 mod signing;
