@@ -243,8 +243,8 @@ fn is_url(endpoint: &str) -> bool {
 
 fn client(config: &AwsKmsConfig, shared: &SdkConfig, region: &str) -> Client {
     let mut builder = aws_sdk_kms::config::Builder::from(shared).region(Region::new(region.to_owned()));
-    if let Some(endpoint) = &config.endpoint {
-        builder = builder.endpoint_url(endpoint.replace("{region}", region));
-    }
+    // Where there is none, neither is there one in the environment or a profile: nobody has looked at that, and it would
+    // stand for every Region.
+    builder.set_endpoint_url(config.endpoint.as_ref().map(|endpoint| endpoint.replace("{region}", region)));
     Client::from_conf(builder.build())
 }

@@ -72,6 +72,7 @@ fn with_profile(shared: SdkConfig, name: &str) -> SdkConfig {
     let profile = Profile {
         name: name.to_owned(),
         region: shared.region().cloned(),
+        use_fips: shared.use_fips(),
         timeouts: shared.timeout_config().cloned().unwrap_or_else(TimeoutConfig::disabled),
     };
     shared.into_builder().credentials_provider(SharedCredentialsProvider::new(profile)).build()
@@ -83,6 +84,7 @@ fn with_profile(shared: SdkConfig, name: &str) -> SdkConfig {
 struct Profile {
     name: String,
     region: Option<Region>,
+    use_fips: Option<bool>,
     timeouts: TimeoutConfig,
 }
 
@@ -90,6 +92,7 @@ impl Profile {
     async fn credentials(&self) -> aws_credential_types::provider::Result {
         let settings = ProviderConfig::without_region()
             .with_region(self.region.clone())
+            .with_use_fips(self.use_fips)
             .with_retry_config(RetryConfig::disabled())
             .with_timeout_config(self.timeouts.clone());
         let provider =
