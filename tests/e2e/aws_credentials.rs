@@ -156,11 +156,30 @@ fn tunnel(environment: &[(&str, &str)]) -> String {
 
 #[test]
 fn only_our_own_setting_leads_to_another_endpoint_and_a_proxy_is_used() {
-    for other in ["", "http://kms.example.org", "https://kms.example.org"] {
-        for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_KMS"] {
-            let asked = tunnel(&[(variable, other)]);
-            assert!(asked.starts_with("CONNECT kms.eu-central-1.amazonaws.com:443 "), "{asked}");
-        }
+    for (variable, other) in [
+        ("AWS_ENDPOINT_URL", "http://kms.example.org"),
+        ("AWS_ENDPOINT_URL_KMS", "https://kms.example.org"),
+        ("AWS_ENDPOINT_URL_KMS", ""),
+    ] {
+        let asked = tunnel(&[(variable, other)]);
+        assert!(asked.starts_with("CONNECT kms.eu-central-1.amazonaws.com:443 "), "{asked}");
+    }
+}
+
+#[test]
+fn a_variable_that_the_sdk_panics_at_is_named() {
+    for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"] {
+        let output = Command::new(catalyst().unwrap())
+            .args(["backend", "check", "aws-kms"])
+            .env_clear()
+            .env("CATALYST_PKI_KEY_BACKEND", "aws-kms")
+            .env("CATALYST_PKI_AWS_REGION", "eu-central-1")
+            .env("CATALYST_PKI_AWS_ROLE", ROLE)
+            .env(variable, "")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains(variable) && told.contains("unset it"), "{told}");
     }
 }
 

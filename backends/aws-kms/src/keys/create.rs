@@ -18,10 +18,13 @@ use aws_sdk_kms::{
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use catalyst_signing::{KeyIntent, KeyPin, Refusal, Result, SignError, TransientKind};
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::warn;
 
 /// How long one call looks for a key that KMS may not show yet; the next call goes on.
 const LOOKING: Duration = Duration::from_secs(20);
+/// How long a new key's alias and replicas may take.
+const COMPLETING: Duration = Duration::from_secs(60);
 /// How long is waited between two looks.
 const BETWEEN: Duration = Duration::from_secs(1);
 
@@ -43,7 +46,11 @@ pub(crate) async fn create(
         None => make(clients, attempts, intent, &mechanism).await?,
     };
     let pin = pin(clients, intent, &arn).await?;
-    complete(clients, &arn, &Tags::of(intent)).await;
+    // Who waits for the key must not lose it to a Region that hangs.
+    if timeout(COMPLETING, complete(clients, &arn, &Tags::of(intent))).await.is_err() {
+        warn!(target: "catalyst.pki", key = %arn,
+            "AWS KMS did not give a key its alias and replicas in time: look for what is missing, and make it by hand");
+    }
     Ok(pin)
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use catalyst_signing::{SignError, TransientKind};
-use tokio::time::{advance, pause, resume, sleep};
+use tokio::time::sleep;
 
 fn with_failover(fake: &Fake) -> AwsKmsConfig {
     AwsKmsConfig { failover_regions: vec![WEST.into(), NORTH.into()], ..config(fake) }
@@ -11,13 +11,6 @@ fn with_failover(fake: &Fake) -> AwsKmsConfig {
 /// Home fails; elsewhere all is well.
 fn home_fails(request: &Request) -> Reply {
     if request.region == HOME { error(500, "KMSInternalException", "try again") } else { well(request) }
-}
-
-/// Lets time pass for what waits, without waiting.
-async fn pass(time: Duration) {
-    pause();
-    advance(time).await;
-    resume();
 }
 
 #[tokio::test]
