@@ -218,3 +218,26 @@ async fn a_key_of_one_region_never_leaves_it() {
     }
     assert!(fake.calls().iter().all(|call| call.ends_with(HOME)));
 }
+
+#[tokio::test]
+async fn a_region_that_answers_and_does_not_sign_is_not_returned_to_again_and_again() {
+    let fake = Fake::start(|request| match (request.region.as_str(), request.operation.as_str()) {
+        (HOME, "Sign") => error(500, "KMSInternalException", "try again"),
+        _ => well(request),
+    })
+    .await;
+    let key = open(with_failover(&fake)).await;
+    for pause in [10, 20, 40] {
+        key.sign(b"message").await.unwrap_err();
+        key.sign(b"message").await.unwrap();
+        fake.take();
+        pass(Duration::from_secs(pause - 1)).await;
+        sleep(Duration::from_millis(50)).await;
+        key.sign(b"message").await.unwrap();
+        assert_eq!(fake.calls(), [format!("Sign {WEST}")], "after less than {pause} s");
+        pass(Duration::from_secs(1)).await;
+        while key.elsewhere().is_some() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
