@@ -15,8 +15,10 @@ fn operations(proxy: &FaultProxy) -> Vec<String> {
 #[tokio::test]
 async fn a_key_is_made_with_its_intent_and_nobody_elses_keys_are_read() {
     let proxy = proxy();
+    let backend = backend(&proxy);
+    // Committed after the account was taken: nobody can have acted on it.
     let intent = intent(Algorithm::EcP384);
-    let pin = backend(&proxy).create(&intent).await.unwrap();
+    let pin = backend.create(&intent).await.unwrap();
     let asked = operations(&proxy);
     assert_eq!(asked.first().map(String::as_str), Some("CreateKey"));
     assert_eq!(asked.last().map(String::as_str), Some("CreateAlias"));
