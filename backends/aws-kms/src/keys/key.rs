@@ -168,8 +168,9 @@ impl SigningKey for AwsKmsKey {
 
     /// Of the key in its own Region: that of a replica is its own.
     async fn state(&self) -> Result<KeyState> {
-        if self.route.has_replicas() && self.clients.regions().is_ill(self.route.home.region()) {
-            return Ok(KeyState::Unknown);
+        let home = &self.route.home;
+        if self.route.has_replicas() && self.clients.regions().is_ill(home.region()) {
+            return Err(SignError::unavailable(format!("{} does not answer for {home}", home.region())));
         }
         match self.metadata().await {
             Ok(metadata) => Ok(metadata.and_then(|key| key.key_state).map_or(KeyState::Unknown, state)),

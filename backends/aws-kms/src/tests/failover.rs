@@ -241,3 +241,13 @@ async fn a_region_that_answers_and_does_not_sign_is_not_returned_to_again_and_ag
         }
     }
 }
+
+#[tokio::test]
+async fn how_a_key_is_only_its_own_region_knows() {
+    let fake = Fake::start(home_fails).await;
+    let key = open(with_failover(&fake)).await;
+    key.sign(b"message").await.unwrap_err();
+    fake.take();
+    assert!(key.state().await.unwrap_err().is_transient());
+    assert_eq!(fake.calls(), Vec::<String>::new());
+}
