@@ -123,3 +123,76 @@ fn a_profile_that_is_not_there_is_named() {
     assert_eq!(who, [""; 0], "{seen}");
     assert!(seen.contains("nobody"), "{seen}");
 }
+
+/// The first line of what a proxy is asked when AWS' own endpoint is wanted.
+fn tunnel(environment: &[(&str, &str)]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://user:secret-of-proxy@{}", listener.local_addr().unwrap());
+    let asked = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut line = String::new();
+        BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
+        stream
+            .write_all(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        line
+    });
+    let output = Command::new(catalyst().unwrap())
+        .args(["backend", "check", "aws-kms"])
+        .env_clear()
+        .env("CATALYST_PKI_KEY_BACKEND", "aws-kms")
+        .env("CATALYST_PKI_AWS_REGION", "eu-central-1")
+        .env("AWS_CONFIG_FILE", "/nowhere")
+        .env("AWS_ACCESS_KEY_ID", "AKIDOFEVERYDAY")
+        .env("AWS_SECRET_ACCESS_KEY", "secret-of-everyday")
+        .env("HTTPS_PROXY", proxy)
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(!format!("{output:?}").contains("secret-of"), "{output:?}");
+    asked.join().unwrap()
+}
+
+#[test]
+fn only_our_own_setting_leads_to_another_endpoint_and_a_proxy_is_used() {
+    for (variable, other) in [
+        ("AWS_ENDPOINT_URL", "http://kms.example.org"),
+        ("AWS_ENDPOINT_URL_KMS", "https://kms.example.org"),
+        ("AWS_ENDPOINT_URL_KMS", ""),
+    ] {
+        let asked = tunnel(&[(variable, other)]);
+        assert!(asked.starts_with("CONNECT kms.eu-central-1.amazonaws.com:443 "), "{asked}");
+    }
+}
+
+#[test]
+fn a_variable_that_the_sdk_panics_at_is_named() {
+    for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"] {
+        let output = Command::new(catalyst().unwrap())
+            .args(["backend", "check", "aws-kms"])
+            .env_clear()
+            .env("CATALYST_PKI_KEY_BACKEND", "aws-kms")
+            .env("CATALYST_PKI_AWS_REGION", "eu-central-1")
+            .env("CATALYST_PKI_AWS_ROLE", ROLE)
+            .env(variable, "")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains(variable) && told.contains("unset it"), "{told}");
+    }
+}
+
+/// What assumes a role for a profile, too.
+#[test]
+fn fips_endpoints_are_used_for_everything() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("credentials");
+    fs::write(&file, format!("{PROFILES}[signer]\nrole_arn = {ROLE}\nsource_profile = root\n")).unwrap();
+    let file = file.to_str().unwrap();
+    let fips = [("CATALYST_PKI_AWS_USE_FIPS", "true"), ("CATALYST_PKI_AWS_REGION", "us-east-1")];
+    assert!(tunnel(&fips).starts_with("CONNECT kms-fips.us-east-1."));
+    let profile = [("CATALYST_PKI_AWS_PROFILE", "signer"), ("AWS_SHARED_CREDENTIALS_FILE", file)];
+    let asked = tunnel(&[fips, profile].concat());
+    assert!(asked.starts_with("CONNECT sts-fips.us-east-1."), "{asked}");
+}

@@ -90,10 +90,9 @@ impl Clients {
     /// The client of a Region; `None`: of the Region where keys are made.
     ///
     /// # Errors
-    /// A refusal where no Region is configured, or an endpoint that is none or stands together with FIPS. Transient where reading files and
-    /// asking the instance's metadata takes longer than a call may.
+    /// A refusal where no Region is configured, or an endpoint that is none or stands together with FIPS. Transient where
+    /// reading files and asking the instance's metadata takes longer than a call may.
     pub(crate) async fn of(&self, region: Option<&str>) -> Result<Client> {
-        self.check_endpoint()?;
         let set = self.set();
         let shared = self.shared(&set).await?;
         let home = || shared.region().map(ToString::to_string);
@@ -109,6 +108,10 @@ impl Clients {
     }
 
     fn check_endpoint(&self) -> Result<()> {
+        if let Some(variable) = credentials::empty_variable() {
+            let reason = format!("{variable} is set and empty, at which the AWS SDK gives up: unset it");
+            return Err(SignError::refused(Refusal::Configuration, reason));
+        }
         let Some(endpoint) = &self.config.endpoint else { return Ok(()) };
         let wrong = if self.config.use_fips {
             "CATALYST_PKI_AWS_ENDPOINT and CATALYST_PKI_AWS_USE_FIPS exclude each other: write the FIPS endpoint \
@@ -127,6 +130,7 @@ impl Clients {
     }
 
     async fn shared<'s>(&self, set: &'s Set) -> Result<&'s SdkConfig> {
+        self.check_endpoint()?;
         let limit = self.config.call_timeout;
         let load = set.shared.get_or_init(|| (self.load)(self.config.clone()));
         timeout(limit, load).await.map_err(|_| SignError::Transient {
@@ -246,9 +250,9 @@ fn is_url(endpoint: &str) -> bool {
 
 fn client(config: &AwsKmsConfig, shared: &SdkConfig, region: &str) -> Client {
     let mut builder = aws_sdk_kms::config::Builder::from(shared).region(Region::new(region.to_owned()));
-    if let Some(endpoint) = &config.endpoint {
-        builder = builder.endpoint_url(endpoint.replace("{region}", region));
-    }
+    // Where there is none, neither is there one in the environment or a profile: nobody has looked at that, and it would
+    // stand for every Region.
+    builder.set_endpoint_url(config.endpoint.as_ref().map(|endpoint| endpoint.replace("{region}", region)));
     Client::from_conf(builder.build())
 }
 

@@ -8,7 +8,7 @@ use aws_config::{
 use aws_credential_types::provider::{
     ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future,
 };
-use std::{pin::Pin, time::Duration};
+use std::{env, pin::Pin, time::Duration};
 use tokio::time::timeout;
 
 /// How long a connection may take to come about: a lost packet of its beginning is sent again after one second and after
@@ -38,6 +38,12 @@ pub(super) fn load(config: AwsKmsConfig) -> Pin<Box<dyn Future<Output = SdkConfi
         }
         in_time(shared, config.call_timeout)
     })
+}
+
+/// A variable that is set and empty, of those by which the SDK asks STS: it panics at an empty endpoint.
+pub(super) fn empty_variable() -> Option<&'static str> {
+    let is_empty = |name: &&str| env::var_os(name).is_some_and(|value| value.is_empty());
+    ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"].into_iter().find(is_empty)
 }
 
 /// Gives loading credentials less time than the call that waits for it, so that what is late has its right name.
@@ -72,6 +78,7 @@ fn with_profile(shared: SdkConfig, name: &str) -> SdkConfig {
     let profile = Profile {
         name: name.to_owned(),
         region: shared.region().cloned(),
+        use_fips: shared.use_fips(),
         timeouts: shared.timeout_config().cloned().unwrap_or_else(TimeoutConfig::disabled),
     };
     shared.into_builder().credentials_provider(SharedCredentialsProvider::new(profile)).build()
@@ -83,6 +90,7 @@ fn with_profile(shared: SdkConfig, name: &str) -> SdkConfig {
 struct Profile {
     name: String,
     region: Option<Region>,
+    use_fips: Option<bool>,
     timeouts: TimeoutConfig,
 }
 
@@ -90,6 +98,7 @@ impl Profile {
     async fn credentials(&self) -> aws_credential_types::provider::Result {
         let settings = ProviderConfig::without_region()
             .with_region(self.region.clone())
+            .with_use_fips(self.use_fips)
             .with_retry_config(RetryConfig::disabled())
             .with_timeout_config(self.timeouts.clone());
         let provider =

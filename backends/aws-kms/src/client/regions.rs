@@ -11,6 +11,12 @@ use tokio::time::Instant;
 const REST: Duration = Duration::from_secs(10);
 /// A call that nobody waits for any more counts as a failed one if it had taken so long.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long it is until a Region that failed is asked whether it answers again.
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+/// One that fails so soon after it was back answers questions, and not signatures: each time, the pause doubles.
+const RELAPSE: Duration = Duration::from_secs(60);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(320);
 
 /// Which Regions do not answer.
 #[derive(Debug, Default)]
@@ -22,6 +28,9 @@ pub(crate) struct Regions {
 struct Seen {
     at: Instant,
     answered: bool,
+    /// When it was back last.
+    back: Option<Instant>,
+    pause: Duration,
 }
 
 impl Regions {
@@ -33,6 +42,11 @@ impl Regions {
     /// Whether it failed a moment ago.
     pub(crate) fn rests(&self, region: &str) -> bool {
         self.lock().get(region).is_some_and(|seen| !seen.answered && seen.at.elapsed() < REST)
+    }
+
+    /// How long it is left alone before it is asked whether it answers again.
+    pub(crate) fn pause(&self, region: &str) -> Duration {
+        self.lock().get(region).map_or(FIRST_PAUSE, |seen| seen.pause)
     }
 
     /// Nothing that was seen counts any more.
@@ -47,19 +61,33 @@ impl Regions {
 
     fn saw(&self, region: &str, since: Instant, answered: bool) {
         let mut all = self.lock();
-        let now = Seen { at: Instant::now(), answered };
         match all.get_mut(region) {
             // It began before the Region was last seen to answer, so it tells of a time that is over.
             Some(seen) if seen.answered && !answered && since < seen.at => {}
-            Some(seen) => *seen = now,
+            Some(seen) => seen.see(answered),
             None => {
-                all.insert(region.to_owned(), now);
+                let seen = Seen { at: Instant::now(), answered, back: None, pause: FIRST_PAUSE };
+                all.insert(region.to_owned(), seen);
             }
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Seen>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    fn see(&mut self, answered: bool) {
+        match (self.answered, answered) {
+            (false, true) => self.back = Some(Instant::now()),
+            (true, false) => {
+                let relapsed = self.back.is_some_and(|back| back.elapsed() < RELAPSE);
+                self.pause = if relapsed { LONGEST_PAUSE.min(self.pause * 2) } else { FIRST_PAUSE };
+            }
+            _ => {}
+        }
+        (self.at, self.answered) = (Instant::now(), answered);
     }
 }
 
@@ -145,5 +173,25 @@ mod tests {
         advance(PATIENCE).await;
         call.says_nothing();
         assert!(regions.is_ill("eu-central-1"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_region_that_answers_questions_and_signs_nothing_is_asked_less_and_less_often() {
+        let regions = Regions::default();
+        let region = "eu-central-1";
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            regions.call(region).failed();
+            regions.call(region).failed();
+            pauses.push(regions.pause(region).as_secs());
+            advance(regions.pause(region)).await;
+            regions.call(region).answered();
+            advance(RELAPSE / 2).await;
+            regions.call(region).answered();
+        }
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 320]);
+        advance(RELAPSE).await;
+        regions.call(region).failed();
+        assert_eq!(regions.pause(region), FIRST_PAUSE);
     }
 }

@@ -92,7 +92,9 @@ impl Reference {
         let region = match parts[..] {
             [name] if named(name) => None,
             [id] if !id.is_empty() && id.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-') => None,
-            ["arn", _, "kms", region, _, resource] if named(resource) => Some(region.to_owned()),
+            ["arn", _, "kms", region, _, resource] if named(resource) && is_region(region) => {
+                Some(region.to_owned())
+            }
             _ => match KeyArn::parse(key_id) {
                 Some(arn) => Some(arn.region().to_owned()),
                 None => {
@@ -105,6 +107,11 @@ impl Reference {
         };
         Ok(Self { region, key_id: key_id.to_owned() })
     }
+}
+
+/// Whether it has the form that a key's ARN has there too: it becomes part of a host name.
+fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
 }
 
 #[cfg(test)]

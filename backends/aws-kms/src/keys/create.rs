@@ -6,7 +6,10 @@ use super::{
     find::{look, pin},
     policy, unsupported,
 };
-use crate::{client::Clients, trouble::Asked};
+use crate::{
+    client::Clients,
+    trouble::{Asked, Cause},
+};
 use aws_sdk_kms::{
     error::{ProvideErrorMetadata as _, SdkError},
     operation::create_key::CreateKeyError,
@@ -15,10 +18,13 @@ use aws_sdk_kms::{
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use catalyst_signing::{KeyIntent, KeyPin, Refusal, Result, SignError, TransientKind};
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::warn;
 
 /// How long one call looks for a key that KMS may not show yet; the next call goes on.
 const LOOKING: Duration = Duration::from_secs(20);
+/// How long a new key's alias and replicas may take.
+const COMPLETING: Duration = Duration::from_secs(60);
 /// How long is waited between two looks.
 const BETWEEN: Duration = Duration::from_secs(1);
 
@@ -40,7 +46,11 @@ pub(crate) async fn create(
         None => make(clients, attempts, intent, &mechanism).await?,
     };
     let pin = pin(clients, intent, &arn).await?;
-    complete(clients, &arn, &Tags::of(intent)).await;
+    // Who waits for the key must not lose it to a Region that hangs.
+    if timeout(COMPLETING, complete(clients, &arn, &Tags::of(intent))).await.is_err() {
+        warn!(target: "catalyst.pki", key = %arn,
+            "AWS KMS did not give a key its alias and replicas in time: look for what is missing, and make it by hand");
+    }
     Ok(pin)
 }
 
@@ -107,16 +117,17 @@ async fn make(
             Ok(arn)
         }
         Err(error) => {
-            if is_final(&error) {
+            let asked = Asked { operation: "CreateKey", about: &tags.alias() };
+            let trouble = clients.trouble(asked, &error);
+            if trouble.cause == Cause::Unloaded || is_final(&error) {
                 attempts.made_none(sending);
             }
-            let asked = Asked { operation: "CreateKey", about: &tags.alias() };
-            Err(refused(&error, clients.failed(asked, &error), intent))
+            Err(refused(&error, trouble.error, intent))
         }
     }
 }
 
-/// Whether KMS itself says that nothing was made. After any other failure a key may be there.
+/// Whether KMS itself says that nothing was made. After any other failure of a request that was sent a key may be there.
 fn is_final(error: &SdkError<CreateKeyError, HttpResponse>) -> bool {
     match error {
         // What has no code is not of KMS.

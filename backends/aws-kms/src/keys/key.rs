@@ -13,14 +13,9 @@ use crate::{
 use async_trait::async_trait;
 use aws_sdk_kms::types::{KeyMetadata, KeyState as State, OriginType};
 use catalyst_signing::{KeyPin, KeyState, Refusal, Result, SignError, SigningKey};
-use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::{task::JoinHandle, time::sleep};
 
-/// How often a Region that does not answer is asked whether it does again.
-const EVERY: Duration = Duration::from_secs(10);
 /// What is to be known of imported material.
 const IMPORTED: &str = "its key material was imported, so it may exist outside AWS";
 
@@ -173,8 +168,9 @@ impl SigningKey for AwsKmsKey {
 
     /// Of the key in its own Region: that of a replica is its own.
     async fn state(&self) -> Result<KeyState> {
-        if self.route.has_replicas() && self.clients.regions().is_ill(self.route.home.region()) {
-            return Ok(KeyState::Unknown);
+        let home = &self.route.home;
+        if self.route.has_replicas() && self.clients.regions().is_ill(home.region()) {
+            return Err(SignError::unavailable(format!("{} does not answer for {home}", home.region())));
         }
         match self.metadata().await {
             Ok(metadata) => Ok(metadata.and_then(|key| key.key_state).map_or(KeyState::Unknown, state)),
@@ -203,7 +199,7 @@ impl SigningKey for AwsKmsKey {
 /// Asks the key's own Region until it answers; then signing returns there.
 async fn until_well(clients: Arc<Clients>, route: Arc<Route>) {
     while clients.regions().is_ill(route.home.region()) {
-        sleep(EVERY).await;
+        sleep(clients.regions().pause(route.home.region())).await;
         if clients.regions().is_ill(route.home.region()) {
             // Whatever KMS answers, the clients hear that it does.
             let _ = ask::public_key(&clients, &route.home).await;

@@ -33,6 +33,10 @@ pub(crate) async fn resolve(
                 fits(&key, reference, &mechanism)?;
                 // The public key is asked for by what was described: an alias may be moved in between.
                 if let Some(arn) = key.arn().and_then(KeyArn::parse) {
+                    if !may_be(&key_id, &arn) {
+                        let reason = format!("AWS KMS was asked to describe {key_id}, and described {arn}");
+                        return Err(SignError::integrity(reason));
+                    }
                     if let Some(made) = key.creation_date.and_then(|made| SystemTime::try_from(made).ok()) {
                         clients.born(&arn, made);
                     }
@@ -45,10 +49,9 @@ pub(crate) async fn resolve(
     let answer = client.get_public_key().key_id(&key_id).send().await;
     let answer = answer.map_err(|error| clients.failed(asked("GetPublicKey"), &error))?;
     let arn = answer.key_id().and_then(KeyArn::parse);
-    let Some((arn, spki)) = arn.zip(answer.public_key) else {
+    let Some((arn, spki)) = arn.filter(|arn| may_be(&key_id, arn)).zip(answer.public_key) else {
         return Err(SignError::integrity(format!(
-            "AWS KMS named no key when asked for the public key of {}",
-            reference.key_id
+            "AWS KMS named no key, or another, when asked for the public key of {key_id}"
         )));
     };
     let spki = spki.into_inner();
@@ -62,6 +65,11 @@ pub(crate) async fn resolve(
         ));
     }
     Ok(KeyPin { uri: arn.uri().clone(), algorithm, spki })
+}
+
+/// Whether KMS may have meant this key by `key_id`: where an alias leads, only KMS knows.
+fn may_be(key_id: &str, arn: &KeyArn) -> bool {
+    key_id.contains("alias/") || key_id == arn.as_str() || key_id == arn.id()
 }
 
 /// Imported material is taken: the open key has a caution that says so.

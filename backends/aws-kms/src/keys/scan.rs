@@ -39,9 +39,9 @@ pub(crate) struct Tagged {
 /// nobody's of ours and is passed over, and so is one that is gone by the time it is asked for.
 pub(crate) async fn scan(clients: &Arc<Clients>) -> Result<Vec<Tagged>> {
     let (mut found, mut reading) = (Vec::new(), JoinSet::new());
-    let mut marker = None;
+    let mut marker: Option<String> = None;
     loop {
-        let (keys, next) = patiently(|| page(clients, marker.clone())).await?;
+        let (keys, next) = patiently(|| page(clients, marker.as_deref())).await?;
         for arn in keys.iter().filter_map(|key| KeyArn::parse(key.key_arn()?)) {
             if reading.len() >= AT_ONCE {
                 found.extend(read(&mut reading).await?);
@@ -71,21 +71,39 @@ async fn read(reading: &mut JoinSet<Result<Option<Tagged>>>) -> Result<Option<Ta
     }
 }
 
-async fn page(clients: &Clients, marker: Option<String>) -> Result<(Vec<KeyListEntry>, Option<String>)> {
+async fn page(clients: &Clients, marker: Option<&str>) -> Result<(Vec<KeyListEntry>, Option<String>)> {
     let asked = Asked { operation: "ListKeys", about: "the account" };
-    let call = clients.of(None).await?.list_keys().limit(PAGE).set_marker(marker);
+    let call = clients.of(None).await?.list_keys().limit(PAGE).set_marker(marker.map(str::to_owned));
     let answer = call.send().await.map_err(|error| clients.failed(asked, &error))?;
-    let next = answer.next_marker.filter(|_| answer.truncated);
+    let next = next(asked, answer.truncated, answer.next_marker, marker)?;
     Ok((answer.keys.unwrap_or_default(), next))
+}
+
+/// The marker of the next page; `None`: this was the last. A list that was not read to its end must not be taken for
+/// whole, for the key may be in the rest.
+fn next(
+    asked: Asked<'_>,
+    truncated: bool,
+    marker: Option<String>,
+    before: Option<&str>,
+) -> Result<Option<String>> {
+    match marker {
+        _ if !truncated => Ok(None),
+        Some(marker) if Some(marker.as_str()) != before => Ok(Some(marker)),
+        _ => Err(SignError::integrity(format!(
+            "AWS KMS answered {} of {} with a part of a list, and not with where it goes on",
+            asked.operation, asked.about
+        ))),
+    }
 }
 
 /// A key with its tags; `None`: it is none of ours.
 pub(crate) async fn tagged(clients: &Clients, arn: &KeyArn) -> Result<Option<Tagged>> {
     let client = clients.of(Some(arn.region())).await?;
     let asked = Asked { operation: "ListResourceTags", about: arn.as_str() };
-    let (mut tags, mut marker) = (Vec::new(), None);
+    let (mut tags, mut marker): (_, Option<String>) = (Vec::new(), None);
     loop {
-        let call = client.list_resource_tags().key_id(arn.as_str()).set_marker(marker);
+        let call = client.list_resource_tags().key_id(arn.as_str()).set_marker(marker.clone());
         let answer = match call.send().await {
             Ok(answer) => answer,
             Err(error) => {
@@ -98,7 +116,7 @@ pub(crate) async fn tagged(clients: &Clients, arn: &KeyArn) -> Result<Option<Tag
             }
         };
         tags.extend(answer.tags.unwrap_or_default());
-        match answer.next_marker.filter(|_| answer.truncated) {
+        match next(asked, answer.truncated, answer.next_marker, marker.as_deref())? {
             Some(next) => marker = Some(next),
             None => break,
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use catalyst_signing::{SignError, TransientKind};
-use tokio::time::{advance, pause, resume, sleep};
+use tokio::time::sleep;
 
 fn with_failover(fake: &Fake) -> AwsKmsConfig {
     AwsKmsConfig { failover_regions: vec![WEST.into(), NORTH.into()], ..config(fake) }
@@ -11,13 +11,6 @@ fn with_failover(fake: &Fake) -> AwsKmsConfig {
 /// Home fails; elsewhere all is well.
 fn home_fails(request: &Request) -> Reply {
     if request.region == HOME { error(500, "KMSInternalException", "try again") } else { well(request) }
-}
-
-/// Lets time pass for what waits, without waiting.
-async fn pass(time: Duration) {
-    pause();
-    advance(time).await;
-    resume();
 }
 
 #[tokio::test]
@@ -224,4 +217,37 @@ async fn a_key_of_one_region_never_leaves_it() {
         key.sign(b"message").await.unwrap_err();
     }
     assert!(fake.calls().iter().all(|call| call.ends_with(HOME)));
+}
+
+#[tokio::test]
+async fn a_region_that_answers_and_does_not_sign_is_not_returned_to_again_and_again() {
+    let fake = Fake::start(|request| match (request.region.as_str(), request.operation.as_str()) {
+        (HOME, "Sign") => error(500, "KMSInternalException", "try again"),
+        _ => well(request),
+    })
+    .await;
+    let key = open(with_failover(&fake)).await;
+    for pause in [10, 20, 40] {
+        key.sign(b"message").await.unwrap_err();
+        key.sign(b"message").await.unwrap();
+        fake.take();
+        pass(Duration::from_secs(pause - 1)).await;
+        sleep(Duration::from_millis(50)).await;
+        key.sign(b"message").await.unwrap();
+        assert_eq!(fake.calls(), [format!("Sign {WEST}")], "after less than {pause} s");
+        pass(Duration::from_secs(1)).await;
+        while key.elsewhere().is_some() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn how_a_key_is_only_its_own_region_knows() {
+    let fake = Fake::start(home_fails).await;
+    let key = open(with_failover(&fake)).await;
+    key.sign(b"message").await.unwrap_err();
+    fake.take();
+    assert!(key.state().await.unwrap_err().is_transient());
+    assert_eq!(fake.calls(), Vec::<String>::new());
 }

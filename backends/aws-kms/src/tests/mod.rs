@@ -3,6 +3,7 @@
 mod credentials;
 mod failover;
 mod fake;
+mod hostile;
 mod paging;
 mod resolving;
 mod signing;
@@ -14,6 +15,7 @@ use catalyst_signing::{KeyPin, KeyUri, SignatureAlgorithm, SigningBackend, Signi
 use fake::{Fake, Reply, Request};
 use serde_json::json;
 use std::{pin::Pin, sync::Arc, time::Duration};
+use tokio::time::{advance, pause, resume};
 
 const HOME: &str = "eu-central-1";
 const WEST: &str = "eu-west-1";
@@ -66,6 +68,13 @@ fn backend(config: AwsKmsConfig) -> AwsKmsBackend {
 
 async fn open(config: AwsKmsConfig) -> Arc<dyn SigningKey> {
     backend(config).open(&pin(SignatureAlgorithm::EcP384)).await.unwrap()
+}
+
+/// Lets time pass for what waits, without waiting.
+async fn pass(time: Duration) {
+    pause();
+    advance(time).await;
+    resume();
 }
 
 /// What KMS would answer.

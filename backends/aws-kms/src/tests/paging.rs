@@ -101,3 +101,22 @@ async fn key_and_replica_are_told_what_they_are_for() {
         json!({ "KeyId": arn(HOME), "ReplicaRegion": WEST, "Description": description, "Tags": tags(&intent) })
     );
 }
+
+#[tokio::test]
+async fn a_key_is_not_lost_to_an_alias_that_hangs() {
+    let intent = intent(Duration::ZERO);
+    let answers = pages(&intent);
+    let fake = Fake::start(move |request| match request.operation.as_str() {
+        "CreateAlias" => Reply::Hang,
+        _ => answers(request),
+    })
+    .await;
+    let backend = backend(AwsKmsConfig { call_timeout: Duration::from_secs(3600), ..config(&fake) });
+    let intent = KeyIntent { created_at: SystemTime::now(), ..intent };
+    let creating = tokio::spawn(async move { backend.create(&intent).await });
+    while !fake.take().iter().any(|request| request.operation == "CreateAlias") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(creating.await.unwrap().unwrap().uri.rest(), arn(HOME));
+}

@@ -38,7 +38,12 @@ fn answers(spki: &[u8], described: Option<Value>) -> impl Fn(&Request) -> Reply 
 #[tokio::test]
 async fn all_four_spellings_give_the_full_arn_and_go_as_they_were_typed() {
     let spki = spki();
-    let fake = Fake::start(answers(&spki, None)).await;
+    let public = BASE64_STANDARD.encode(&spki);
+    let fake = Fake::start(move |request| match request.operation.as_str() {
+        "GetPublicKey" => Reply::json(200, &json!({ "KeyId": arn(&request.region), "PublicKey": public })),
+        operation => denied(operation),
+    })
+    .await;
     let alias = format!("arn:aws:kms:{WEST}:999900001111:alias/Catalyst/CA");
     for (typed, region) in [
         (arn(WEST).as_str(), WEST),
@@ -48,7 +53,7 @@ async fn all_four_spellings_give_the_full_arn_and_go_as_they_were_typed() {
         (&format!("awskms:{}", arn(HOME)), HOME),
     ] {
         let pin = backend(config(&fake)).resolve(typed, SignatureAlgorithm::EcP384).await.unwrap();
-        assert_eq!(pin.uri.as_str(), format!("awskms:{}", arn(HOME)));
+        assert_eq!(pin.uri.as_str(), format!("awskms:{}", arn(region)));
         assert_eq!(pin.spki, spki);
         for request in fake.take() {
             assert_eq!(request.body["KeyId"], typed.trim_start_matches("awskms:"));
@@ -107,4 +112,21 @@ async fn what_names_no_key_is_refused_before_anything_is_asked() {
         );
     }
     assert!(fake.take().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_named_in_full_is_that_key_or_none() {
+    let spki = spki();
+    let (other, id) = (arn(WEST), "1234abcd-12ab-34cd-56ef-1234567890ab");
+    for described in [None, Some(described(&json!({})))] {
+        for asked in [other.as_str(), id] {
+            let fake = Fake::start(answers(&spki, described.clone())).await;
+            let error = backend(config(&fake)).resolve(asked, SignatureAlgorithm::EcP384).await.unwrap_err();
+            assert!(matches!(error, SignError::Integrity { .. }), "{error}");
+        }
+    }
+    let changed = described(&json!({ "Arn": arn(HOME).replace("1234", "9999") }));
+    let fake = Fake::start(answers(&spki, Some(changed))).await;
+    let error = backend(config(&fake)).resolve("alias/ca", SignatureAlgorithm::EcP384).await.unwrap_err();
+    assert!(matches!(error, SignError::Integrity { .. }), "{error}");
 }

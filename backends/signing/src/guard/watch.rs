@@ -52,6 +52,10 @@ async fn watch_signatures(inner: &Inner) {
 async fn ask_state(inner: &Inner) {
     let call = async { inner.key.state().await };
     let deadline = Instant::now() + PATIENCE;
-    let state = inner.scene.attempt(Operation::State, deadline, call, |_| Ok(())).await;
-    inner.health.set_key_state(state.unwrap_or(KeyState::Unknown));
+    match inner.scene.attempt(Operation::State, deadline, call, |_| Ok(())).await {
+        Ok(state) => inner.health.set_key_state(state),
+        // What was said of it last holds: a key that will be destroyed is not safe because its key store is away.
+        Err(error) if error.is_transient() => {}
+        Err(_) => inner.health.set_key_state(KeyState::Unknown),
+    }
 }

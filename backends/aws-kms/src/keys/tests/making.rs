@@ -120,7 +120,8 @@ async fn a_key_policy_is_read_before_anything_is_made() {
     let with = |file: &Path| over(AwsKmsConfig { key_policy: Some(file.to_owned()), ..config(&proxy) });
     let backend = with(&file);
     let intent = intent(Algorithm::EcP384);
-    for content in [None, Some("Version: 2012-10-17"), Some("[]")] {
+    let long = format!("{{{}}}", " ".repeat(32 * 1024));
+    for content in [None, Some("Version: 2012-10-17"), Some("[]"), Some(&long)] {
         if let Some(content) = content {
             fs::write(&file, content).unwrap();
         }
