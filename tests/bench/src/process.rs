@@ -24,13 +24,29 @@ pub(crate) fn own_cpu() -> Duration {
 
 /// User and system time of another process, to the tick (mostly 10 ms).
 pub(crate) fn cpu_of(pid: u32) -> Outcome<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    times_in(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
+}
+
+fn times_in(stat: &str) -> Outcome<Duration> {
     // The second field is the program's name in brackets and may hold anything.
-    let (_, fields) = stat.rsplit_once(')').ok_or("no /proc/<pid>/stat")?;
+    let (_, fields) = stat.rsplit_once(')').ok_or("no times of a process")?;
     let ticks = |at: usize| fields.split_whitespace().nth(at).and_then(|field| field.parse::<u64>().ok());
     // utime and stime are fields 14 and 15 of all, counted from 1.
-    let (user, system) = ticks(11).zip(ticks(12)).ok_or("no times in /proc/<pid>/stat")?;
+    let (user, system) = ticks(11).zip(ticks(12)).ok_or("no times of a process")?;
     Ok(Duration::from_secs(1) * u32::try_from(user + system)? / u32::try_from(clock_ticks_per_second())?)
+}
+
+/// The same of those threads of this process that have this name.
+pub(crate) fn cpu_of_threads(name: &str) -> Outcome<Duration> {
+    let mut sum = Duration::ZERO;
+    for thread in fs::read_dir("/proc/self/task")? {
+        let directory = thread?.path();
+        // One that ends meanwhile is none of the wanted.
+        if fs::read_to_string(directory.join("comm")).is_ok_and(|comm| comm.trim_end() == name) {
+            sum += times_in(&fs::read_to_string(directory.join("stat"))?)?;
+        }
+    }
+    Ok(sum)
 }
 
 /// Memory of a process in bytes: resident now, and at most so far.

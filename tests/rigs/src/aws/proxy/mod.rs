@@ -56,12 +56,16 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
+    /// How its threads are named, for who wants to know what they cost.
+    pub const THREADS: &'static str = "kms";
+
     /// Before this LocalStack, without a rule yet. All callers are in its account.
     ///
     /// # Errors
     /// No port or no thread is to be had.
     pub fn before(localstack: &LocalStack) -> Result<Self, RigError> {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime =
+            Builder::new_multi_thread().worker_threads(2).thread_name(Self::THREADS).enable_all().build()?;
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
