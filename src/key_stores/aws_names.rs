@@ -35,7 +35,9 @@ pub(super) fn check_endpoint(text: &str) -> Result<(), String> {
         return Err(FORM.to_owned());
     };
     let host = authority.host();
-    if host.is_empty() || authority.as_str().contains('@') || text.contains(['?', '#']) {
+    // A port that is none would be left out, and another asked.
+    let port_is_none = authority.as_str() != host && authority.port_u16().is_none();
+    if host.is_empty() || port_is_none || authority.as_str().contains('@') || text.contains(['?', '#']) {
         return Err(FORM.to_owned());
     }
     match scheme {
@@ -167,6 +169,9 @@ mod tests {
             "ftp://a",
             "https://",
             "https://user:secret@a",
+            "https://a:99999",
+            "http://localhost:",
+            "http://[::1]:x",
             "https://a?b",
             "https://a#b",
         ] {
