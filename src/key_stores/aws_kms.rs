@@ -1,12 +1,12 @@
 //! `aws-kms`: keys in AWS KMS.
 
-use super::{Factory, Failure, Named, aws_names as names};
+use super::{Factory, Failure, Named, aws_names as names, described};
 use crate::settings::{
     BackendSettings, Fallback, KeySettings, Kind, Setting, Settings, SettingsError, StoreSettings,
 };
 use catalyst_aws_kms::{AwsKmsBackend, AwsKmsConfig, Credentials, Opening};
 use catalyst_signing::SigningBackend;
-use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 const REGION: &str = "CATALYST_PKI_AWS_REGION";
 const PROFILE: &str = "CATALYST_PKI_AWS_PROFILE";
@@ -154,11 +154,8 @@ const fn key(variable: &'static str, flag: &'static str, key: &'static str, help
 }
 
 fn open(settings: &Settings, named: Option<&str>) -> Result<Named, Failure> {
-    let described = settings.values.stores(&SETTINGS);
-    let wanted = described.iter().filter(|store| {
-        named == Some(store.name()) || store.is_given() || settings.key_backends.any(store.name())
-    });
-    let configs = wanted.map(|store| config(store, settings)).collect::<Result<Vec<_>, _>>()?;
+    let stores = described(settings, &SETTINGS, named);
+    let configs = stores.map(|store| config(&store, settings)).collect::<Result<Vec<_>, _>>()?;
     keep_root_apart(&configs)?;
     let backend = |config: AwsKmsConfig| -> (String, Arc<dyn SigningBackend>) {
         (config.name.clone(), Arc::new(AwsKmsBackend::new(config)))
@@ -190,16 +187,11 @@ fn config(store: &StoreSettings<'_>, settings: &Settings) -> Result<AwsKmsConfig
         endpoint,
         use_fips,
         failover_regions: failover_regions(store)?,
-        calls_per_second: number(store, RATE)?,
-        call_timeout: Duration::from_secs(number(store, TIMEOUT)?),
-        settle: Duration::from_secs(number(store, SETTLE)?),
+        calls_per_second: store.number(RATE, "a number of calls")?,
+        call_timeout: Duration::from_secs(store.number(TIMEOUT, "a number of seconds")?),
+        settle: Duration::from_secs(store.number(SETTLE, "a number of seconds")?),
         key_policy: store.text(KEY_POLICY).map(PathBuf::from),
     })
-}
-
-fn number<T: FromStr>(store: &StoreSettings<'_>, variable: &str) -> Result<T, SettingsError> {
-    let number = store.text(variable).and_then(|number| number.parse().ok());
-    number.ok_or_else(|| store.missing(variable, "a number"))
 }
 
 fn failover_regions(store: &StoreSettings<'_>) -> Result<Vec<String>, SettingsError> {

@@ -14,7 +14,7 @@ mod tests;
 #[cfg(feature = "pkcs11")]
 mod token;
 
-use crate::settings::{BackendSettings, Settings, SettingsError, Table};
+use crate::settings::{BackendSettings, Settings, SettingsError, StoreSettings, Table};
 use catalyst_signing::SigningBackend;
 use std::{error::Error, sync::Arc};
 
@@ -79,6 +79,19 @@ pub fn open_one(settings: &Settings, name: &str) -> Result<Arc<dyn SigningBacken
         Some(found) => Ok(stores.swap_remove(found).1),
         None => Err(undescribed(name)),
     }
+}
+
+/// The key stores of one kind that there are: those that an operator describes or that a role uses, and the one that is
+/// asked for.
+fn described<'a>(
+    settings: &'a Settings,
+    kind: &'a BackendSettings,
+    named: Option<&str>,
+) -> impl Iterator<Item = StoreSettings<'a>> {
+    let wanted = move |store: &StoreSettings<'_>| {
+        named == Some(store.name()) || store.is_given() || settings.key_backends.any(store.name())
+    };
+    settings.values.stores(kind).into_iter().filter(wanted)
 }
 
 fn unknown_kind(name: &str) -> Failure {

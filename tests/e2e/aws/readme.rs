@@ -2,32 +2,10 @@
 
 use crate::{
     pki::eventually,
-    readme::{Terminal, bash, clone_into, wrapped_cargo},
+    readme::{Terminal, bash, ca_keys, clone_into, only_block, without_sudo, word_after, wrapped_cargo},
 };
-use catalyst_rigs::http::Client;
-use std::{
-    fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
-    path::Path,
-    process::Command,
-};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 use tempfile::TempDir;
-
-/// The lines of the one bash block.
-fn commands(readme: &str) -> Vec<&str> {
-    let (_, rest) = readme.split_once("```bash\n").unwrap();
-    let (block, after) = rest.split_once("```").unwrap();
-    assert!(!after.contains("```"), "the README has another block");
-    block.lines().collect()
-}
-
-/// What needs no root where it is installed already.
-fn without_sudo(bin: &Path) {
-    let script = "#!/bin/sh\n[ \"$*\" = 'apt-get install python3 python3-venv' ] || \
-                  { echo \"not expected: sudo $*\" >&2; exit 1; }\n";
-    fs::write(bin.join("sudo"), script).unwrap();
-    fs::set_permissions(bin.join("sudo"), fs::Permissions::from_mode(0o755)).unwrap();
-}
 
 /// A reader's cache directory in which LocalStack's environment is the one that `tests/run` has prepared.
 fn cache(scratch: &Path) -> std::path::PathBuf {
@@ -56,9 +34,9 @@ fn localstack_is_tried_as_its_readme_prints_it() {
     let scratch = TempDir::new().unwrap();
     let (clone, bin) = (clone_into(scratch.path()), wrapped_cargo(scratch.path()));
     let cache = cache(scratch.path());
-    without_sudo(&bin);
+    without_sudo(&bin, "apt-get install python3 python3-venv");
     let readme = fs::read_to_string(clone.join("localstack/README.md")).unwrap();
-    let lines = commands(&readme);
+    let lines = only_block(&readme);
     let serve = lines.iter().position(|line| line.contains(" -- serve ")).unwrap();
     let endpoint = "echo \"endpoint $CATALYST_PKI_AWS_ENDPOINT\"";
 
@@ -75,19 +53,10 @@ fn localstack_is_tried_as_its_readme_prints_it() {
     let script = format!("{before}\n{endpoint}\n{}", lines[serve]);
     let service = Terminal::serving(shell(&script, &clone, &bin, &cache), &log);
     let shown = fs::read_to_string(&log).unwrap();
-    let word = |before: &str| {
-        let rest = shown.split(before).nth(1).unwrap();
-        rest.split(['"', '\n', ' ']).next().unwrap().to_owned()
-    };
-    let admin =
-        Client::new(word("\"address\":\"").parse().unwrap()).with_token(&word("System Admin Token: "));
-    let status = admin.get("/pki/status").unwrap().json().unwrap();
-    for ca in ["rootCa", "servicesCa", "transportCa"] {
-        let uri = status[ca]["keyUri"].as_str().unwrap();
-        assert!(uri.starts_with("awskms:arn:aws:kms:eu-central-1:"), "{uri}");
-    }
+    let keys = ca_keys(&shown);
+    assert!(keys.iter().all(|uri| uri.starts_with("awskms:arn:aws:kms:eu-central-1:")), "{keys:?}");
     drop(service);
-    has_ended(&word("endpoint "));
+    has_ended(&word_after(&shown, "endpoint "));
     // Nothing has changed in the home directory, which is the clone here, but what git ignores.
     let changed = Command::new("git").args(["status", "--porcelain"]).current_dir(&clone).output().unwrap();
     assert_eq!(String::from_utf8(changed.stdout).unwrap(), "");

@@ -1,19 +1,7 @@
 //! Answers that KMS would not give, but something in its place may.
 
 use super::*;
-use catalyst_signing::{KeyIntent, KeyLifecycle, KeyRole, Nonce, Refusal, SignError};
-use std::time::SystemTime;
-
-fn intent(age: Duration) -> KeyIntent {
-    KeyIntent {
-        nonce: Nonce::random().unwrap(),
-        deployment: "0123456789abcdef".into(),
-        role: KeyRole::Services,
-        generation: 1,
-        algorithm: SignatureAlgorithm::EcP384,
-        created_at: SystemTime::now() - age,
-    }
-}
+use catalyst_signing::{KeyIntent, KeyLifecycle, Refusal, SignError};
 
 /// An inherited intent, so that KMS is asked for its key.
 fn inherited() -> KeyIntent {

@@ -11,10 +11,16 @@ mod troubles;
 
 use crate::{AwsKmsBackend, AwsKmsConfig, Credentials, Opening, client::Clients, client::settings};
 use aws_config::SdkConfig;
-use catalyst_signing::{KeyPin, KeyUri, SignatureAlgorithm, SigningBackend, SigningKey};
+use catalyst_signing::{
+    KeyIntent, KeyPin, KeyRole, KeyUri, Nonce, SignatureAlgorithm, SigningBackend, SigningKey,
+};
 use fake::{Fake, Reply, Request};
 use serde_json::json;
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::time::{advance, pause, resume};
 
 const HOME: &str = "eu-central-1";
@@ -24,6 +30,18 @@ const ID: &str = "mrk-1234abcd12ab34cd56ef1234567890ab";
 
 fn arn(region: &str) -> String {
     format!("arn:aws:kms:{region}:111122223333:key/{ID}")
+}
+
+/// Committed so long ago.
+fn intent(age: Duration) -> KeyIntent {
+    KeyIntent {
+        nonce: Nonce::random().unwrap(),
+        deployment: "0123456789abcdef".into(),
+        role: KeyRole::Services,
+        generation: 1,
+        algorithm: SignatureAlgorithm::EcP384,
+        created_at: SystemTime::now() - age,
+    }
 }
 
 fn pin(algorithm: SignatureAlgorithm) -> KeyPin {

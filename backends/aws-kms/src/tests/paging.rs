@@ -6,20 +6,9 @@ use aws_lc_rs::{
     signature::{ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use catalyst_signing::{KeyIntent, KeyLifecycle, KeyRole, Nonce};
+use catalyst_signing::{KeyIntent, KeyLifecycle};
 use serde_json::Value;
 use std::time::SystemTime;
-
-fn intent(age: Duration) -> KeyIntent {
-    KeyIntent {
-        nonce: Nonce::random().unwrap(),
-        deployment: "0123456789abcdef".into(),
-        role: KeyRole::Services,
-        generation: 1,
-        algorithm: SignatureAlgorithm::EcP384,
-        created_at: SystemTime::now() - age,
-    }
-}
 
 fn tags(intent: &KeyIntent) -> Value {
     json!([
