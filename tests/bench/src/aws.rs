@@ -17,7 +17,7 @@ use catalyst_rigs::{
 };
 use cost::Cost;
 use serde_json::json;
-use std::{path::Path, process, thread, time::Duration};
+use std::{collections::BTreeMap, path::Path, process, thread, time::Duration};
 use tempfile::TempDir;
 
 const REGION: &str = "eu-central-1";
@@ -43,6 +43,8 @@ const SLOW_CALLERS: usize = 64;
 const SLOW_EACH: usize = 4;
 /// Callers and certificates of the transport CA.
 const BESIDE: (usize, usize) = (16, 2_000);
+/// The CAs of a hierarchy, each with a certificate that was signed.
+const CAS: usize = 3;
 /// A caller that is no SDK, and how often it asks.
 const BARE: &str = "bare";
 const ALONE: usize = 50;
@@ -63,13 +65,10 @@ pub(crate) fn report(table: &mut Table) -> Outcome {
     eprintln!("making {wanted} keys and requests");
     let mut nodes = Requests(requests::make(wanted)?);
     let mut envoys = Requests(requests::make_for(ServiceType::EnvoyTransport, 2 * BESIDE.1 + 1)?);
-    bench.proxy.forget_calls();
-    let probes = bench.probes()?;
-    let mut issued = bench.latencies(&mut nodes, table)?;
-    issued += bench.beside_a_slow_key(&mut nodes, &mut envoys, table)?;
-    issued += bench.against_local_keys(&mut nodes, table)?;
-    let probes = bench.probes()? - probes;
-    bench.count(issued, probes, table)
+    bench.latencies(&mut nodes, table)?;
+    bench.beside_a_slow_key(&mut nodes, &mut envoys, table)?;
+    bench.against_local_keys(&mut nodes, table)?;
+    bench.count(table)
 }
 
 pub(crate) use idle::report as report_idle;
@@ -102,10 +101,9 @@ impl Bench {
         Ok(Self { proxy, service, token, _directory: directory })
     }
 
-    /// The throughput at each latency; answers how many certificates that took.
-    fn latencies(&self, nodes: &mut Requests, table: &mut Table) -> Outcome<usize> {
+    /// The throughput at each latency.
+    fn latencies(&self, nodes: &mut Requests, table: &mut Table) -> Outcome {
         let key = self.key_of(nodes)?;
-        let mut issued = 1;
         // Its own time is part of what it is late.
         let own = self.bare(&key)?.within(0.5);
         let mut late = Duration::ZERO;
@@ -122,7 +120,6 @@ impl Bench {
             let requests = nodes.take(count, &self.token)?;
             let (seen, cost) = self.measured(&requests, callers)?;
             self.proxy.lift(rule);
-            issued += count;
             let what = format!("KMS at {} ms: issuance, {callers} callers", delay.as_millis());
             let limit = cost.limit();
             let mut figure = format!("{cost}; {:.2} of it", seen.per_second() / limit);
@@ -133,7 +130,7 @@ impl Bench {
             let row = Row::seen(what, &seen).figure(figure);
             table.push(if delay.is_zero() { row } else { row.target("≥ 0.9 × n/L, or the CPU's limit") });
         }
-        Ok(issued)
+        Ok(())
     }
 
     /// Sign, for who keeps a connection, asks one thing after another and does nothing else.
@@ -161,12 +158,7 @@ impl Bench {
     }
 
     /// The transport CA's issuance with and without a services CA whose key takes seconds.
-    fn beside_a_slow_key(
-        &self,
-        nodes: &mut Requests,
-        envoys: &mut Requests,
-        table: &mut Table,
-    ) -> Outcome<usize> {
+    fn beside_a_slow_key(&self, nodes: &mut Requests, envoys: &mut Requests, table: &mut Table) -> Outcome {
         let (address, pid) = (self.service.address(), self.service.pid());
         let (callers, count) = BESIDE;
         let (slow, quick) = (self.key_of(nodes)?, self.key_of(envoys)?);
@@ -202,11 +194,11 @@ impl Bench {
         );
         let what = format!("meanwhile: the services CA, {SLOW_CALLERS} callers");
         table.push(Row::seen(what, &waited).without_cpu());
-        Ok(2 + 2 * count + waiting.len())
+        Ok(())
     }
 
     /// What a certificate costs the service that asks KMS, beside one that signs by itself; in turn.
-    fn against_local_keys(&self, nodes: &mut Requests, table: &mut Table) -> Outcome<usize> {
+    fn against_local_keys(&self, nodes: &mut Requests, table: &mut Table) -> Outcome {
         let directory = tempfile::tempdir()?;
         let local = service::launch(directory.path())?.start()?;
         let (local, token) = initialized(local, directory.path())?;
@@ -229,30 +221,25 @@ impl Bench {
                 ),
             ),
         );
-        Ok(ROUNDS * ROUND)
+        Ok(())
     }
 
-    /// Calls of the whole run by what they were for.
-    fn count(&self, issued: usize, probes: usize, table: &mut Table) -> Outcome {
-        let of_service = |operation: &str| {
-            let calls = self.proxy.calls();
-            calls.iter().filter(|call| call.operation == operation && call.access_key_id != BARE).count()
-        };
-        let log = self.service.log();
-        let crls = log.lines().filter(|line| line.contains("CRL published")).count();
-        let signed = of_service("Sign");
-        let (mut others, mut operations) = (Vec::new(), self.proxy.calls());
-        operations.retain(|call| call.operation != "Sign");
-        operations.sort_by(|one, other| one.operation.cmp(&other.operation));
-        operations.dedup_by(|one, other| one.operation == other.operation);
-        for call in operations {
-            others.push(format!("{} {}", of_service(&call.operation), call.operation));
+    /// The calls of the whole run, from the service's start, by what they were for.
+    fn count(&self, table: &mut Table) -> Outcome {
+        let mut calls: BTreeMap<String, usize> = BTreeMap::new();
+        for call in self.proxy.calls().into_iter().filter(|call| call.access_key_id != BARE) {
+            *calls.entry(call.operation).or_default() += 1;
         }
-        // Those of the hierarchy's beginning came before the count.
+        let signed = calls.remove("Sign").unwrap_or_default();
+        let log = self.service.log();
+        let logged = |message: &str| log.lines().filter(|line| line.contains(message)).count();
+        let (issued, crls, probes) = (logged("Certificate issued"), logged("CRL published"), self.probes()?);
+        let for_certificates = signed.saturating_sub(CAS + crls + probes);
+        let others: Vec<_> = calls.iter().map(|(operation, count)| format!("{count} {operation}")).collect();
         let figure = format!(
-            "{issued} certificates, {signed} Sign, {probes} of them probes: {:.4} calls a certificate; {crls} CRLs, \
-             all at the beginning; {}",
-            (signed - probes) as f64 / issued as f64,
+            "{signed} Sign: {CAS} CA certificates, {crls} CRLs, {probes} probes, {for_certificates} for {issued} \
+             certificates, which is {:.4} each; {}",
+            for_certificates as f64 / issued.max(1) as f64,
             others.join(", ")
         );
         table.push(Row::of("calls to KMS in the whole run").figure(figure).target("1 a certificate"));

@@ -7,7 +7,7 @@
 //! cargo build --release && cargo run --release -p catalyst-bench -- rpc     # Cap'n Web and the command line alone
 //! . <(tests/run --env) && cargo run --release -p catalyst-bench -- pkcs11   # a token of SoftHSM
 //! tests/run cargo run --release -p catalyst-bench -- aws                    # what stands for AWS KMS
-//! tests/run cargo run --release -p catalyst-bench -- aws-idle               # the same, for twenty minutes
+//! tests/run cargo run --release -p catalyst-bench -- aws-idle               # what an idle service asks it in ten minutes
 //! ```
 //!
 //! - **Cryptography**: raw P-384 in aws-lc-rs on one thread, taken again during every load, since a machine is not

@@ -49,6 +49,16 @@ pub(crate) fn cpu_of_threads(name: &str) -> Outcome<Duration> {
     Ok(sum)
 }
 
+/// What all cores of the machine have done, for whomever.
+pub(crate) fn cpu_of_all() -> Outcome<Duration> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let fields = stat.lines().next().ok_or("no /proc/stat")?.split_whitespace().skip(1).take(8);
+    let ticks = fields.map(str::parse).collect::<Result<Vec<u64>, _>>()?;
+    // The fourth and the fifth are times in which nothing was done.
+    let busy: u64 = ticks.iter().take(3).chain(ticks.iter().skip(5)).sum();
+    Ok(Duration::from_millis(busy * 1_000 / clock_ticks_per_second()))
+}
+
 /// Memory of a process in bytes: resident now, and at most so far.
 pub(crate) fn memory_of(pid: u32) -> Outcome<(u64, u64)> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;

@@ -3,7 +3,9 @@
 use crate::{AwsKmsConfig, Credentials};
 use aws_config::{
     BehaviorVersion, Region, SdkConfig, identity::IdentityCache, profile::ProfileFileCredentialsProvider,
-    provider_config::ProviderConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
+    provider_config::ProviderConfig, retry::RetryConfig,
+    stalled_stream_protection::StalledStreamProtectionConfig, sts::AssumeRoleProvider,
+    timeout::TimeoutConfig,
 };
 use aws_credential_types::provider::{
     ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future,
@@ -62,6 +64,8 @@ pub(crate) fn settings(config: &AwsKmsConfig) -> aws_config::ConfigLoader {
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts.build())
         .identity_cache(identities.build())
+        // Nothing is streamed, and the whole call has its limit: this would cost each of them a timer and a wrapped body.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .use_fips(config.use_fips);
     if let Some(region) = &config.region {
         loader = loader.region(Region::new(region.clone()));

@@ -9,10 +9,10 @@ use std::{collections::BTreeMap, thread, time::Duration};
 
 /// The first minute has what a start asks once.
 const BEGINNING: Duration = Duration::from_secs(60);
-/// Every interval is part of it, but that of CRLs.
-const WATCHED: Duration = Duration::from_secs(1_200);
+/// A whole number of every interval, but that of CRLs.
+const WATCHED: Duration = Duration::from_secs(600);
 
-/// Waits twenty minutes and counts.
+/// Waits ten minutes and counts.
 pub(crate) fn report(table: &mut Table) -> Outcome {
     let bench = Bench::start()?;
     thread::sleep(BEGINNING);
