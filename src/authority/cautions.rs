@@ -80,7 +80,7 @@ impl Authority {
             let uri = &row.made.as_ref()?.uri;
             match self.key_state(row) {
                 KeyState::Disabled => Some(format!(
-                    "{name}: its key {uri} is disabled in its key store and signs nothing: enable it there"
+                    "{name}: its key {uri} is disabled in its key store and signs nothing: enable it there, then `catalyst backend retry`"
                 )),
                 KeyState::DestructionScheduled => Some(format!(
                     "{name}: its key {uri} will be destroyed by its key store: cancel that there in time, or make and activate a successor"

@@ -28,8 +28,17 @@ struct Known {
     states: BTreeMap<(KeyRole, u32), KeyState>,
     /// By key store and reference.
     named: BTreeMap<(String, String), Whereabouts>,
-    /// What was logged and still holds.
-    logged: BTreeSet<String>,
+    /// What was logged and still holds, by its kind.
+    logged: BTreeMap<News, BTreeSet<String>>,
+}
+
+/// What is logged when it begins to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum News {
+    /// A reference leads to another key.
+    Moved,
+    /// A key cannot be used, or not for long.
+    Trouble,
 }
 
 impl Answers {
@@ -50,9 +59,8 @@ impl Answers {
     }
 
     /// Those of `sentences` that were not among them the last time.
-    fn news(&self, sentences: Vec<String>) -> Vec<String> {
-        let mut known = self.lock();
-        let before = std::mem::replace(&mut known.logged, sentences.iter().cloned().collect());
+    fn news(&self, kind: News, sentences: Vec<String>) -> Vec<String> {
+        let before = self.lock().logged.insert(kind, sentences.iter().cloned().collect()).unwrap_or_default();
         sentences.into_iter().filter(|sentence| !before.contains(sentence)).collect()
     }
 
@@ -82,8 +90,18 @@ impl Authority {
     pub(super) async fn ask_key_stores(&self) {
         let Ok(hierarchy) = self.store.hierarchy().await else { return };
         tokio::join!(self.ask_about_roots(&hierarchy), self.ask_about_references(&hierarchy));
-        for caution in self.keys.answers.news(self.moved_references(&hierarchy, self.clock.now())) {
+        let moved = self.moved_references(&hierarchy, self.clock.now());
+        for caution in self.keys.answers.news(News::Moved, moved) {
             tracing::warn!(target: "catalyst.pki", caution, "A name leads to another key than it did");
+        }
+    }
+
+    /// Logs what key stores say against keys, once as long as they say it.
+    pub(super) async fn log_key_troubles(&self) {
+        let Ok(hierarchy) = self.store.hierarchy().await else { return };
+        let troubles = self.key_troubles(&hierarchy, self.clock.now());
+        for trouble in self.keys.answers.news(News::Trouble, troubles) {
+            tracing::warn!(target: "catalyst.pki", trouble, "A key store speaks against a key");
         }
     }
 

@@ -104,6 +104,7 @@ impl Authority {
             Err(error) => tracing::error!(target: "catalyst.pki", error = %error, code = error.code(),
                 "Interrupted initialization not finished"),
         }
+        self.log_key_troubles().await;
         match self.gauges().await {
             Ok(gauges) => self.observer.gauges(&gauges),
             Err(error) => {

@@ -14,6 +14,10 @@ fn a_key_that_will_not_last_shows_before_it_bites() {
     cloud.shows(&key_state(TRANSPORT_CA), Some(-4.0));
     cloud.warned(&[SERVICES_CA, &cloud.services, "disabled in its key store"]);
     cloud.warned(&[TRANSPORT_CA, &cloud.transport, "will be destroyed by its key store"]);
+    for (key, word) in [(&cloud.services, "disabled"), (&cloud.transport, "destroyed")] {
+        let line = cloud.pki.logged("A key store speaks against a key", key);
+        assert!(line.raw.contains(word), "{}", line.raw);
+    }
     cloud.issues("node", "still");
     cloud.issues("envoy/app", "still");
 }

@@ -165,13 +165,16 @@ impl Answer {
                 "AWS does not take these credentials: look at the access key and its secret".into()
             }
             Refusal::Disabled if self.says("pending deletion") || self.says("pendingdeletion") => format!(
-                "it will be destroyed: `{}`, then `aws kms enable-key`, brings it back",
+                "it will be destroyed: `{}`, then `aws kms enable-key`, brings it back, and `catalyst backend retry` lets it sign again",
                 command("cancel-key-deletion", about)
             ),
             Refusal::Disabled if self.says("pending import") || self.says("pendingimport") => {
                 "it has no key material: import it again".into()
             }
-            Refusal::Disabled => format!("`{}` brings it back", command("enable-key", about)),
+            Refusal::Disabled => format!(
+                "`{}` brings it back, and `catalyst backend retry` lets it sign again",
+                command("enable-key", about)
+            ),
             Refusal::Missing => "look at its id, its account and its Region".into(),
             Refusal::WrongType => {
                 "the key must be one that signs (SIGN_VERIFY), of the pinned algorithm".into()
