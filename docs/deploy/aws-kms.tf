@@ -25,7 +25,7 @@ variable "root_role" {
 }
 
 variable "key_spec" {
-  description = "ECC_NIST_P384 is the service's EC-P384, its default"
+  description = "ECC_NIST_P384 is the service's EC-P384, its default. ML_DSA_65 and ML_DSA_87 want a provider that knows them"
   type        = string
   default     = "ECC_NIST_P384"
 }
