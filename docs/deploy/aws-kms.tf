@@ -2,7 +2,7 @@
 #
 #   terraform apply -var 'service_role=catalyst-pki' -var 'root_role=catalyst-pki-root'
 #
-# The outputs are the settings of the service. Key administrators are whoever the account's IAM policies let be.
+# `terraform output -raw settings` is the service's settings file. Key administrators are whoever the account's IAM policies let be.
 
 terraform {
   required_version = ">= 1.5"
@@ -25,13 +25,13 @@ variable "root_role" {
 }
 
 variable "key_spec" {
-  description = "ECC_NIST_P384 is the service's EC-P384, its default"
+  description = "ECC_NIST_P384 is the service's EC-P384, its default. ML_DSA_65 and ML_DSA_87 want a provider that knows them"
   type        = string
   default     = "ECC_NIST_P384"
 }
 
 variable "multi_region" {
-  description = "Whether the keys may be replicated to other Regions; a key cannot become one later"
+  description = "Whether the keys may be replicated to other Regions (aws_kms_replica_key, and the policies there); a key cannot become one later"
   type        = bool
   default     = false
 }
@@ -77,6 +77,18 @@ resource "aws_kms_alias" "everyday" {
   target_key_id = aws_kms_key.everyday[each.key].key_id
 }
 
+locals {
+  # What the service signs with a key of this kind. Token keys are ECC_NIST_P384.
+  signing_algorithm = {
+    ECC_NIST_P384 = "ECDSA_SHA_384"
+    ECC_NIST_P256 = "ECDSA_SHA_256"
+    RSA_3072      = "RSASSA_PKCS1_V1_5_SHA_256"
+    RSA_4096      = "RSASSA_PKCS1_V1_5_SHA_256"
+    ML_DSA_65     = "ML_DSA_SHAKE_256"
+    ML_DSA_87     = "ML_DSA_SHAKE_256"
+  }
+}
+
 data "aws_iam_policy_document" "sign" {
   for_each = {
     root     = [aws_kms_key.root.arn]
@@ -85,7 +97,19 @@ data "aws_iam_policy_document" "sign" {
 
   statement {
     sid       = "Sign"
-    actions   = ["kms:Sign", "kms:GetPublicKey", "kms:DescribeKey"]
+    actions   = ["kms:Sign"]
+    resources = each.value
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:SigningAlgorithm"
+      values   = distinct(["ECDSA_SHA_384", local.signing_algorithm[var.key_spec]])
+    }
+  }
+
+  statement {
+    sid       = "Look"
+    actions   = ["kms:GetPublicKey", "kms:DescribeKey"]
     resources = each.value
   }
 }
@@ -96,6 +120,20 @@ resource "aws_iam_role_policy" "service" {
   policy = data.aws_iam_policy_document.sign["everyday"].json
 }
 
+data "aws_iam_role" "root" {
+  name = var.root_role
+}
+
+# The service assumes the root's role for root operations; that role's trust policy decides when it may.
+resource "aws_iam_role_policy" "assume_root" {
+  name = "catalyst-pki-assume-root"
+  role = var.service_role
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Resource = data.aws_iam_role.root.arn }]
+  })
+}
+
 resource "aws_iam_role_policy" "root" {
   name   = "catalyst-pki-sign-root"
   role   = var.root_role
@@ -103,12 +141,19 @@ resource "aws_iam_role_policy" "root" {
 }
 
 output "settings" {
-  description = "Variables of the service; the root's keys are read by `catalyst pki init` alone"
-  value = {
-    CATALYST_PKI_KEY_BACKEND           = "aws-kms"
-    CATALYST_PKI_KMS_KEY_ARN           = aws_kms_key.root.arn
-    CATALYST_PKI_KMS_KEY_ARN_SERVICES  = aws_kms_key.everyday["services"].arn
-    CATALYST_PKI_KMS_KEY_ARN_TRANSPORT = aws_kms_key.everyday["transport"].arn
-    CATALYST_PKI_KMS_KEY_ARN_TOKENS    = aws_kms_key.everyday["tokens"].arn
-  }
+  description = "The service's settings file"
+  value       = <<-EOT
+    key_backend = "aws-kms"
+    key_backend_root = "aws-kms:root"
+    root_credentials = "${data.aws_iam_role.root.arn}"
+
+    [aws-kms]
+    key_arn = "${aws_kms_key.root.arn}"
+    key_arn_services = "${aws_kms_key.everyday["services"].arn}"
+    key_arn_transport = "${aws_kms_key.everyday["transport"].arn}"
+    key_arn_tokens = "${aws_kms_key.everyday["tokens"].arn}"
+
+    [aws-kms.root]
+    region = "${split(":", aws_kms_key.root.arn)[3]}"
+  EOT
 }

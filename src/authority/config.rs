@@ -1,6 +1,9 @@
 //! What an operator decides about the CA, in the CA's own words.
 
-use crate::identity::{CaRole, DnsName, InstanceId, ServiceType, TrustDomain, Ttl};
+use crate::{
+    identity::{CaRole, DnsName, InstanceId, ServiceType, TrustDomain, Ttl},
+    store::KeyRole,
+};
 use catalyst_signing::SignatureAlgorithm;
 use std::{str::FromStr, time::Duration};
 
@@ -39,7 +42,7 @@ impl Config {
             key_backends: KeyBackends::all("local"),
             key_references: KeyReferences::default(),
             signing_deadline: Duration::from_secs(10),
-            signing_concurrency: 64,
+            signing_concurrency: 128,
         }
     }
 }
@@ -107,6 +110,19 @@ impl KeyReferences {
 }
 
 impl Config {
+    /// The keys that settings name, with their roles and key stores.
+    pub(super) fn named_keys(&self) -> impl Iterator<Item = (KeyRole, &str, &NamedKey)> {
+        let (named, stores) = (&self.key_references, &self.key_backends);
+        [
+            (KeyRole::Ca(CaRole::Root), &stores.root, &named.root),
+            (KeyRole::Ca(CaRole::Services), &stores.services, &named.services),
+            (KeyRole::Ca(CaRole::Transport), &stores.transport, &named.transport),
+            (KeyRole::Token, &stores.tokens, &named.tokens),
+        ]
+        .into_iter()
+        .filter_map(|(role, backend, key)| Some((role, backend.as_str(), key.as_ref()?)))
+    }
+
     /// The key that a setting names for CAs of this role, if their keys are made in this key store.
     pub(super) fn named_key(&self, role: CaRole, backend: &str) -> Option<NamedKey> {
         let named = self.key_references.for_ca(role);

@@ -1,6 +1,6 @@
 //! Keys of every role: intent first, then the key, then its pin; opened behind the guard.
 
-use super::{Result, cautions::Cautions, config::NamedKey, error::AuthorityError};
+use super::{Result, cautions::Cautions, config::NamedKey, error::AuthorityError, rounds::Answers};
 use crate::{
     identity::CaRole,
     store::{KeyIntention, KeyRole, KeyRow, MadeKey, Stamp, Store},
@@ -35,6 +35,7 @@ pub(super) struct Keys {
     pub(super) deployment: String,
     pub(super) concurrency: usize,
     pub(super) cautions: Cautions,
+    pub(super) answers: Answers,
 }
 
 /// A key that is wanted.
@@ -74,6 +75,9 @@ impl Keys {
                 wanted.role
             ))
         })??;
+        if let Some(reference) = &row.intention.reference {
+            self.answers.learn(&row.intention.backend, reference, &pin);
+        }
         let made = MadeKey { uri: pin.uri.to_string(), spki: pin.spki };
         Ok(self.store.record_key_made(wanted.role, wanted.generation, &made, stamp).await?)
     }

@@ -24,6 +24,7 @@ mod own;
 mod repin;
 mod retry;
 mod rotation;
+mod rounds;
 mod state;
 mod status;
 mod tokens;
@@ -45,7 +46,7 @@ pub use repin::KeyAddress;
 pub use retry::RetriedKey;
 pub use status::{Health, Status};
 pub use unclaimed::{Reconciliation, Unclaimed, UnclaimedKey};
-pub use upkeep::Gauges;
+pub use upkeep::{Gauges, KeyGauge};
 
 use crate::{
     identity::{Clock, TrustDomain},
@@ -57,6 +58,7 @@ use cautions::Cautions;
 use issuer::Issuer;
 use keys::Keys;
 use locks::LockPerCa;
+use rounds::Answers;
 use state::State;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{Mutex, Notify, watch};
@@ -111,6 +113,7 @@ impl Authority {
             deployment: deployment.id,
             concurrency: config.signing_concurrency,
             cautions: Cautions::default(),
+            answers: Answers::default(),
         });
         let authority = Arc::new(Self {
             config,
@@ -132,9 +135,10 @@ impl Authority {
         Ok(authority)
     }
 
-    /// Finishes what a crash interrupted and looks after CRLs, expiry and purging from now on.
+    /// Finishes what a crash interrupted and looks after CRLs, expiry, purging and keys from now on.
     pub fn start(self: &Arc<Self>) {
         self.tasks.spawn(self.clone().upkeep(self.stop.clone()));
+        self.tasks.spawn(self.clone().rounds(self.stop.clone()));
     }
 
     /// Waits for everything that is being signed to be recorded, then closes the store.

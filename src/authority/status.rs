@@ -65,7 +65,11 @@ impl Authority {
             format!("{} ({}) is published and waits to be activated", ca.common_name, ca.ski)
         });
         let mut notes: Vec<String> = notes.collect();
-        notes.extend(self.cautions(&self.store.hierarchy().await?, at));
+        let hierarchy = self.store.hierarchy().await?;
+        notes.extend(self.cautions(&hierarchy, at));
+        if self.is_initialized() {
+            warnings.extend(self.key_troubles(&hierarchy, at));
+        }
         warnings.extend(
             check_clock(Some(self.store.newest_time().await?), at).err().map(|error| error.to_string()),
         );

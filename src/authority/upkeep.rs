@@ -5,6 +5,7 @@ use crate::{
     identity::{Actor, CaRole, Fingerprint, Timestamp},
     store::{CaRow, Stamp, Summary},
 };
+use catalyst_signing::KeyState;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -27,12 +28,27 @@ pub struct Gauges {
     pub summary: Summary,
     /// Of each live CA: its name and its notAfter.
     pub ca_expiry: Vec<(String, Timestamp)>,
-    /// Of each live CA: its name, its key store's and how the key fares.
-    pub keys: Vec<(String, String, KeyCondition)>,
+    /// Of each live CA: how its key fares.
+    pub keys: Vec<KeyGauge>,
     /// Of each CA that issues: its role, its name and its algorithm.
     pub issuing: Vec<(CaRole, String, String)>,
     /// Of each live CA with a CRL: its name and that CRL's nextUpdate.
     pub crl_next_update: Vec<(String, Timestamp)>,
+}
+
+/// How one key fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyGauge {
+    /// The CA's name.
+    pub name: String,
+    /// Name of its key store.
+    pub backend: String,
+    /// Whether it can sign.
+    pub condition: KeyCondition,
+    /// What the key store says of it.
+    pub state: KeyState,
+    /// Where it signs now, if that is not where its URI says.
+    pub elsewhere: Option<String>,
 }
 
 impl Authority {
@@ -88,6 +104,7 @@ impl Authority {
             Err(error) => tracing::error!(target: "catalyst.pki", error = %error, code = error.code(),
                 "Interrupted initialization not finished"),
         }
+        self.log_key_troubles().await;
         match self.gauges().await {
             Ok(gauges) => self.observer.gauges(&gauges),
             Err(error) => {
@@ -143,7 +160,14 @@ impl Authority {
         let key = |row: &&CaRow| {
             let slot = state.slot(row.certificate.ski);
             let condition = slot.map_or(KeyCondition::Closed, |slot| slot.condition());
-            (name(row), row.key.intention.backend.clone(), condition)
+            let open = self.keys.cautions.now(&row.key.intention);
+            KeyGauge {
+                name: name(row),
+                backend: row.key.intention.backend.clone(),
+                condition,
+                state: self.key_state(&row.key),
+                elsewhere: open.and_then(|open| open.elsewhere),
+            }
         };
         let crls = self.crls.load();
         let crl_next_update = crls.iter().filter_map(|crl| {

@@ -235,6 +235,7 @@ impl Looking<'_> {
         };
         // What is being made can't be called back, only waited for and removed.
         let made = in_time(MAKING, lifecycle.create(&intent)).await;
+        let refused = made.as_ref().err().filter(|error| !error.is_transient()).cloned();
         let outcome = match made {
             Err(error) => Err(error.into()),
             Ok(pin) => tokio::select! {
@@ -250,19 +251,24 @@ impl Looking<'_> {
                 None => Ok(()),
             }
         });
-        if let Err(error) = removed.await {
-            let label = format!("{}-{}", intent.role, intent.generation);
-            let named = self.seen.probe.as_mut().map_or(label, |probe| {
-                probe.left = true;
-                probe.uri.clone()
-            });
-            self.seen.problems.push(Problem {
-                code: error.code(),
-                reason: format!(
-                    "the probe key {named} may be left in the key store, remove it there: {error}"
-                ),
-            });
+        let Err(error) = removed.await else { return };
+        // What is refused to the end for one reason, a PIN or a Region that is missing, was refused before a key was made,
+        // unless there is one all the same.
+        let left = in_time(PATIENCE, lifecycle.list(&intent.deployment)).await.unwrap_or_default();
+        let left = left.into_iter().find(|key| key.nonce == intent.nonce).map(|key| key.uri.to_string());
+        if left.is_none() && refused.as_ref() == Some(&error) {
+            return;
         }
+        let label = format!("{}-{}", intent.role, intent.generation);
+        let named = self.seen.probe.as_mut().map(|probe| {
+            probe.left = true;
+            probe.uri.clone()
+        });
+        let named = named.or(left).unwrap_or(label);
+        self.seen.problems.push(Problem {
+            code: error.code(),
+            reason: format!("the probe key {named} may be left in the key store, remove it there: {error}"),
+        });
     }
 
     fn take(&mut self, outcome: Result<(Probe, Option<String>), Problem>) {

@@ -1,6 +1,10 @@
 //! The key stores of this build, made from settings. A new backend is one crate, one file here and one line in
 //! [`FACTORIES`].
 
+#[cfg(feature = "aws-kms")]
+mod aws_kms;
+#[cfg(feature = "aws-kms")]
+mod aws_names;
 pub mod check;
 mod local;
 #[cfg(feature = "pkcs11")]
@@ -10,7 +14,7 @@ mod tests;
 #[cfg(feature = "pkcs11")]
 mod token;
 
-use crate::settings::{BackendSettings, Settings, SettingsError, Table};
+use crate::settings::{BackendSettings, Settings, SettingsError, StoreSettings, Table};
 use catalyst_signing::SigningBackend;
 use std::{error::Error, sync::Arc};
 
@@ -36,6 +40,8 @@ pub struct Factory {
 /// Every kind of this build.
 pub const FACTORIES: &[Factory] = &[
     local::FACTORY,
+    #[cfg(feature = "aws-kms")]
+    aws_kms::FACTORY,
     #[cfg(feature = "pkcs11")]
     pkcs11::FACTORY,
 ];
@@ -73,6 +79,19 @@ pub fn open_one(settings: &Settings, name: &str) -> Result<Arc<dyn SigningBacken
         Some(found) => Ok(stores.swap_remove(found).1),
         None => Err(undescribed(name)),
     }
+}
+
+/// The key stores of one kind that there are: those that an operator describes or that a role uses, and the one that is
+/// asked for.
+fn described<'a>(
+    settings: &'a Settings,
+    kind: &'a BackendSettings,
+    named: Option<&str>,
+) -> impl Iterator<Item = StoreSettings<'a>> {
+    let wanted = move |store: &StoreSettings<'_>| {
+        named == Some(store.name()) || store.is_given() || settings.key_backends.any(store.name())
+    };
+    settings.values.stores(kind).into_iter().filter(wanted)
 }
 
 fn unknown_kind(name: &str) -> Failure {

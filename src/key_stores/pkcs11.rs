@@ -1,6 +1,6 @@
 //! `pkcs11`: keys in an HSM's tokens.
 
-use super::{Factory, Failure, Named, token};
+use super::{Factory, Failure, Named, described, token};
 use crate::settings::{
     BackendSettings, Fallback, GivenSecret, KeySettings, Kind, Setting, Settings, SettingsError,
     StoreSettings,
@@ -132,11 +132,8 @@ fn check_token(text: &str) -> Result<(), String> {
 }
 
 fn open(settings: &Settings, named: Option<&str>) -> Result<Named, Failure> {
-    let described = settings.values.stores(&SETTINGS);
-    let wanted = described.iter().filter(|store| {
-        named == Some(store.name()) || store.is_given() || settings.key_backends.any(store.name())
-    });
-    let configs = wanted.map(|store| config(store, settings)).collect::<Result<Vec<_>, _>>()?;
+    let stores = described(settings, &SETTINGS, named);
+    let configs = stores.map(|store| config(&store, settings)).collect::<Result<Vec<_>, _>>()?;
     keep_root_apart(&configs)?;
     let backend = |config: TokenConfig| -> (String, Arc<dyn SigningBackend>) {
         (config.name.clone(), Arc::new(Pkcs11Backend::new(config)))
@@ -161,15 +158,10 @@ fn config(store: &StoreSettings<'_>, settings: &Settings) -> Result<TokenConfig,
         initialisation: store.text(INIT).map(str::to_owned),
         token,
         pin,
-        sessions: number(store)?,
+        sessions: store.number(SESSIONS, "a number of sessions")?,
         require_sensitive: store.text(REQUIRE_SENSITIVE) != Some("false"),
         login,
     })
-}
-
-fn number(store: &StoreSettings<'_>) -> Result<u32, SettingsError> {
-    let sessions = store.text(SESSIONS).and_then(|sessions| sessions.parse().ok());
-    sessions.ok_or_else(|| store.missing(SESSIONS, "a number of sessions"))
 }
 
 fn pin(store: &StoreSettings<'_>) -> Result<Pin, SettingsError> {

@@ -1,11 +1,11 @@
 //! What the CA and the guard report, as metrics and log lines.
 
 use crate::{
-    authority::{self, Gauges, KeyCondition},
+    authority::{self, Gauges, KeyCondition, KeyGauge},
     identity::{CaRole, Timestamp},
     telemetry::{CertType, KeyHealth, Metrics},
 };
-use catalyst_signing::{KeyHealth as Health, SignatureAlgorithm, SigningEvent};
+use catalyst_signing::{KeyHealth as Health, KeyState, SignatureAlgorithm, SigningEvent};
 use std::{
     fmt,
     sync::Arc,
@@ -47,16 +47,32 @@ impl authority::Observer for Figures {
             let kind = if *role == CaRole::Root { CertType::Intermediate } else { CertType::EndEntity };
             self.0.announce_issuer(kind, algorithm.name(), &Arc::from(issuer.as_str()));
         }
-        let key_states = gauges.keys.iter().map(|(name, backend, condition)| {
-            let health = match condition {
-                KeyCondition::Ready => KeyHealth::Ready,
-                KeyCondition::Closed => KeyHealth::Unknown,
-                KeyCondition::Away => KeyHealth::Away,
-                KeyCondition::Latched => KeyHealth::Latched,
+        let labels =
+            |key: &KeyGauge| (Arc::<str>::from(key.name.as_str()), Arc::<str>::from(key.backend.as_str()));
+        let key_states = gauges.keys.iter().map(|key| {
+            let health = match (key.state, key.condition) {
+                (KeyState::Disabled, _) => KeyHealth::Disabled,
+                (KeyState::DestructionScheduled, _) => KeyHealth::DestructionScheduled,
+                (KeyState::Gone, _) => KeyHealth::Gone,
+                (_, KeyCondition::Ready) => KeyHealth::Ready,
+                (_, KeyCondition::Closed) => KeyHealth::Unknown,
+                (_, KeyCondition::Away) => KeyHealth::Away,
+                (_, KeyCondition::Latched) => KeyHealth::Latched,
             };
-            ((Arc::from(name.as_str()), Arc::from(backend.as_str())), health)
+            (labels(key), health)
         });
         self.0.set_key_states(key_states.collect());
+        let elsewhere = gauges.keys.iter().filter_map(|key| {
+            let (name, backend) = labels(key);
+            Some((name, backend, Arc::from(key.elsewhere.as_deref()?)))
+        });
+        let changes = self.0.set_signing_elsewhere(elsewhere.collect());
+        for (ca_name, backend, place) in &changes.begun {
+            tracing::warn!(target: "catalyst.pki", %ca_name, %backend, %place, "Key signs elsewhere");
+        }
+        for (ca_name, backend, place) in &changes.ended {
+            tracing::info!(target: "catalyst.pki", %ca_name, %backend, %place, "Key signs there no more");
+        }
         self.0.set_ca_expiries(times(&gauges.ca_expiry));
         self.0.set_crl_next_updates(times(&gauges.crl_next_update));
     }
@@ -78,7 +94,7 @@ impl catalyst_signing::Observer for Figures {
                     Health::Latched { .. } => KeyHealth::Latched,
                     _ => KeyHealth::Unknown,
                 };
-                self.0.set_key_state(&Arc::from(*name), &Arc::from(*backend), state);
+                self.0.set_key_state(name, state);
                 match health {
                     Health::Latched { error } => {
                         tracing::error!(target: "catalyst.pki", ca_name = name, backend,

@@ -284,6 +284,7 @@ pub(super) fn config(settings: &Settings) -> Result<Config, Failure> {
     let mut config = Config::new(settings.trust_domain.parse()?);
     config.svid_ttl = Ttl::try_from(i64::try_from(settings.svid_ttl.as_secs())?)?;
     config.issue_limit = settings.issue_limit.map(|limit| u32::try_from(limit.get()).unwrap_or(u32::MAX));
+    config.signing_concurrency = settings.signing_concurrency;
     let patterns =
         settings.dns_names.iter().map(|rule| format!("{}={}", rule.service_type, rule.pattern).parse());
     config.dns_patterns = patterns.collect::<Result<_, _>>()?;

@@ -69,6 +69,8 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// Certificates per SPIFFE id and half of its certificates' lifetime; `None` is no limit.
     pub issue_limit: Option<NonZeroU64>,
+    /// How many signatures one key may have under way.
+    pub signing_concurrency: usize,
     /// More DNS names by service type.
     pub dns_names: Vec<DnsNameRule>,
     /// Form of the log.
@@ -162,6 +164,7 @@ impl Settings {
             public_listen: optional(&values, "CATALYST_PKI_PUBLIC_LISTEN")?,
             tls: TlsSettings::read(&values)?,
             issue_limit: NonZeroU64::new(parsed(&values, "CATALYST_PKI_ISSUE_LIMIT")?),
+            signing_concurrency: parsed(&values, "CATALYST_PKI_SIGNING_CONCURRENCY")?,
             dns_names: list(&values, "CATALYST_PKI_DNS_NAMES", values::dns_names)?,
             log_format: parsed(&values, "CATALYST_PKI_LOG_FORMAT")?,
             log_level: parsed(&values, "CATALYST_PKI_LOG_LEVEL")?,

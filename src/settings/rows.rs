@@ -116,12 +116,12 @@ pub(super) const SERVICE: &[Setting] = &[
         flag: Some("root-credentials"),
         key: Some("root_credentials"),
         kind: Kind::Checked {
-            check: values::credentials_file,
-            accepts: "path with a `/`, such as `./root.pin`",
+            check: values::root_credentials,
+            accepts: "path with a `/`, such as `./root.pin`; ARN of a role; `profile/<name>`",
         },
         fallback: Fallback::Unset("those of its key store"),
         dev: None,
-        help: "What opens the root CA's key store, for the one operation: of `pkcs11` the path of a file with the PIN of a token that holds no other role's keys",
+        help: "What opens the root CA's key store, for the one operation: of `pkcs11` the path of a file with the PIN of a token that holds no other role's keys, of `aws-kms` a role to assume or a profile that no other key store uses",
     },
     Setting {
         variable: "CATALYST_PKI_ALGORITHM",
@@ -225,6 +225,15 @@ pub(super) const SERVICE: &[Setting] = &[
         fallback: Fallback::Value("10"),
         dev: Some("0"),
         help: "Certificates that one SPIFFE ID gets per half of its certificates' lifetime; 0 is no limit",
+    },
+    Setting {
+        variable: "CATALYST_PKI_SIGNING_CONCURRENCY",
+        flag: Some("signing-concurrency"),
+        key: Some("signing_concurrency"),
+        kind: Kind::Number { min: 1, max: 10_000, unit: "calls" },
+        fallback: Fallback::Value("128"),
+        dev: None,
+        help: "Signatures that one key may have under way; a key store with a latency of L seconds gives at most this many in L",
     },
     Setting {
         variable: "CATALYST_PKI_ALLOWED_ORIGINS",

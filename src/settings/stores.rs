@@ -7,7 +7,7 @@ use super::{
     table::key_in_store,
 };
 use secrecy::SecretString;
-use std::path::Path;
+use std::{path::Path, str::FromStr};
 
 /// The settings of one key store: the rows themselves, or what one table of the settings file says of them.
 #[derive(Debug)]
@@ -86,6 +86,22 @@ impl StoreSettings<'_> {
     /// [`SettingsError::Missing`]
     pub fn required(&self, variable: &str, wanted: &str) -> Result<&str, SettingsError> {
         self.text(variable).ok_or_else(|| self.missing(variable, wanted))
+    }
+
+    /// The error for a value that its row accepted and the key store can't use: `accepted` is the form it wants, as a
+    /// clause.
+    #[must_use]
+    pub fn invalid(&self, variable: &str, accepted: impl Into<String>) -> SettingsError {
+        self.values.invalid(&self.called(variable), accepted)
+    }
+
+    /// The number that a setting is; `wanted`: what it should be, as a clause.
+    ///
+    /// # Errors
+    /// [`SettingsError::Missing`]
+    pub fn number<T: FromStr>(&self, variable: &str, wanted: &str) -> Result<T, SettingsError> {
+        let number = self.text(variable).and_then(|number| number.parse().ok());
+        number.ok_or_else(|| self.missing(variable, wanted))
     }
 
     /// The error for a setting that this key store cannot do without.

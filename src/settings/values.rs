@@ -38,12 +38,13 @@ pub(super) fn one_of(value: &str, words: &[&str]) -> Result<(), String> {
     if words.contains(&value) { Ok(()) } else { Err(format!("one of {} is wanted", words.join(", "))) }
 }
 
-/// A path that cannot be a PIN which somebody gave in its place.
-pub(super) fn credentials_file(value: &str) -> Result<(), String> {
+/// A path, a role's ARN or a profile, which cannot be a PIN that somebody gave in its place: each has a '/'. Which of
+/// them is meant, the key store knows.
+pub(super) fn root_credentials(value: &str) -> Result<(), String> {
     if value.contains('/') && !holds_pin(value) {
         return Ok(());
     }
-    Err("the path of a file is wanted, with a '/' in it, as /etc/catalyst/root.pin or ./root.pin, and never a PIN itself, for which reason the value is not repeated here".into())
+    Err("the path of a file is wanted, with a '/' in it, as /etc/catalyst/root.pin or ./root.pin, or the ARN of an AWS role, or profile/<name of an AWS profile>, and never a PIN itself, for which reason the value is not repeated here".into())
 }
 
 pub(super) fn list(value: &str) -> Result<Vec<String>, String> {
@@ -162,11 +163,17 @@ mod tests {
 
     #[test]
     fn what_may_be_a_pin_is_no_path_of_a_file() {
-        for path in ["/etc/root.pin", "./root.pin", "secrets/root.pin"] {
-            assert_eq!(credentials_file(path), Ok(()), "{path}");
+        for path in [
+            "/etc/root.pin",
+            "./root.pin",
+            "secrets/root.pin",
+            "arn:aws:iam::111122223333:role/root",
+            "profile/root",
+        ] {
+            assert_eq!(root_credentials(path), Ok(()), "{path}");
         }
         for bad in ["", "77553311", "root.pin", "./a?pin-value=77553311"] {
-            let refused = credentials_file(bad).unwrap_err();
+            let refused = root_credentials(bad).unwrap_err();
             assert!(refused.contains("./root.pin") && !refused.contains("77553311"), "{refused}");
         }
     }

@@ -1,5 +1,9 @@
 //! Metrics, for `/metrics` and for a collector. Names are those that operators' rules and dashboards use.
 
+mod keys;
+
+pub use keys::{Elsewhere, ElsewhereChanges, KeyHealth};
+
 use super::{TelemetryError, push};
 use opentelemetry::{
     KeyValue,
@@ -12,7 +16,7 @@ use opentelemetry_sdk::{
 };
 use prometheus::{Registry, TextEncoder};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -40,30 +44,6 @@ impl CertType {
         match self {
             Self::EndEntity => "end-entity",
             Self::Intermediate => "intermediate",
-        }
-    }
-}
-
-/// The value of `key_state`; whatever is below 0 wants an operator's attention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyHealth {
-    /// 1: it signs.
-    Ready,
-    /// 0: closed, or not tried yet.
-    Unknown,
-    /// -1: its key store can't be reached, which may pass.
-    Away,
-    /// -2: refused or altered; latched until an operator acts.
-    Latched,
-}
-
-impl KeyHealth {
-    fn value(self) -> i64 {
-        match self {
-            Self::Ready => 1,
-            Self::Unknown => 0,
-            Self::Away => -1,
-            Self::Latched => -2,
         }
     }
 }
@@ -99,6 +79,7 @@ struct Gauges {
     ca_expiry: Times,
     crl_next_update: Times,
     key_state: Keys,
+    elsewhere: Mutex<BTreeSet<Elsewhere>>,
 }
 
 impl Metrics {
@@ -248,9 +229,24 @@ impl Metrics {
         *lock(&self.gauges.key_state) = states;
     }
 
-    /// How the key of a CA fares.
-    pub fn set_key_state(&self, ca_name: &Arc<str>, backend: &Arc<str>, health: KeyHealth) {
-        lock(&self.gauges.key_state).insert((Arc::clone(ca_name), Arc::clone(backend)), health);
+    /// How the key of a CA fares that [`Metrics::set_key_states`] told of.
+    pub fn set_key_state(&self, ca_name: &str, health: KeyHealth) {
+        for ((known, _), state) in lock(&self.gauges.key_state).iter_mut() {
+            if **known == *ca_name {
+                *state = health;
+            }
+        }
+    }
+
+    /// Which keys sign elsewhere than their URIs say; others are told of no more. Answers what is new.
+    pub fn set_signing_elsewhere(&self, now: BTreeSet<Elsewhere>) -> ElsewhereChanges {
+        let mut known = lock(&self.gauges.elsewhere);
+        let changes = ElsewhereChanges {
+            begun: now.difference(&known).cloned().collect(),
+            ended: known.difference(&now).cloned().collect(),
+        };
+        *known = now;
+        changes
     }
 }
 
@@ -300,6 +296,7 @@ impl Default for Gauges {
             ca_expiry: Mutex::default(),
             crl_next_update: Mutex::default(),
             key_state: Mutex::default(),
+            elsewhere: Mutex::default(),
         }
     }
 }
@@ -331,7 +328,7 @@ impl Gauges {
         meter
             .i64_observable_gauge("catalyst.pki.key_state")
             .with_description(
-                "1 ready, 0 unknown or closed, -1 key store away, -2 refused until an operator acts",
+                "1 ready, 0 unknown or closed, -1 key store away, -2 refused until an operator acts, -3 disabled, -4 to be destroyed, -5 gone",
             )
             .with_callback(move |observer| {
                 for ((ca_name, backend), health) in lock(&all.key_state).iter() {
@@ -340,6 +337,21 @@ impl Gauges {
                         KeyValue::new("backend", Arc::clone(backend)),
                     ];
                     observer.observe(health.value(), &labels);
+                }
+            })
+            .build();
+        let all = Arc::clone(self);
+        meter
+            .i64_observable_gauge("catalyst.pki.signing_elsewhere")
+            .with_description("1 while a key signs elsewhere than its URI says, such as in another Region")
+            .with_callback(move |observer| {
+                for (ca_name, backend, place) in lock(&all.elsewhere).iter() {
+                    let labels = [
+                        KeyValue::new("ca_name", Arc::clone(ca_name)),
+                        KeyValue::new("backend", Arc::clone(backend)),
+                        KeyValue::new("place", Arc::clone(place)),
+                    ];
+                    observer.observe(1, &labels);
                 }
             })
             .build();

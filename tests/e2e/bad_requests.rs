@@ -80,6 +80,8 @@ fn a_body_that_is_not_the_json_object_of_the_shape_is_malformed() {
     for body in bodies {
         refused(&post(&pki, &body), 400, "malformed_request");
     }
+    let log = pki.service.log();
+    assert!(!log.contains("no policy was asked"), "what could not be read is told as a defect: {log}");
     assert_eq!(pki.recorded(), 0);
     ok(&post(&pki, text.as_bytes()));
     pki.still_works();

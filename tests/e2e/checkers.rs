@@ -114,7 +114,7 @@ impl Exhibits {
     }
 
     /// OpenSSL with the CRLs of the whole chain: fine, or revoked.
-    fn openssl_revocation(&self, certificate: &Certificate) -> Result<(), String> {
+    pub(crate) fn openssl_revocation(&self, certificate: &Certificate) -> Result<(), String> {
         let crls = self.file("crls.pem", &self.crls());
         let (bundle, leaf) = (self.bundle(), self.file("leaf.pem", &pem(certificate)));
         let [crls, bundle, leaf] = [&crls, &bundle, &leaf].map(|path| path.to_str().unwrap());
@@ -123,7 +123,7 @@ impl Exhibits {
     }
 
     /// rustls-webpki, for servers and for clients, with the CRLs of the whole chain, none of them past its end.
-    fn webpki(&self, certificate: &Certificate) -> Result<(), webpki::Error> {
+    pub(crate) fn webpki(&self, certificate: &Certificate) -> Result<(), webpki::Error> {
         let cas = Certificate::all(&self.pki.bundle());
         let root = CertificateDer::from(cas[0].der.as_slice());
         let anchor = anchor_from_trusted_cert(&root).unwrap();
@@ -157,7 +157,7 @@ impl Exhibits {
     }
 
     /// The CRLs as they are now, each with its CA.
-    fn check_crls(&self) {
+    pub(crate) fn check_crls(&self) {
         let cas = split_pem(&self.pki.bundle());
         for (i, (ca, crl)) in cas.iter().zip(split_pem(&self.crls())).enumerate() {
             let (ca, crl) = (self.file("ca.pem", ca), self.file("crl.pem", &crl));

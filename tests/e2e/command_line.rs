@@ -20,12 +20,15 @@ fn in_scratch(args: &[&str], vars: &[(&str, &str)]) -> (i32, String, String) {
 fn results_go_to_stdout_alone() {
     let (code, stdout, stderr) = in_scratch(&["version"], &[]);
     assert_eq!((code, stderr.as_str()), (0, ""));
-    assert_eq!(stdout, concat!("catalyst ", env!("CARGO_PKG_VERSION"), "\nkey stores: local, pkcs11\n"));
+    assert_eq!(
+        stdout,
+        concat!("catalyst ", env!("CARGO_PKG_VERSION"), "\nkey stores: local, aws-kms, pkcs11\n")
+    );
     let (code, stdout, _) = in_scratch(&["version", "--output", "json"], &[]);
     assert_eq!(code, 0);
     assert_eq!(
         serde_json::from_str::<Value>(&stdout).unwrap()["backends"],
-        serde_json::json!(["local", "pkcs11"])
+        serde_json::json!(["local", "aws-kms", "pkcs11"])
     );
 }
 

@@ -6,6 +6,9 @@
 mod attack;
 mod audit;
 mod auth_cli;
+mod aws;
+mod aws_credentials;
+mod aws_faults;
 mod backend_cli;
 mod bad_csr;
 mod bad_requests;

@@ -3,6 +3,7 @@
 use crate::x509::{Certificate, Crl};
 use catalyst_rigs::{
     Launch, Service, catalyst,
+    checkers::openssl_verify,
     http::{Client, Response},
     logs::LogLine,
 };
@@ -14,6 +15,7 @@ use std::{
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use tempfile::TempDir;
 
 pub(crate) const DOMAIN: &str = "catalyst.example.com";
 /// Of the key files of services that run without `--dev`.
@@ -46,6 +48,16 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
         thread::sleep(Duration::from_millis(50));
     }
     panic!("{what}: not within half a minute");
+}
+
+/// Another program finds the leaf good under this bundle.
+#[track_caller]
+pub(crate) fn verifies(bundle: &str, leaf: &str) {
+    let directory = TempDir::new().unwrap();
+    let [bundle_file, leaf_file] = ["bundle.pem", "leaf.pem"].map(|name| directory.path().join(name));
+    fs::write(&bundle_file, bundle).unwrap();
+    fs::write(&leaf_file, leaf).unwrap();
+    openssl_verify(&bundle_file, &leaf_file).unwrap();
 }
 
 /// An answer of 200, as JSON.

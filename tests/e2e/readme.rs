@@ -1,7 +1,7 @@
 //! The README's commands, as their reader would type them, in a fresh clone.
 
 use crate::{pki::eventually, transcript::line_fits};
-use catalyst_rigs::catalyst;
+use catalyst_rigs::{catalyst, http::Client};
 use std::{
     fs,
     net::{TcpListener, TcpStream},
@@ -23,6 +23,38 @@ fn commands(readme: &str, name: &str) -> String {
         marked.split("```bash\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
     assert!(!blocks.is_empty(), "the README has no bash block between {begin} and {end}");
     blocks.concat()
+}
+
+/// The lines of the one bash block of a small README.
+pub(crate) fn only_block(readme: &str) -> Vec<&str> {
+    let (_, rest) = readme.split_once("```bash\n").unwrap();
+    let (block, after) = rest.split_once("```").unwrap();
+    assert!(!after.contains("```"), "the README has another block");
+    block.lines().collect()
+}
+
+/// What needs no root where it is installed already: `sudo` takes this one command, and does nothing.
+pub(crate) fn without_sudo(bin: &Path, command: &str) {
+    let script =
+        format!("#!/bin/sh\n[ \"$*\" = '{command}' ] || {{ echo \"not expected: sudo $*\" >&2; exit 1; }}\n");
+    fs::write(bin.join("sudo"), script).unwrap();
+    fs::set_permissions(bin.join("sudo"), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// What stands after `before` in a service's log, to the end of the word.
+pub(crate) fn word_after(log: &str, before: &str) -> String {
+    let rest = log.split(before).nth(1).unwrap();
+    rest.split(['"', '\n', ' ']).next().unwrap().to_owned()
+}
+
+/// Where the keys of the three CAs are, as the service of this log says.
+pub(crate) fn ca_keys(log: &str) -> Vec<String> {
+    let address = word_after(log, "\"address\":\"").parse().unwrap();
+    let admin = Client::new(address).with_token(&word_after(log, "System Admin Token: "));
+    let status = admin.get("/pki/status").unwrap().json().unwrap();
+    ["rootCa", "servicesCa", "transportCa"]
+        .map(|ca| status[ca]["keyUri"].as_str().unwrap().to_owned())
+        .to_vec()
 }
 
 /// What is committed, as a stranger gets it.

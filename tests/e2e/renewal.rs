@@ -15,7 +15,10 @@ use base64::{
 use catalyst_rigs::http::Response;
 use rcgen::KeyPair;
 use serde_json::{Value, json};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    time::{SystemTime, UNIX_EPOCH},
+};
 use tempfile::TempDir;
 
 fn now() -> i64 {
@@ -75,6 +78,33 @@ pub(crate) fn renew(pki: &Pki, scheme: &str, proof: &str, instance: &str, csr: &
 }
 
 pub(crate) const SCHEME: &str = "Catalyst-Renew";
+
+/// Renews with the certificate that it has, again and again; gives the last one.
+pub(crate) fn renews(
+    pki: &Pki,
+    first: Issued,
+    instance: &str,
+    count: &AtomicUsize,
+    ended: &AtomicBool,
+) -> Issued {
+    let mut newest = first;
+    while !ended.load(Relaxed) {
+        let (key, csr) = request("node", instance);
+        let answer = renew(pki, SCHEME, &proof(&newest, &csr), instance, &csr);
+        newest = Issued::of(key, ok(&answer));
+        count.fetch_add(1, Relaxed);
+    }
+    newest
+}
+
+/// Ends the clients, also where the test fails.
+pub(crate) struct Ended<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
 
 #[test]
 fn a_certificate_renews_itself_and_its_successor_does() {

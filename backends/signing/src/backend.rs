@@ -60,6 +60,20 @@ pub trait SigningBackend: Debug + Send + Sync {
     /// Turns what an operator wrote into a pin. Done once, when the key is chosen.
     async fn resolve(&self, reference: &str, algorithm: SignatureAlgorithm) -> Result<KeyPin>;
 
+    /// Which key an operator's words name now, to be asked now and then: an alias may be pointed elsewhere after it was
+    /// resolved. `None` where that costs more than a question to a server, or the words are only ever one key's.
+    async fn whereabouts(&self, reference: &str) -> Result<Option<Whereabouts>> {
+        let _ = reference;
+        Ok(None)
+    }
+
+    /// What the key store says of a key that nobody has open, to be asked now and then.
+    /// [`KeyState::Unknown`] where that costs more than a question to a server, or is not permitted.
+    async fn state_of(&self, pin: &KeyPin) -> Result<KeyState> {
+        let _ = pin;
+        Ok(KeyState::Unknown)
+    }
+
     /// Opens the pinned key; permission to sign is enough. Comparing it with the pin is the guard's work.
     async fn open(&self, pin: &KeyPin) -> Result<Arc<dyn SigningKey>>;
 
@@ -80,6 +94,15 @@ pub trait SigningBackend: Debug + Send + Sync {
 
     /// The process is about to end: sessions are closed and the key store is let go. Nothing is asked of it afterwards.
     async fn shut_down(&self) {}
+}
+
+/// The key that an operator's words name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// Where it is.
+    pub uri: KeyUri,
+    /// Its SubjectPublicKeyInfo (DER): one key may have several addresses.
+    pub spki: Vec<u8>,
 }
 
 /// One thing to know of a key store.
@@ -144,7 +167,8 @@ pub trait KeyLifecycle: Send + Sync {
     /// algorithm; a match that fails any of these is an error that names it.
     async fn find(&self, intent: &KeyIntent) -> Result<Option<KeyPin>>;
 
-    /// Makes the key for this intent, or gives the one made before: calling it twice makes one key.
+    /// Makes the key for this intent, or gives the one made before: it looks first, as `find` does, so calling it twice
+    /// makes one key.
     async fn create(&self, intent: &KeyIntent) -> Result<KeyPin>;
 
     /// Every key here that was made for this deployment (its id, 16 hex digits) and not given up, whatever its intent.

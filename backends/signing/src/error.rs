@@ -112,6 +112,15 @@ impl SignError {
         }
     }
 
+    /// The sentence alone, to be made part of another.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Transient { reason, .. } | Self::Refused { reason, .. } | Self::Integrity { reason } => {
+                reason
+            }
+        }
+    }
+
     /// How long to wait before asking again, where it is known; `None` for what waiting does not cure.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

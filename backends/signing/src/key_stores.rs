@@ -75,10 +75,7 @@ impl KeyStores {
                 ),
             )
         })?;
-        match lifecycle.find(intent).await? {
-            Some(pin) => Ok(pin),
-            None => lifecycle.create(intent).await,
-        }
+        lifecycle.create(intent).await
     }
 
     /// Opens a pinned key behind the guard.

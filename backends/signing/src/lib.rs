@@ -20,11 +20,13 @@ mod pin;
 mod uri;
 
 pub use algorithm::{SignatureAlgorithm, UnknownAlgorithm};
-pub use backend::{Capability, Fact, FoundKey, KeyLifecycle, KeyState, Quota, SigningBackend, SigningKey};
+pub use backend::{
+    Capability, Fact, FoundKey, KeyLifecycle, KeyState, Quota, SigningBackend, SigningKey, Whereabouts,
+};
 pub use error::{Refusal, Result, SignError, TransientKind};
 pub use guard::{
-    Guard, GuardedKey, KeyHealth, KeyPolicy, NoObserver, Observer, Operation, Outcome, Purpose, SigningEvent,
-    Verified,
+    Guard, GuardedKey, KeyHealth, KeyNow, KeyPolicy, KeyView, NoObserver, Observer, Operation, Outcome,
+    Purpose, SigningEvent, Verified,
 };
 pub use intent::{InvalidNonce, KeyIntent, KeyRole, Nonce, UnknownRole};
 pub use key_stores::KeyStores;

@@ -4,11 +4,14 @@ use async_trait::async_trait;
 use catalyst_local::EphemeralBackend;
 use catalyst_signing::{
     Capability, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyState, KeyUri, Refusal, Result, SignError,
-    SignatureAlgorithm, SigningBackend, SigningKey,
+    SignatureAlgorithm, SigningBackend, SigningKey, Whereabouts,
 };
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 const NEVER: usize = usize::MAX;
@@ -31,6 +34,9 @@ struct State {
     hanging: AtomicBool,
     swapped: Mutex<Option<(String, String)>>,
     caution: Mutex<Option<String>>,
+    elsewhere: Mutex<Option<String>>,
+    said: Mutex<Option<KeyState>>,
+    aliases: Mutex<BTreeMap<String, String>>,
 }
 
 impl Default for State {
@@ -44,6 +50,9 @@ impl Default for State {
             hanging: AtomicBool::new(false),
             swapped: Mutex::default(),
             caution: Mutex::default(),
+            elsewhere: Mutex::default(),
+            said: Mutex::default(),
+            aliases: Mutex::default(),
         }
     }
 }
@@ -86,6 +95,25 @@ impl Flaky {
         *self.state.caution.lock().unwrap() = caution.map(str::to_owned);
     }
 
+    /// Where every key signs from now on.
+    pub(super) fn elsewhere(&self, place: Option<&str>) {
+        *self.state.elsewhere.lock().unwrap() = place.map(str::to_owned);
+    }
+
+    /// How every key is from now on.
+    pub(super) fn state(&self, state: KeyState) {
+        *self.state.said.lock().unwrap() = Some(state);
+    }
+
+    /// From now on the name leads to this address.
+    pub(super) fn alias(&self, name: &str, address: &str) {
+        self.state.aliases.lock().unwrap().insert(name.into(), address.into());
+    }
+
+    fn address(&self, reference: &str) -> Option<String> {
+        self.state.aliases.lock().unwrap().get(reference).cloned()
+    }
+
     pub(super) fn calls(&self) -> usize {
         self.state.calls.load(Ordering::SeqCst)
     }
@@ -123,7 +151,18 @@ impl SigningBackend for Flaky {
         if self.state.hanging.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        self.keys.resolve(reference, algorithm).await
+        let address = self.address(reference);
+        self.keys.resolve(address.as_deref().unwrap_or(reference), algorithm).await
+    }
+    async fn whereabouts(&self, reference: &str) -> Result<Option<Whereabouts>> {
+        let Some(address) = self.address(reference) else { return Ok(None) };
+        self.call()?;
+        let KeyPin { uri, spki, .. } = self.keys.resolve(&address, SignatureAlgorithm::EcP384).await?;
+        Ok(Some(Whereabouts { uri, spki }))
+    }
+    async fn state_of(&self, _: &KeyPin) -> Result<KeyState> {
+        self.call()?;
+        Ok(self.state.said.lock().unwrap().unwrap_or(KeyState::Unknown))
     }
     async fn open(&self, pin: &KeyPin) -> Result<Arc<dyn SigningKey>> {
         self.call()?;
@@ -149,6 +188,9 @@ impl KeyLifecycle for Flaky {
     async fn create(&self, intent: &KeyIntent) -> Result<KeyPin> {
         let lifecycle = self.keys.lifecycle().expect("ephemeral keys can be made");
         self.call()?;
+        if let Some(made_before) = lifecycle.find(intent).await? {
+            return Ok(made_before);
+        }
         let pin = lifecycle.create(intent).await?;
         self.state.created.fetch_add(1, Ordering::SeqCst);
         // The answer may be lost after the key was made.
@@ -184,7 +226,14 @@ impl SigningKey for FlakyKey {
     }
     async fn state(&self) -> Result<KeyState> {
         self.store.call()?;
-        self.key.state().await
+        let said = *self.store.state.said.lock().unwrap();
+        match said {
+            Some(state) => Ok(state),
+            None => self.key.state().await,
+        }
+    }
+    fn elsewhere(&self) -> Option<String> {
+        self.store.state.elsewhere.lock().unwrap().clone()
     }
     fn caution(&self) -> Option<String> {
         self.store.state.caution.lock().unwrap().clone()

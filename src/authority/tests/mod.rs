@@ -7,6 +7,7 @@ mod named;
 mod own;
 mod retry;
 mod unclaimed;
+mod watched;
 
 use super::{x509::VerifiedCsr, *};
 use crate::{

@@ -117,7 +117,10 @@ async fn authenticate(State(app): State<App>, request: Request, next: Next) -> R
 
 /// The answer, if Cedar was asked before it was made. No cache keeps it.
 fn consented(asker: &Asker, mut response: Response) -> Response {
-    if let Some(problem) = asker.was_decided().err().filter(|_| response.status().is_success()) {
+    // A request that could not be read was answered before anybody could ask.
+    if response.status().is_success()
+        && let Err(problem) = asker.was_decided()
+    {
         return problem.into_response();
     }
     let no_store = header::HeaderValue::from_static("no-store");

@@ -41,7 +41,11 @@ fn every_metric_has_the_name_that_operators_use() {
     metrics.set_active_certs(7);
     metrics.set_ca_expiries([(ca.clone(), SystemTime::now() + Duration::from_secs(1000))].into());
     metrics.set_crl_next_updates([(ca.clone(), SystemTime::now() - Duration::from_secs(10))].into());
-    metrics.set_key_state(&ca, &backend, KeyHealth::Latched);
+    metrics.set_key_states([((ca.clone(), backend.clone()), KeyHealth::Ready)].into());
+    // Of a key that nothing is known of yet there is nothing to correct.
+    metrics.set_key_state(&ca, KeyHealth::Latched);
+    metrics.set_key_state("token", KeyHealth::Latched);
+    metrics.set_signing_elsewhere([(ca.clone(), name("aws-kms"), name("eu-west-1"))].into());
     let text = metrics.render();
     let types: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     assert_eq!(
@@ -57,6 +61,7 @@ fn every_metric_has_the_name_that_operators_use() {
             "catalyst_pki_key_state gauge",
             "catalyst_pki_purged_cert_count counter",
             "catalyst_pki_signing_duration_seconds histogram",
+            "catalyst_pki_signing_elsewhere gauge",
             "catalyst_pki_signing_inflight gauge",
             "catalyst_pki_signing_throttled_total counter",
         ]
@@ -65,6 +70,12 @@ fn every_metric_has_the_name_that_operators_use() {
     assert!(text.contains("crl_next_update_seconds{ca_name=\"Catalyst Root CA\"} -10"), "{text}");
     assert!(text.contains("key_state{backend=\"local\",ca_name=\"Catalyst Root CA\"} -2"), "{text}");
     assert!(text.contains("csr_sign_duration_seconds_bucket{le=\"0.001\"} 1"), "{text}");
+    assert!(
+        text.contains(
+            "signing_elsewhere{backend=\"aws-kms\",ca_name=\"Catalyst Root CA\",place=\"eu-west-1\"} 1"
+        ),
+        "{text}"
+    );
     assert!(!text.contains("otel_scope") && !text.contains("target_info"), "{text}");
 }
 
@@ -75,6 +86,19 @@ fn calls_count_as_under_way_until_they_end() {
     assert!(has_line(&metrics, "catalyst_pki_signing_inflight 1"));
     metrics.signing_ended();
     assert!(has_line(&metrics, "catalyst_pki_signing_inflight 0"));
+}
+
+#[test]
+fn what_is_new_of_where_keys_sign_is_said_once() {
+    let metrics = Metrics::new().unwrap();
+    let at = |place: &str| (name("Catalyst Services CA"), name("aws-kms"), name(place));
+    let changes = metrics.set_signing_elsewhere([at("eu-west-1")].into());
+    assert_eq!((changes.begun, changes.ended.len()), (vec![at("eu-west-1")], 0));
+    assert_eq!(metrics.set_signing_elsewhere([at("eu-west-1")].into()), ElsewhereChanges::default());
+    let changes = metrics.set_signing_elsewhere([at("eu-north-1")].into());
+    assert_eq!((changes.begun, changes.ended), (vec![at("eu-north-1")], vec![at("eu-west-1")]));
+    assert_eq!(metrics.set_signing_elsewhere([].into()).ended, [at("eu-north-1")]);
+    assert!(!metrics.render().contains("signing_elsewhere{"));
 }
 
 #[test]
@@ -105,7 +129,7 @@ fn a_collector_gets_what_was_counted() {
     });
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let metrics = Metrics::pushed_to(&endpoint, runtime.handle()).unwrap();
-    metrics.set_key_state(&name("Catalyst Root CA"), &name("local"), KeyHealth::Ready);
+    metrics.set_key_states([((name("Catalyst Root CA"), name("local")), KeyHealth::Ready)].into());
     metrics.shutdown();
     let request = collector.join().unwrap();
     assert!(request.starts_with(b"POST /v1/metrics HTTP/1.1"));

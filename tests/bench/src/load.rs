@@ -19,7 +19,7 @@ const SERVER_NAME: &str = "auth";
 pub(crate) struct Seen {
     /// Of each request, shortest first.
     latencies: Vec<Duration>,
-    took: Duration,
+    pub(crate) took: Duration,
     /// What one request cost the service's process.
     pub(crate) cpu: Duration,
 }

@@ -6,6 +6,8 @@
 //! cargo build --release && cargo run --release -p catalyst-bench -- full    # stores of 1,000 and 1,000,000 rows
 //! cargo build --release && cargo run --release -p catalyst-bench -- rpc     # Cap'n Web and the command line alone
 //! . <(tests/run --env) && cargo run --release -p catalyst-bench -- pkcs11   # a token of SoftHSM
+//! tests/run cargo run --release -p catalyst-bench -- aws                    # what stands for AWS KMS
+//! tests/run cargo run --release -p catalyst-bench -- aws-idle               # what an idle service asks it in ten minutes
 //! ```
 //!
 //! - **Cryptography**: raw P-384 in aws-lc-rs on one thread, taken again during every load, since a machine is not
@@ -23,10 +25,14 @@
 //!   its start to its end.
 //! - **PKCS#11**: the backend beside the same module in a tight loop with as many threads as it has sessions, in turn. CPU outside the
 //!   module is what a signature takes more than in that loop.
+//! - **KMS**: issuance over HTTP while a proxy in this process stands for KMS, signs by itself and answers late. Its threads
+//!   and the callers' share the cores with the service, so what they use is shown, and how many certificates the cores are
+//!   enough for with it; `n/L` is what n callers come to if nothing takes time but KMS. Calls are counted at the proxy.
 //!
 //! Rows are those in the store before the load.
 #![forbid(unsafe_code)]
 
+mod aws;
 mod credentials;
 mod cryptography;
 mod filler;
@@ -64,10 +70,12 @@ fn main() -> ExitCode {
     let done = match std::env::args().nth(1).as_deref() {
         None | Some("quick") => run(&QUICK),
         Some("full") => run(&FULL),
-        Some("rpc") => run_rpc(),
-        Some("pkcs11") => run_pkcs11(),
+        Some("rpc") => alone(|table| service::report_rpc(&requests::make(1)?, table)),
+        Some("pkcs11") => alone(pkcs11::report),
+        Some("aws") => alone(aws::report),
+        Some("aws-idle") => alone(aws::report_idle),
         Some(_) => {
-            eprintln!("usage: catalyst-bench [quick|full|rpc|pkcs11]");
+            eprintln!("usage: catalyst-bench [quick|full|rpc|pkcs11|aws|aws-idle]");
             return ExitCode::from(2);
         }
     };
@@ -80,16 +88,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_rpc() -> Outcome {
+fn alone(report: impl FnOnce(&mut Table) -> Outcome) -> Outcome {
     let mut table = Table::default();
-    service::report_rpc(&requests::make(1)?, &mut table)?;
-    print!("{table}");
-    Ok(())
-}
-
-fn run_pkcs11() -> Outcome {
-    let mut table = Table::default();
-    pkcs11::report(&mut table)?;
+    report(&mut table)?;
     print!("{table}");
     Ok(())
 }

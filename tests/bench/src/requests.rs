@@ -6,7 +6,6 @@ use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P384_SHA384, SanType};
 use std::thread;
 
 pub(crate) const TRUST_DOMAIN: &str = "bench.example.org";
-const SERVICE_TYPE: ServiceType = ServiceType::Node;
 
 /// One identity's request.
 pub(crate) struct Request {
@@ -15,15 +14,24 @@ pub(crate) struct Request {
     pub(crate) csr_pem: String,
 }
 
-/// So many, each of an identity and with a key of its own.
+/// So many nodes, each with a key of its own.
 pub(crate) fn make(count: usize) -> Outcome<Vec<Request>> {
+    make_for(ServiceType::Node, count)
+}
+
+/// So many identities of this type, each with a key of its own.
+pub(crate) fn make_for(service_type: ServiceType, count: usize) -> Outcome<Vec<Request>> {
     let threads = thread::available_parallelism()?.get();
     let share = count.div_ceil(threads);
     let made = thread::scope(|scope| {
         let making: Vec<_> = (0..count)
             .step_by(share.max(1))
             .map(|first| {
-                scope.spawn(move || (first..count.min(first + share)).map(one).collect::<Outcome<Vec<_>>>())
+                scope.spawn(move || {
+                    (first..count.min(first + share))
+                        .map(|number| one(service_type, number))
+                        .collect::<Outcome<Vec<_>>>()
+                })
             })
             .collect();
         making
@@ -34,9 +42,9 @@ pub(crate) fn make(count: usize) -> Outcome<Vec<Request>> {
     Ok(made?.into_iter().flatten().collect())
 }
 
-fn one(number: usize) -> Outcome<Request> {
+fn one(service_type: ServiceType, number: usize) -> Outcome<Request> {
     let domain: TrustDomain = TRUST_DOMAIN.parse()?;
-    let workload = Workload::new(&domain, SERVICE_TYPE, format!("bench-{number}.example.org").parse()?)?;
+    let workload = Workload::new(&domain, service_type, format!("bench-{number}.example.org").parse()?)?;
     let mut params = CertificateParams::default();
     params.subject_alt_names = vec![SanType::URI(workload.spiffe_id().as_str().try_into()?)];
     let key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384)?;

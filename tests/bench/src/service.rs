@@ -50,7 +50,8 @@ pub(crate) fn report(requests: &[Request], plan: &Plan, table: &mut Table) -> Ou
     Ok(())
 }
 
-fn launch(directory: &Path) -> Outcome<Launch> {
+/// The service as it is measured.
+pub(crate) fn launch(directory: &Path) -> Outcome<Launch> {
     let launch = Launch::new(&catalyst()?, directory)
         .env("CATALYST_PKI_LOCAL_PASSPHRASE", PASSPHRASE)
         .env("CATALYST_PKI_TRUST_DOMAIN", TRUST_DOMAIN)
@@ -61,12 +62,8 @@ fn launch(directory: &Path) -> Outcome<Launch> {
 /// Makes a hierarchy and answers one certificate of it, PEM.
 fn found(directory: &Path, requests: &[Request]) -> Outcome<String> {
     let mut service = launch(directory)?.start()?;
-    service.wait_for("System Admin Token")?;
+    initialize(&mut service)?;
     let client = service.http().with_token(&token(directory)?);
-    let made = until_ready(|| Ok(client.post("/pki/initialize", &serde_json::json!({}))?))?;
-    if made.status != 200 {
-        return Err(made.text().into());
-    }
     let request = requests.first().ok_or("no requests")?;
     let body = serde_json::json!({
         "csrPem": request.csr_pem,
@@ -77,6 +74,14 @@ fn found(directory: &Path, requests: &[Request]) -> Outcome<String> {
     let pem = signed.json()?["certificatePem"].as_str().map(str::to_owned);
     service.stop()?;
     pem.ok_or_else(|| signed.text().into())
+}
+
+/// Has a new service make its hierarchy.
+pub(crate) fn initialize(service: &mut Service) -> Outcome {
+    service.wait_for("System Admin Token")?;
+    let client = service.http().with_token(&token(service.data_dir())?);
+    let made = until_ready(|| Ok(client.post("/pki/initialize", &serde_json::json!({}))?))?;
+    if made.status == 200 { Ok(()) } else { Err(made.text().into()) }
 }
 
 /// Measures Cap'n Web and the command line, with a new hierarchy.
@@ -243,7 +248,7 @@ fn expect_ok(status: u16) -> Outcome {
     if status == 200 { Ok(()) } else { Err(format!("the service answered {status}").into()) }
 }
 
-fn token(directory: &Path) -> Outcome<String> {
+pub(crate) fn token(directory: &Path) -> Outcome<String> {
     Ok(fs::read_to_string(directory.join("system-token"))?.trim().to_owned())
 }
 

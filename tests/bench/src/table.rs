@@ -29,6 +29,12 @@ impl Row {
         }
     }
 
+    /// Where the service did other things besides.
+    pub(crate) fn without_cpu(mut self) -> Self {
+        self.cpu = None;
+        self
+    }
+
     pub(crate) fn cpu(mut self, cpu: Duration) -> Self {
         self.cpu = Some(cpu);
         self

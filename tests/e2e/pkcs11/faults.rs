@@ -3,15 +3,14 @@
 use super::{ask, launch_services_on, refusal, warned};
 use crate::{
     auth_cli::run,
-    pki::{Pki, eventually, ok},
+    pki::{Pki, eventually, ok, verifies},
 };
 use catalyst_rigs::{
     Launch,
-    checkers::openssl_verify,
     pkcs11::{Fault, SoftHsm},
 };
 use serde_json::json;
-use std::{fs, thread, time::Duration};
+use std::{thread, time::Duration};
 use tempfile::TempDir;
 
 /// A service whose services CA has its key on a token with faults.
@@ -50,14 +49,6 @@ impl Faulty {
             }
         });
     }
-}
-
-fn verifies(bundle: &str, leaf: &str) {
-    let directory = TempDir::new().unwrap();
-    let [bundle_file, leaf_file] = ["bundle.pem", "leaf.pem"].map(|name| directory.path().join(name));
-    fs::write(&bundle_file, bundle).unwrap();
-    fs::write(&leaf_file, leaf).unwrap();
-    openssl_verify(&bundle_file, &leaf_file).unwrap();
 }
 
 #[test]

@@ -21,7 +21,7 @@ use std::{
 };
 
 /// The same with these variables.
-fn with(launch: Launch, variables: &[(String, String)]) -> Launch {
+pub(crate) fn with(launch: Launch, variables: &[(String, String)]) -> Launch {
     variables.iter().fold(launch, |launch, (name, value)| launch.env(name, value))
 }
 
@@ -69,24 +69,24 @@ fn private_keys(token: &TestToken) -> usize {
 }
 
 /// Where the keys of root, services and transport are.
-fn key_uris(pki: &Pki) -> [String; 3] {
+pub(crate) fn key_uris(pki: &Pki) -> [String; 3] {
     let status = ok(&pki.get("/pki/status"));
     ["rootCa", "servicesCa", "transportCa"].map(|ca| status[ca]["keyUri"].as_str().unwrap().to_owned())
 }
 
 /// What an operator is told in the status.
-fn warnings(pki: &Pki) -> Vec<String> {
+pub(crate) fn warnings(pki: &Pki) -> Vec<String> {
     let status = ok(&pki.get("/pki/status"));
     let warnings = status["warnings"].as_array().unwrap().iter();
     warnings.map(|warning| warning.as_str().unwrap().to_owned()).collect()
 }
 
-fn warned(pki: &Pki, part: &str) -> bool {
+pub(crate) fn warned(pki: &Pki, part: &str) -> bool {
     warnings(pki).iter().any(|warning| warning.contains(part))
 }
 
 /// A request for a certificate with a key of its own.
-fn ask(pki: &Pki, service_type: &str, instance: &str) -> Response {
+pub(crate) fn ask(pki: &Pki, service_type: &str, instance: &str) -> Response {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
     let csr = crate::csr::of(&key, &[&crate::pki::spiffe_id(service_type, instance)], &[]);
     pki.sign(service_type, instance, &csr)
@@ -94,7 +94,7 @@ fn ask(pki: &Pki, service_type: &str, instance: &str) -> Response {
 
 /// An answer that refuses: its code and its sentence.
 #[track_caller]
-fn refusal(answer: &Response) -> (u16, String, String) {
+pub(crate) fn refusal(answer: &Response) -> (u16, String, String) {
     let body: Value = answer.json().unwrap();
     let text = |name: &str| body[name].as_str().unwrap().to_owned();
     assert_ne!(answer.status, 200, "{body}");

@@ -3,7 +3,7 @@
 use super::{key_uris, private_keys, with};
 use crate::{
     pki::{Issued, Pki, launch_in, ok},
-    renewal::{SCHEME, proof, renew, request},
+    renewal::{Ended, SCHEME, proof, renew, renews, request},
     x509::Certificate,
 };
 use catalyst_rigs::{
@@ -29,27 +29,6 @@ fn launch(data_dir: &Path, token: &TestToken) -> Launch {
     with(launch_in(data_dir), &token.variables())
         .env("CATALYST_PKI_KEY_BACKEND", "local")
         .env("CATALYST_PKI_ISSUE_LIMIT", "0")
-}
-
-/// Renews with the certificate that it has, again and again; gives the last one.
-fn renews(pki: &Pki, first: Issued, instance: &str, count: &AtomicUsize, ended: &AtomicBool) -> Issued {
-    let mut newest = first;
-    while !ended.load(Relaxed) {
-        let (key, csr) = request("node", instance);
-        let answer = renew(pki, SCHEME, &proof(&newest, &csr), instance, &csr);
-        newest = Issued::of(key, ok(&answer));
-        count.fetch_add(1, Relaxed);
-    }
-    newest
-}
-
-/// Ends the clients, also where the test fails.
-struct Ended<'a>(&'a AtomicBool);
-
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
 }
 
 #[test]

@@ -1,25 +1,8 @@
 //! The commands of `softhsm/README.md`, as their reader would type them, in a fresh clone.
 
-use crate::readme::{Terminal, bash, clone_into, wrapped_cargo};
-use catalyst_rigs::http::Client;
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use crate::readme::{Terminal, bash, ca_keys, clone_into, only_block, without_sudo, wrapped_cargo};
+use std::{fs, path::Path, process::Command};
 use tempfile::TempDir;
-
-/// The lines of the one bash block.
-fn commands(readme: &str) -> Vec<&str> {
-    let (_, rest) = readme.split_once("```bash\n").unwrap();
-    let (block, after) = rest.split_once("```").unwrap();
-    assert!(!after.contains("```"), "the README has another block");
-    block.lines().collect()
-}
-
-/// What needs no root where it is installed already.
-fn without_sudo(bin: &Path) {
-    let script = "#!/bin/sh\n[ \"$*\" = 'apt-get install softhsm2' ] || { echo \"not expected: sudo $*\" >&2; exit 1; }\n\
-                  command -v softhsm2-util >&2\n";
-    fs::write(bin.join("sudo"), script).unwrap();
-    fs::set_permissions(bin.join("sudo"), fs::Permissions::from_mode(0o755)).unwrap();
-}
 
 /// A command whose service takes a free port: the one that it would take may be another test's.
 fn shell(script: &str, clone: &Path, bin: &Path) -> Command {
@@ -32,9 +15,9 @@ fn shell(script: &str, clone: &Path, bin: &Path) -> Command {
 fn softhsm_is_tried_as_its_readme_prints_it() {
     let scratch = TempDir::new().unwrap();
     let (clone, bin) = (clone_into(scratch.path()), wrapped_cargo(scratch.path()));
-    without_sudo(&bin);
+    without_sudo(&bin, "apt-get install softhsm2");
     let readme = fs::read_to_string(clone.join("softhsm/README.md")).unwrap();
-    let lines = commands(&readme);
+    let lines = only_block(&readme);
     let serve = lines.iter().position(|line| line.contains(" -- serve ")).unwrap();
 
     let check = shell(&lines[..serve].join("\n"), &clone, &bin).output().unwrap();
@@ -47,17 +30,8 @@ fn softhsm_is_tried_as_its_readme_prints_it() {
     let log = scratch.path().join("log");
     let service = Terminal::serving(shell(&format!("{token}\n{}", lines[serve]), &clone, &bin), &log);
     let shown = fs::read_to_string(&log).unwrap();
-    let word = |before: &str| {
-        let rest = shown.split(before).nth(1).unwrap();
-        rest.split(['"', '\n', ' ']).next().unwrap().to_owned()
-    };
-    let admin =
-        Client::new(word("\"address\":\"").parse().unwrap()).with_token(&word("System Admin Token: "));
-    let status = admin.get("/pki/status").unwrap().json().unwrap();
-    for ca in ["rootCa", "servicesCa", "transportCa"] {
-        let uri = status[ca]["keyUri"].as_str().unwrap();
-        assert!(uri.starts_with("pkcs11:serial="), "{uri}");
-    }
+    let keys = ca_keys(&shown);
+    assert!(keys.iter().all(|uri| uri.starts_with("pkcs11:serial=")), "{keys:?}");
 
     let slots = shell(&format!("{token}\n{}", lines[serve + 1..].join("\n")), &clone, &bin).output().unwrap();
     let slots = String::from_utf8(slots.stdout).unwrap();

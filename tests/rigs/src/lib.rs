@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod aws;
 mod capnweb;
 pub mod checkers;
 pub mod gcp;
@@ -28,6 +29,16 @@ pub enum RigError {
     Missing {
         /// What is not there.
         what: String,
+    },
+    /// A server of the rigs does not run.
+    #[error(
+        "{what} does not run ({variable}): start the tests with tests/run, a part of them with tests/run COMMAND"
+    )]
+    NotRunning {
+        /// Which one.
+        what: &'static str,
+        /// The variable that says where it is.
+        variable: &'static str,
     },
     /// A checker found fault.
     #[error("{command} failed\n{output}")]

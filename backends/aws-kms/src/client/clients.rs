@@ -1,91 +1,268 @@
 //! One client for each Region, over one set of credentials.
 
-use crate::{AwsKmsConfig, Credentials};
-use aws_config::{
-    BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
+use super::{
+    Regions,
+    credentials::{self, Load},
+    memory::Memory,
 };
-use aws_sdk_kms::Client;
-use catalyst_signing::{Refusal, Result, SignError};
-use std::{collections::HashMap, time::Duration};
-use tokio::sync::Mutex;
+use crate::{
+    AwsKmsConfig,
+    keys::KeyArn,
+    trouble::{Asked, Cause, Trouble},
+};
+use aws_config::{Region, SdkConfig};
+use aws_sdk_kms::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use catalyst_signing::{Refusal, Result, SignError, TransientKind};
+use std::{
+    collections::HashMap,
+    error::Error,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout},
+};
 
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(2);
-/// How a session of an assumed role is named in CloudTrail.
-const SESSION: &str = "catalyst-pki";
+/// How soon after they were read anew credentials may be read anew again.
+const REREAD: Duration = Duration::from_secs(5);
 
 /// The clients of one account. Nothing is read or asked until the first is wanted.
 #[derive(Debug)]
 pub(crate) struct Clients {
     config: AwsKmsConfig,
-    loaded: Mutex<Option<Loaded>>,
+    load: Load,
+    now: Mutex<Now>,
+    memory: Arc<Memory>,
 }
 
+/// What is in use until the credentials are read anew.
 #[derive(Debug)]
-struct Loaded {
-    shared: SdkConfig,
-    by_region: HashMap<String, Client>,
+struct Now {
+    set: Arc<Set>,
+    /// When credentials were last forgotten because KMS did not take them.
+    forgotten: Option<Instant>,
+    /// How often an operator had asked to try again when the set was begun.
+    retries: u64,
+}
+
+/// One reading of files and environment. Calls under way keep theirs when another takes its place.
+#[derive(Debug, Default)]
+struct Set {
+    shared: OnceCell<SdkConfig>,
+    by_region: Mutex<HashMap<String, Client>>,
 }
 
 impl Clients {
     pub(crate) fn new(config: AwsKmsConfig) -> Self {
-        Self { config, loaded: Mutex::default() }
+        Self::loading(config, credentials::load)
+    }
+
+    /// As [`Clients::new`], with another way to credentials.
+    pub(crate) fn loading(config: AwsKmsConfig, load: Load) -> Self {
+        Self::begin(config, load, Arc::default())
+    }
+
+    /// The same account with credentials of its own, read when they are wanted and dropped with it. What is known of
+    /// Regions and new keys is shared.
+    pub(crate) fn fresh(&self) -> Self {
+        Self::begin(self.config.clone(), self.load, self.memory.clone())
+    }
+
+    fn begin(config: AwsKmsConfig, load: Load, memory: Arc<Memory>) -> Self {
+        let now = Now { set: Arc::default(), forgotten: None, retries: memory.retries() };
+        Self { config, load, now: Mutex::new(now), memory }
     }
 
     pub(crate) fn config(&self) -> &AwsKmsConfig {
         &self.config
     }
 
+    /// How the Regions are, as all keys of this key store have seen them.
+    pub(crate) fn regions(&self) -> &Regions {
+        self.memory.regions()
+    }
+
     /// The client of a Region; `None`: of the Region where keys are made.
     ///
     /// # Errors
-    /// No Region is configured.
+    /// A refusal where no Region is configured, or an endpoint that is none or stands together with FIPS. Transient where
+    /// reading files and asking the instance's metadata takes longer than a call may.
     pub(crate) async fn of(&self, region: Option<&str>) -> Result<Client> {
-        let mut loaded = self.loaded.lock().await;
-        let loaded = match &mut *loaded {
-            Some(loaded) => loaded,
-            empty => empty.insert(Loaded { shared: load(&self.config).await, by_region: HashMap::new() }),
-        };
-        let home = loaded.shared.region().map(ToString::to_string);
-        let region = region.map(str::to_owned).or(home).ok_or_else(|| {
+        let set = self.set();
+        let shared = self.shared(&set).await?;
+        let home = || shared.region().map(ToString::to_string);
+        let region = region.map(str::to_owned).or_else(home).ok_or_else(|| {
             SignError::refused(
                 Refusal::Configuration,
                 format!("the key store '{}' has no Region: set CATALYST_PKI_AWS_REGION", self.config.name),
             )
         })?;
-        let make = || client(&self.config, &loaded.shared, &region);
-        Ok(loaded.by_region.entry(region.clone()).or_insert_with(make).clone())
+        let make = || client(&self.config, shared, &region);
+        let mut by_region = set.by_region.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(by_region.entry(region.clone()).or_insert_with(make).clone())
+    }
+
+    fn check_endpoint(&self) -> Result<()> {
+        if let Some(variable) = credentials::empty_variable() {
+            let reason = format!("{variable} is set and empty, at which the AWS SDK gives up: unset it");
+            return Err(SignError::refused(Refusal::Configuration, reason));
+        }
+        let Some(endpoint) = &self.config.endpoint else { return Ok(()) };
+        let wrong = if self.config.use_fips {
+            "CATALYST_PKI_AWS_ENDPOINT and CATALYST_PKI_AWS_USE_FIPS exclude each other: write the FIPS endpoint \
+             itself, or leave the choice to FIPS"
+        } else if !is_url(&endpoint.replace("{region}", "region")) {
+            "CATALYST_PKI_AWS_ENDPOINT is no endpoint: write https://<host>, with {region} where the Region belongs"
+        } else {
+            return Ok(());
+        };
+        Err(SignError::refused(Refusal::Configuration, wrong))
+    }
+
+    /// What files and environment say now.
+    pub(super) async fn loaded(&self) -> Result<SdkConfig> {
+        self.shared(&self.set()).await.cloned()
+    }
+
+    async fn shared<'s>(&self, set: &'s Set) -> Result<&'s SdkConfig> {
+        self.check_endpoint()?;
+        let limit = self.config.call_timeout;
+        let load = set.shared.get_or_init(|| (self.load)(self.config.clone()));
+        timeout(limit, load).await.map_err(|_| SignError::Transient {
+            kind: TransientKind::TimedOut,
+            reason: format!(
+                "reading AWS' configuration took longer than {} s; without a Region the instance metadata service \
+                 is asked for one: set CATALYST_PKI_AWS_REGION",
+                limit.as_secs()
+            ),
+            retry_after: None,
+        })
+    }
+
+    /// What a failed call means, with what is known here: its endpoint, and whether the key is so young that KMS may
+    /// not show it yet. Credentials that have expired are forgotten, so that the next attempt reads them anew.
+    pub(crate) fn failed<E: ProvideErrorMetadata + Error + 'static>(
+        &self,
+        asked: Asked<'_>,
+        error: &SdkError<E, HttpResponse>,
+    ) -> SignError {
+        self.trouble(asked, error).error
+    }
+
+    /// As [`Clients::failed`], with the cause.
+    pub(crate) fn trouble<E: ProvideErrorMetadata + Error + 'static>(
+        &self,
+        asked: Asked<'_>,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Trouble {
+        let mut trouble = asked.trouble(&self.place(asked.about), error);
+        if matches!(trouble.cause, Cause::Expired | Cause::Unloaded) {
+            self.forget();
+        }
+        if trouble.cause == Cause::Unloaded {
+            trouble.error = named(&self.config().name, trouble.error);
+        }
+        if trouble.cause == Cause::Missing && self.memory.is_young(asked.about) {
+            trouble.error = SignError::unavailable(format!(
+                "{} is new, and AWS KMS does not show it everywhere yet: {}",
+                asked.about, trouble.error
+            ));
+        }
+        trouble
+    }
+
+    /// A key was made at that time: until five minutes later KMS may not show it everywhere.
+    pub(crate) fn born(&self, arn: &KeyArn, at: SystemTime) {
+        self.memory.born(arn, at);
+    }
+
+    /// An operator wants everything to be tried again: credentials are read anew, Regions and keys that were left out
+    /// are asked again.
+    pub(crate) fn retry(&self) {
+        self.memory.retry();
+    }
+
+    /// How often an operator has asked to try again.
+    pub(crate) fn retries(&self) -> u64 {
+        self.memory.retries()
+    }
+
+    /// Lets credentials and connections go, once the calls under way have ended.
+    pub(crate) fn let_go(&self) {
+        self.lock().set = Arc::default();
+    }
+
+    fn set(&self) -> Arc<Set> {
+        let retries = self.memory.retries();
+        let mut now = self.lock();
+        if now.retries != retries {
+            *now = Now { set: Arc::default(), forgotten: None, retries };
+        }
+        now.set.clone()
+    }
+
+    fn forget(&self) {
+        let mut now = self.lock();
+        if now.forgotten.is_none_or(|last| last.elapsed() >= REREAD) {
+            now.set = Arc::default();
+            now.forgotten = Some(Instant::now());
+        }
+    }
+
+    /// What is asked about a key, for people.
+    fn place(&self, about: &str) -> String {
+        let region = KeyArn::parse(about).map(|arn| arn.region().to_owned());
+        match (self.endpoint(region.as_deref()), region) {
+            (Some(endpoint), _) => endpoint,
+            (None, Some(region)) => format!("AWS KMS in {region}"),
+            (None, None) => "AWS KMS".to_owned(),
+        }
+    }
+
+    /// The endpoint that is configured, as people may see it: without what stands before an `@`.
+    pub(super) fn endpoint(&self, region: Option<&str>) -> Option<String> {
+        let endpoint = self.config.endpoint.as_deref()?;
+        let endpoint =
+            region.map_or_else(|| endpoint.to_owned(), |region| endpoint.replace("{region}", region));
+        Some(match endpoint.split_once("://") {
+            Some((scheme, rest)) => {
+                format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, place)| place))
+            }
+            None => endpoint,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Retries are the guard's work, so the SDK makes one attempt.
-async fn load(config: &AwsKmsConfig) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(config.call_timeout);
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(timeouts.build())
-        .use_fips(config.use_fips);
-    if let Some(region) = &config.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    if let Credentials::Profile(profile) | Credentials::Role { profile: Some(profile), .. } =
-        &config.credentials
-    {
-        loader = loader.profile_name(profile);
-    }
-    let shared = loader.load().await;
-    let Credentials::Role { arn, .. } = &config.credentials else { return shared };
-    let role = AssumeRoleProvider::builder(arn).session_name(SESSION).configure(&shared).build().await;
-    shared
-        .into_builder()
-        .credentials_provider(aws_sdk_kms::config::SharedCredentialsProvider::new(role))
-        .build()
+/// The SDK panics at an empty endpoint, and fails late at one that it cannot read.
+fn is_url(endpoint: &str) -> bool {
+    let is_http = endpoint.starts_with("http://") || endpoint.starts_with("https://");
+    is_http && HttpRequest::empty().set_uri(endpoint).is_ok()
 }
 
 fn client(config: &AwsKmsConfig, shared: &SdkConfig, region: &str) -> Client {
     let mut builder = aws_sdk_kms::config::Builder::from(shared).region(Region::new(region.to_owned()));
-    if let Some(endpoint) = &config.endpoint {
-        builder = builder.endpoint_url(endpoint.replace("{region}", region));
-    }
+    // Where there is none, neither is there one in the environment or a profile: nobody has looked at that, and it would
+    // stand for every Region.
+    builder.set_endpoint_url(config.endpoint.as_ref().map(|endpoint| endpoint.replace("{region}", region)));
     Client::from_conf(builder.build())
+}
+
+/// An error about credentials, with the key store whose they are: the root's may be another's.
+fn named(store: &str, error: SignError) -> SignError {
+    match error {
+        SignError::Refused { kind, reason } => SignError::refused(kind, format!("{store}: {reason}")),
+        SignError::Transient { kind, reason, retry_after } => {
+            SignError::Transient { kind, reason: format!("{store}: {reason}"), retry_after }
+        }
+        other => other,
+    }
 }

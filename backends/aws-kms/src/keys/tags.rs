@@ -25,16 +25,15 @@ impl Tags {
 
     /// `None`: a key of somebody else's.
     pub(crate) fn read(tags: &[Tag]) -> Option<Self> {
-        let of = |name: &str| tags.iter().find(|tag| tag.tag_key() == name).map(Tag::tag_value);
         Some(Self {
-            deployment: of(DEPLOYMENT)?.to_owned(),
-            role: of(ROLE)?.parse().ok()?,
-            generation: of(GENERATION)?.parse().ok()?,
-            nonce: of(NONCE)?.parse().ok()?,
+            deployment: value(tags, DEPLOYMENT)?.to_owned(),
+            role: value(tags, ROLE)?.parse().ok()?,
+            generation: value(tags, GENERATION)?.parse().ok()?,
+            nonce: nonce(tags)?,
         })
     }
 
-    /// As CreateKey takes them.
+    /// As CreateKey and ReplicateKey take them.
     pub(crate) fn write(&self) -> Vec<Tag> {
         let pairs = [
             (DEPLOYMENT, self.deployment.clone()),
@@ -50,4 +49,18 @@ impl Tags {
     pub(crate) fn alias(&self) -> String {
         format!("alias/catalyst-pki/{}/{}-{}", self.deployment, self.role, self.generation)
     }
+
+    /// What people read beside the key.
+    pub(crate) fn description(&self) -> String {
+        format!("Catalyst PKI {} {} of deployment {}", self.role, self.generation, self.deployment)
+    }
+}
+
+/// The nonce that a key carries, whatever else its tags say.
+pub(crate) fn nonce(tags: &[Tag]) -> Option<Nonce> {
+    value(tags, NONCE)?.parse().ok()
+}
+
+fn value<'a>(tags: &'a [Tag], name: &str) -> Option<&'a str> {
+    tags.iter().find(|tag| tag.tag_key() == name).map(Tag::tag_value)
 }

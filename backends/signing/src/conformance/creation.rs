@@ -2,7 +2,7 @@
 
 use super::{
     LookAlike,
-    report::{Tried, ensure, failed, skipped},
+    report::{Tried, Unmet, all_but, ensure, failed, skipped},
     subject::{Subject, broken},
 };
 use crate::{FoundKey, KeyIntent, KeyPin, KeyState, SigningBackend};
@@ -36,11 +36,16 @@ pub(super) async fn keeps_intents_apart(subject: &Subject<'_>) -> Tried {
 
 /// A backend built anew finds the key by its intent.
 pub(super) async fn is_found_after_restart(subject: &Subject<'_>) -> Tried {
+    let mut missing = Vec::new();
     for capability in subject.backend.capabilities().iter().filter(|c| c.creates) {
-        let (intent, pin) = subject.intended(capability.algorithm).await?;
-        expect_found(&subject.harness.backend().await, &intent, &pin).await?;
+        match subject.intended(capability.algorithm).await {
+            Ok((intent, pin)) => expect_found(&subject.harness.backend().await, &intent, &pin).await?,
+            Err(Unmet::Skipped(why)) => missing.push(why),
+            Err(failed) => return Err(failed),
+        }
     }
-    subject.some_algorithm().map(drop)
+    subject.some_algorithm()?;
+    all_but(&missing)
 }
 
 /// A key that was made is listed with its intent's words, for its own deployment and no other.

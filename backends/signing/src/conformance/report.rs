@@ -31,6 +31,14 @@ pub(super) fn skipped<T>(why: impl Into<String>) -> Tried<T> {
     Err(Unmet::Skipped(why.into()))
 }
 
+/// Of a rule that holds for everything but what could not be tried, each with its reason.
+pub(super) fn all_but(missing: &[String]) -> Tried {
+    match missing {
+        [] => Ok(()),
+        _ => skipped(format!("{}; the others pass", missing.join("; "))),
+    }
+}
+
 /// Fails with `how` unless it holds.
 pub(super) fn ensure(holds: bool, how: impl FnOnce() -> String) -> Tried {
     if holds { Ok(()) } else { failed(how()) }

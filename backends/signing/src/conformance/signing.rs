@@ -1,7 +1,7 @@
 //! Rules of signatures.
 
 use super::{
-    report::{Tried, Unmet, ensure, failed, skipped},
+    report::{Tried, Unmet, all_but, ensure, failed},
     subject::{Subject, broken},
 };
 use crate::{Capability, GuardedKey, KeyPin, Purpose, Refusal, SignError};
@@ -11,20 +11,18 @@ use tokio::{task::JoinSet, time::timeout};
 /// Around block sizes of hashes, limits of key stores, and a CRL of many thousand entries.
 const SIZES: &[usize] = &[0, 1, 63, 64, 65, 127, 128, 129, 4095, 4096, 4097, 65_535, 65_536, 1 << 20];
 
-/// For every capability, from nothing to `max_message` or 1 MiB; one octet more than the limit is refused.
+/// For every capability, from nothing to `max_message` or 1 MiB; one octet more than the limit is refused. Nothing may be
+/// refused too: what has no digest can't be empty in every key store, and the CA signs nothing that is.
 pub(super) async fn verifies_at_every_size(subject: &Subject<'_>) -> Tried {
     let mut missing = Vec::new();
     for capability in subject.backend.capabilities() {
         match subject.key_of(capability).await {
             Ok(pin) => sizes_of(subject, capability, &pin).await?,
-            Err(Unmet::Skipped(_)) => missing.push(capability.algorithm.name()),
+            Err(Unmet::Skipped(why)) => missing.push(why),
             Err(failed) => return Err(failed),
         }
     }
-    match missing[..] {
-        [] => Ok(()),
-        _ => skipped(format!("no key at hand for {}; the others pass", missing.join(", "))),
-    }
+    all_but(&missing)
 }
 
 async fn sizes_of(subject: &Subject<'_>, capability: &Capability, pin: &KeyPin) -> Tried {
@@ -33,7 +31,10 @@ async fn sizes_of(subject: &Subject<'_>, capability: &Capability, pin: &KeyPin) 
     for size in SIZES.iter().copied().filter(|size| *size < limit).chain([limit]) {
         let what = || format!("signing {size} octets with {}", pin.algorithm);
         let message = (0..size).map(|i| i as u8).collect();
-        signs(subject, &key, message).await.or_else(|e| broken(&what(), &e))?;
+        match signs(subject, &key, message).await {
+            Err(SignError::Refused { kind: Refusal::Unsupported, .. }) if size == 0 => {}
+            signed => signed.or_else(|e| broken(&what(), &e))?,
+        }
     }
     let Some(limit) = capability.max_message else { return Ok(()) };
     let longer = signs(subject, &key, vec![0; limit + 1]).await;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Capability, Guard, GuardedKey, KeyIntent, KeyLifecycle, KeyPin, KeyPolicy, KeyRole, NoObserver, Nonce,
-    Purpose, SignError, SignatureAlgorithm, SigningBackend,
+    Purpose, Refusal, SignError, SignatureAlgorithm, SigningBackend,
 };
 use std::{
     collections::HashMap,
@@ -79,10 +79,15 @@ impl<'h> Subject<'h> {
         if self.harness.is_stopped() { skipped("interrupted") } else { Ok(()) }
     }
 
-    /// Makes a key and remembers to give it up.
+    /// Makes a key and remembers to give it up. Whether an endpoint has an algorithm may show only here: that it does not
+    /// is no fault.
     pub(super) async fn make(&self, intent: &KeyIntent) -> Tried<KeyPin> {
         self.go_on()?;
-        let pin = self.lifecycle()?.create(intent).await.or_else(|e| broken("create", &e))?;
+        let pin = match self.lifecycle()?.create(intent).await {
+            Ok(pin) => pin,
+            Err(SignError::Refused { kind: Refusal::Unsupported, reason }) => return skipped(reason),
+            Err(error) => return broken("create", &error),
+        };
         let mut made = self.made.lock().await;
         if !made.contains(&pin) {
             made.push(pin.clone());

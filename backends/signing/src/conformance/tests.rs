@@ -39,6 +39,7 @@ enum Fault {
     PrintsItsSecret,
     KeepsWhatIsGivenUp,
     NamesAnAlgorithmTwice,
+    LacksWhatItOffers,
 }
 
 #[derive(Clone)]
@@ -111,7 +112,12 @@ impl SigningBackend for Soft {
         const LIMIT: Option<usize> = Some(5000);
         const ONE: Capability =
             Capability { algorithm: SignatureAlgorithm::Ed25519, max_message: LIMIT, creates: true };
-        if self.fault == Fault::NamesAnAlgorithmTwice { &[ONE, ONE] } else { &[ONE] }
+        const LACKING: Capability = Capability { algorithm: SignatureAlgorithm::MlDsa65, ..ONE };
+        match self.fault {
+            Fault::NamesAnAlgorithmTwice => &[ONE, ONE],
+            Fault::LacksWhatItOffers => &[ONE, LACKING],
+            _ => &[ONE],
+        }
     }
     async fn resolve(&self, reference: &str, _: SignatureAlgorithm) -> Result<KeyPin> {
         match self.fault {
@@ -155,6 +161,9 @@ impl KeyLifecycle for Soft {
         }
     }
     async fn create(&self, intent: &KeyIntent) -> Result<KeyPin> {
+        if intent.algorithm != SignatureAlgorithm::Ed25519 {
+            return Err(SignError::refused(Refusal::Unsupported, "no such keys here"));
+        }
         match self.find(intent).await? {
             Some(pin) if self.fault != Fault::CreatesAnew => Ok(pin),
             _ => Ok(self.add(intent, std::time::SystemTime::now()).pin()),
@@ -239,8 +248,12 @@ impl Harness for Under {
     }
 }
 
+async fn report(fault: Fault) -> Report {
+    run_all(&Under(Soft { fault, keys: Arc::default() })).await
+}
+
 async fn broken_rules(fault: Fault) -> Vec<&'static str> {
-    let report = run_all(&Under(Soft { fault, keys: Arc::default() })).await;
+    let report = report(fault).await;
     let failed = |check: &&Check| matches!(check.verdict, Verdict::Failed(_));
     assert!(!report.to_string().contains(SECRET));
     report.checks.iter().filter(failed).map(|check| check.rule).collect()
@@ -249,6 +262,16 @@ async fn broken_rules(fault: Fault) -> Vec<&'static str> {
 #[tokio::test(start_paused = true)]
 async fn a_sound_backend_passes() {
     assert_eq!(broken_rules(Fault::None).await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_algorithm_that_is_not_there_after_all_is_told_and_is_no_fault() {
+    let report = report(Fault::LacksWhatItOffers).await;
+    assert!(report.passed(), "{report}");
+    for rule in ["a key is found after a restart", "signatures verify at every size"] {
+        let told = format!("skipped  {rule}: no such keys here; the others pass");
+        assert!(report.to_string().contains(&told), "{report}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

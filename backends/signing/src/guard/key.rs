@@ -1,7 +1,7 @@
 //! An open key behind the guard.
 
 use super::{
-    KeyHealth, KeyPolicy, Operation, Purpose, Verified,
+    KeyHealth, KeyPolicy, KeyView, Operation, Purpose, Verified,
     attempt::{Scene, timed_out},
     bucket::{Bucket, Want},
     health::Health,
@@ -104,6 +104,11 @@ impl GuardedKey {
     /// Where the key signs now, if that is not where its URI says.
     pub fn elsewhere(&self) -> Option<String> {
         self.inner.key.elsewhere()
+    }
+
+    /// What is to be known of the key as long as it is open, without holding it open.
+    pub fn view(&self) -> KeyView {
+        KeyView::of(&self.inner)
     }
 
     /// Opens the latch, as an operator's `backend retry` does; a probe follows at once where the policy has them.

@@ -15,12 +15,14 @@ mod retry;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod view;
 mod watch;
 
 pub use health::KeyHealth;
 pub use key::GuardedKey;
 pub use observer::{NoObserver, Observer, Operation, Outcome, SigningEvent};
 pub use purpose::{KeyPolicy, Purpose, Verified};
+pub use view::{KeyNow, KeyView};
 
 use crate::{KeyPin, Quota, Result, SigningBackend};
 use bucket::Bucket;

@@ -43,10 +43,38 @@ async fn a_key_that_signs_is_not_probed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_state_of_a_key_that_signs_is_asked_every_minute() {
+    let rogue = Rogue::new();
+    let (key, seen) = watched(&rogue).await;
+    *rogue.state.lock().unwrap() = Ok(KeyState::DestructionScheduled);
+    for _ in 0..30 {
+        sleep(seconds(20)).await;
+        sign(&key).await.unwrap();
+    }
+    assert_eq!((key.health(), key.key_state()), (KeyHealth::Ready, KeyState::DestructionScheduled));
+    assert_eq!((probes(&seen), seen.outcomes(Operation::State).len()), (0, 11));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_of_a_key_holds_while_its_key_store_is_away() {
+    let rogue = Rogue::new();
+    let (key, _) = watched(&rogue).await;
+    let minute_of = async |state| {
+        *rogue.state.lock().unwrap() = state;
+        sleep(seconds(60)).await;
+        key.key_state()
+    };
+    let scheduled = KeyState::DestructionScheduled;
+    assert_eq!(minute_of(Ok(scheduled)).await, scheduled);
+    assert_eq!(minute_of(Err(SignError::unavailable("away"))).await, scheduled);
+    assert_eq!(minute_of(Err(SignError::refused(Refusal::Denied, "no"))).await, KeyState::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_probe_is_repeated_every_ten_seconds_until_it_works() {
     let rogue = Rogue::new();
     let (key, seen) = watched(&rogue).await;
-    *rogue.state.lock().unwrap() = KeyState::Disabled;
+    *rogue.state.lock().unwrap() = Ok(KeyState::Disabled);
     rogue.will(vec![Act::Fail(SignError::unavailable("away")); 3]);
     sleep(seconds(60)).await;
     assert!(matches!(key.health(), KeyHealth::Suspect { .. }));
@@ -107,8 +135,11 @@ async fn a_probe_is_no_way_round_the_purposes() {
 async fn the_watch_ends_with_the_key() {
     let rogue = Rogue::new();
     let (key, _) = watched(&rogue).await;
+    let view = key.view();
+    assert_eq!(view.now().map(|now| (now.health, now.state)), Some((KeyHealth::Ready, KeyState::Usable)));
     drop(key);
     sleep(seconds(600)).await;
+    assert_eq!(view.now(), None);
     assert_eq!(rogue.calls(), 0);
     assert_eq!(Arc::strong_count(&rogue), 1, "nothing holds the key store");
 }

@@ -33,7 +33,7 @@ pub(super) struct Rogue {
     pub(super) openings: Mutex<VecDeque<SignError>>,
     /// What `public_key` says; the pin's if untouched.
     pub(super) shown: Mutex<Option<Vec<u8>>>,
-    pub(super) state: Mutex<KeyState>,
+    pub(super) state: Mutex<Result<KeyState>>,
     pub(super) per_second: Option<f64>,
     pub(super) signed: Mutex<Vec<(Instant, Vec<u8>)>>,
     pub(super) at_once: AtomicUsize,
@@ -64,7 +64,7 @@ impl Rogue {
             acts: Mutex::default(),
             openings: Mutex::default(),
             shown,
-            state: Mutex::new(KeyState::Usable),
+            state: Mutex::new(Ok(KeyState::Usable)),
             per_second,
             signed: Mutex::default(),
             at_once: AtomicUsize::new(0),
@@ -155,7 +155,7 @@ impl SigningKey for Rogue {
         Ok(self.shown.lock().unwrap().clone())
     }
     async fn state(&self) -> Result<KeyState> {
-        Ok(*self.state.lock().unwrap())
+        self.state.lock().unwrap().clone()
     }
 }
 
