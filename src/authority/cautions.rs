@@ -150,7 +150,7 @@ impl Authority {
         }
         let whose = match role {
             KeyRole::Ca(role) => format!("{role} CA's key"),
-            KeyRole::Token => "token key".to_owned(),
+            KeyRole::Token => TOKEN_KEY.to_owned(),
         };
         Some(format!(
             "{} names {}, the {whose} is {}: the pin rules; unset it or make a new generation",

@@ -48,6 +48,7 @@ fn the_guides_defaults_hold() {
     assert_eq!(settings.listen.to_string(), "127.0.0.1:4020");
     assert_eq!(settings.key_backends.tokens, "local");
     assert_eq!(settings.issue_limit, NonZeroU64::new(10));
+    assert_eq!(settings.signing_concurrency, 128);
     assert_eq!(settings.algorithm, "EC-P384");
     assert_eq!((settings.log_format, settings.log_level), (LogFormat::Json, LogLevel::Info));
     assert_eq!((settings.public_listen, settings.node_id), (None, None));

@@ -130,6 +130,10 @@ impl Clients {
     }
 
     async fn shared<'s>(&self, set: &'s Set) -> Result<&'s SdkConfig> {
+        // Once, and not for every signature.
+        if let Some(shared) = set.shared.get() {
+            return Ok(shared);
+        }
         self.check_endpoint()?;
         let limit = self.config.call_timeout;
         let load = set.shared.get_or_init(|| (self.load)(self.config.clone()));

@@ -101,11 +101,6 @@ impl GuardedKey {
         self.inner.key.caution()
     }
 
-    /// Where the key signs now, if that is not where its URI says.
-    pub fn elsewhere(&self) -> Option<String> {
-        self.inner.key.elsewhere()
-    }
-
     /// What is to be known of the key as long as it is open, without holding it open.
     pub fn view(&self) -> KeyView {
         KeyView::of(&self.inner)

@@ -43,12 +43,12 @@ async fn one_request_outlives_its_region() {
         let pin = replicating(&proxy).create(&intent(SignatureAlgorithm::EcP384)).await.unwrap();
         let key = open(begun(&proxy), &pin).await;
         sign(&key).await.unwrap();
-        assert_eq!(key.elsewhere(), None);
+        assert_eq!(key.view().now().unwrap().elsewhere, None);
 
         proxy.script(When::any().in_region(REGION), fault);
         proxy.forget_calls();
         sign(&key).await.unwrap();
-        assert_eq!(key.elsewhere().as_deref(), Some(OTHER_REGION));
+        assert_eq!(key.view().now().unwrap().elsewhere.as_deref(), Some(OTHER_REGION));
         assert_eq!(proxy.count("Sign"), 2, "one at home, one elsewhere");
         assert_eq!(key.health(), KeyHealth::Ready);
         assert!(key.caution().unwrap().contains("eu-central-1 does not answer"));
@@ -62,7 +62,7 @@ async fn a_process_that_begins_while_the_region_is_away_opens_its_key() {
     proxy.script(When::any().in_region(REGION), Fault::Hangs);
     let key = open(begun(&proxy), &pin).await;
     sign(&key).await.unwrap();
-    assert_eq!(key.elsewhere().as_deref(), Some(OTHER_REGION));
+    assert_eq!(key.view().now().unwrap().elsewhere.as_deref(), Some(OTHER_REGION));
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn nothing_that_is_wrong_elsewhere_latches_the_key() {
         proxy.script(When::calling("Sign").in_region(REGION).first(2), Fault::Internal);
         proxy.script(When::calling("Sign").in_region(OTHER_REGION), fault);
         sign(&key).await.unwrap();
-        assert_eq!(key.elsewhere(), None, "the last resort is home");
+        assert_eq!(key.view().now().unwrap().elsewhere, None, "the last resort is home");
         assert_eq!(key.health(), KeyHealth::Ready);
     }
 }
