@@ -48,6 +48,7 @@ const SETTINGS: BackendSettings = BackendSettings {
             "aws-kms.key_arn_tokens",
             "The same for the next token signing key, which is an EC-P384 key",
         ),
+        names_key: |_| true,
     }),
 };
 

@@ -1,9 +1,8 @@
 //! How Regions, profiles, roles, endpoints and keys of AWS are written. Every error is the accepted form, as a clause
 //! without the value.
 
+use super::endpoint;
 use catalyst_signing::holds_pin;
-use hyper::Uri;
-use std::net::IpAddr;
 
 /// Longer names are typing mistakes.
 const LONGEST: usize = 256;
@@ -27,27 +26,13 @@ pub(super) fn check_role(text: &str) -> Result<(), String> {
     wanted(is_role(text), "the ARN of a role is wanted, as arn:aws:iam::111122223333:role/catalyst-signer")
 }
 
-/// What answers there says which key is which, so that nobody on the way may change it.
+/// With `{region}` where the Region belongs.
 pub(super) fn check_endpoint(text: &str) -> Result<(), String> {
-    const FORM: &str = "a URL of a host and perhaps a port and path is wanted, as https://vpce-0123.kms.{region}.vpce.amazonaws.com";
-    let uri: Uri = text.replace("{region}", "region").parse().map_err(|_| FORM.to_owned())?;
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(FORM.to_owned());
-    };
-    let host = authority.host();
-    // A port that is none would be left out, and another asked.
-    let port_is_none = authority.as_str() != host && authority.port_u16().is_none();
-    if host.is_empty() || port_is_none || authority.as_str().contains('@') || text.contains(['?', '#']) {
-        return Err(FORM.to_owned());
-    }
-    match scheme {
-        "https" => Ok(()),
-        "http" => wanted(
-            is_this_machine(host),
-            "plain http is for this machine alone (localhost, 127.0.0.1, [::1]), where nobody else can change what AWS KMS says of a key: write https",
-        ),
-        _ => Err(FORM.to_owned()),
-    }
+    endpoint::check(
+        text,
+        &text.replace("{region}", "region"),
+        "https://vpce-0123.kms.{region}.vpce.amazonaws.com",
+    )
 }
 
 /// Whether a key may be named so. What there is, only AWS KMS knows.
@@ -103,11 +88,6 @@ fn is_role(text: &str) -> bool {
         && account.len() == 12
         && account.bytes().all(|c| c.is_ascii_digit())
         && name.is_some_and(|name| name.bytes().all(letter))
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn wanted(holds: bool, form: &str) -> Result<(), String> {

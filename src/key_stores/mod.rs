@@ -6,6 +6,10 @@ mod aws_kms;
 #[cfg(feature = "aws-kms")]
 mod aws_names;
 pub mod check;
+#[cfg(any(feature = "aws-kms", feature = "gcp-kms"))]
+mod endpoint;
+#[cfg(feature = "gcp-kms")]
+mod gcp_kms;
 mod local;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
@@ -42,6 +46,8 @@ pub const FACTORIES: &[Factory] = &[
     local::FACTORY,
     #[cfg(feature = "aws-kms")]
     aws_kms::FACTORY,
+    #[cfg(feature = "gcp-kms")]
+    gcp_kms::FACTORY,
     #[cfg(feature = "pkcs11")]
     pkcs11::FACTORY,
 ];

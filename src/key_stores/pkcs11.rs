@@ -47,6 +47,7 @@ const SETTINGS: BackendSettings = BackendSettings {
             "pkcs11.key_tokens",
             "The same for the next token signing key, which is an EC-P384 key",
         ),
+        names_key: |_| true,
     }),
 };
 

@@ -117,11 +117,11 @@ pub(super) const SERVICE: &[Setting] = &[
         key: Some("root_credentials"),
         kind: Kind::Checked {
             check: values::root_credentials,
-            accepts: "path with a `/`, such as `./root.pin`; ARN of a role; `profile/<name>`",
+            accepts: "path with a `/`, such as `./root.pin`; ARN of a role; `profile/<name>`; address of a service account",
         },
         fallback: Fallback::Unset("those of its key store"),
         dev: None,
-        help: "What opens the root CA's key store, for the one operation: of `pkcs11` the path of a file with the PIN of a token that holds no other role's keys, of `aws-kms` a role to assume or a profile that no other key store uses",
+        help: "What opens the root CA's key store, for the one operation: of `pkcs11` the path of a file with the PIN of a token that holds no other role's keys, of `aws-kms` a role to assume or a profile that no other key store uses, of `gcp-kms` a service account to impersonate or the path of a credentials file that no other key store uses",
     },
     Setting {
         variable: "CATALYST_PKI_ALGORITHM",

@@ -63,6 +63,9 @@ pub struct KeySettings {
     pub transport: &'static Setting,
     /// The next token signing key.
     pub tokens: &'static Setting,
+    /// Whether what is written there names a key, and not a place in which keys are made; roles that have none use the
+    /// root's place.
+    pub names_key: fn(&str) -> bool,
 }
 
 /// What holds for a setting that is not given.

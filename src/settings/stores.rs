@@ -151,11 +151,19 @@ impl KeyReferences {
                 (rows.tokens, &backends.tokens, "_TOKENS", &mut found.tokens),
             ] {
                 let Some(reference) = values.text(row.variable) else { continue };
-                if chosen.split(':').next() != Some(backend.name) {
+                let is_here = |chosen: &str| chosen.split(':').next() == Some(backend.name);
+                let names_key = (rows.names_key)(reference);
+                if !names_key && role == "_ROOT" && backends.names().iter().any(|chosen| is_here(chosen)) {
+                    continue;
+                }
+                if !is_here(chosen) {
                     return Err(SettingsError::Together(format!(
                         "{} names a key of {}, and CATALYST_PKI_KEY_BACKEND{role} is '{chosen}': choose a key store of that kind for this role, or unset the key",
                         row.variable, backend.name
                     )));
+                }
+                if !names_key {
+                    continue;
                 }
                 *slot = Some(KeyReference { setting: row.variable, reference: reference.to_owned() });
             }

@@ -38,13 +38,14 @@ pub(super) fn one_of(value: &str, words: &[&str]) -> Result<(), String> {
     if words.contains(&value) { Ok(()) } else { Err(format!("one of {} is wanted", words.join(", "))) }
 }
 
-/// A path, a role's ARN or a profile, which cannot be a PIN that somebody gave in its place: each has a '/'. Which of
-/// them is meant, the key store knows.
+/// A path, a role's ARN, a profile or a service account's address, which cannot be a PIN that somebody gave in its place:
+/// each has a '/', but for the last, which has its own end. Which of them is meant, the key store knows.
 pub(super) fn root_credentials(value: &str) -> Result<(), String> {
-    if value.contains('/') && !holds_pin(value) {
+    let is_account = value.contains('@') && value.ends_with(".gserviceaccount.com");
+    if (value.contains('/') || is_account) && !holds_pin(value) {
         return Ok(());
     }
-    Err("the path of a file is wanted, with a '/' in it, as /etc/catalyst/root.pin or ./root.pin, or the ARN of an AWS role, or profile/<name of an AWS profile>, and never a PIN itself, for which reason the value is not repeated here".into())
+    Err("the path of a file is wanted, with a '/' in it, as /etc/catalyst/root.pin or ./root.pin, or the ARN of an AWS role, or profile/<name of an AWS profile>, or the address of a Google service account, and never a PIN itself, for which reason the value is not repeated here".into())
 }
 
 pub(super) fn list(value: &str) -> Result<Vec<String>, String> {

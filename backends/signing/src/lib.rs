@@ -12,6 +12,7 @@ mod backend;
 pub mod conformance;
 pub mod ecdsa;
 mod error;
+mod external_mu;
 mod guard;
 mod intent;
 mod key_stores;
@@ -24,6 +25,7 @@ pub use backend::{
     Capability, Fact, FoundKey, KeyLifecycle, KeyState, Quota, SigningBackend, SigningKey, Whereabouts,
 };
 pub use error::{Refusal, Result, SignError, TransientKind};
+pub use external_mu::external_mu;
 pub use guard::{
     Guard, GuardedKey, KeyHealth, KeyNow, KeyPolicy, KeyView, NoObserver, Observer, Operation, Outcome,
     Purpose, SigningEvent, Verified,

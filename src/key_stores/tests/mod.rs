@@ -57,6 +57,6 @@ fn local_is_there_with_a_passphrase_alone() {
     let without = settings(None, &vars[..1]).unwrap();
     assert_eq!(names(&without), [""; 0]);
     assert!(open_one(&without, "local").unwrap_err().to_string().contains("'local'"));
-    let unknown = open_one(&without, "gcp-kms").unwrap_err().to_string();
-    assert_eq!(unknown, "this build has no key store 'gcp-kms'; it has: local, aws-kms, pkcs11");
+    let unknown = open_one(&without, "azure").unwrap_err().to_string();
+    assert_eq!(unknown, "this build has no key store 'azure'; it has: local, aws-kms, gcp-kms, pkcs11");
 }

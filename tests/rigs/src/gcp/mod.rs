@@ -111,6 +111,19 @@ impl FakeKms {
         answer["name"].as_str().map(str::to_owned).ok_or_else(|| RigError::Output(answer.to_string()))
     }
 
+    /// Makes a key ring (`projects/…/locations/…/keyRings/…`), as everybody can through the API.
+    ///
+    /// # Errors
+    /// It is there already, or its name is none.
+    pub fn ring(&self, name: &str) -> Result<(), RigError> {
+        let (location, id) = name.split_once("/keyRings/").unwrap_or((name, ""));
+        let path = format!("/v1/{location}/keyRings?keyRingId={id}");
+        match self.control.request("POST", &path, &[], b"{}")? {
+            answer if answer.status == 200 => Ok(()),
+            answer => Err(RigError::Refused { command: format!("POST {path}"), output: answer.text() }),
+        }
+    }
+
     /// Changes a version behind everybody's back.
     ///
     /// # Errors

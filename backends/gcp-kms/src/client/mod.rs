@@ -1,0 +1,7 @@
+//! The way to Cloud KMS.
+
+mod clients;
+mod credentials;
+mod describe;
+
+pub(crate) use clients::Clients;

@@ -1,0 +1,219 @@
+//! Finding the key of an intent, and all of a deployment.
+
+use super::{
+    CryptoKey, KeyRing, Labels, Mechanism, Version,
+    ask::{self, Answer, PAGE},
+    labels::DEPLOYMENT,
+    level,
+    patience::patiently,
+    resolve::{own, pin},
+    unsupported,
+};
+use crate::{
+    client::Clients,
+    trouble::{Asked, Cause, Trouble},
+};
+use catalyst_signing::{FoundKey, KeyIntent, KeyPin, Refusal, Result, SignError};
+use google_cloud_kms::model::{
+    self, CryptoKeyVersion, crypto_key::CryptoKeyPurpose as Purpose,
+    crypto_key_version::CryptoKeyVersionState as State,
+};
+use std::time::{Duration, SystemTime};
+
+/// How much older than its intent a key may seem: clocks differ.
+const TOLERANCE: Duration = Duration::from_secs(300);
+
+/// How the key of an intent stands.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Nobody has made it.
+    Nothing,
+    /// It is there, and none of its versions is or will be of use.
+    Empty(CryptoKey),
+    /// This version of it is being made.
+    Pending(Version),
+    /// This version of it signs.
+    Ready(Version),
+}
+
+/// The key that was made for an intent.
+pub(crate) async fn find(clients: &Clients, intent: &KeyIntent) -> Result<Option<KeyPin>> {
+    let mechanism = Mechanism::of(intent.algorithm).ok_or_else(|| unsupported(intent.algorithm))?;
+    match look(clients, intent).await? {
+        Found::Nothing | Found::Empty(_) => Ok(None),
+        Found::Pending(version) => {
+            Err(SignError::unavailable(format!("Google Cloud KMS is making {version}: try again")))
+        }
+        Found::Ready(version) => pin(clients, version, &mechanism).await.map(Some),
+    }
+}
+
+/// Where the key of an intent is made.
+pub(super) fn place(clients: &Clients, intent: &KeyIntent) -> Result<CryptoKey> {
+    let config = clients.config();
+    let ring = config.rings.of(intent.role).ok_or_else(|| {
+        let reason = format!(
+            "the key store '{}' has no key ring to make the {} key in: set CATALYST_PKI_KMS_KEY_NAME to \
+             projects/<p>/locations/<l>/keyRings/<r>",
+            config.name, intent.role
+        );
+        SignError::refused(Refusal::Configuration, reason)
+    })?;
+    Ok(ring.key(&Labels::of(intent).id()))
+}
+
+/// Looks for what was made for an intent: its name is known, so nothing is searched.
+///
+/// # Errors
+/// A refusal that names the key which has the intent's name and may not be adopted, and what speaks against it.
+pub(super) async fn look(clients: &Clients, intent: &KeyIntent) -> Result<Found> {
+    let key = place(clients, intent)?;
+    let described = match patiently(|| describe(clients, &key)).await {
+        Ok(described) => described,
+        Err(Trouble { cause: Cause::Missing, .. }) => return Ok(Found::Nothing),
+        Err(trouble) => return Err(trouble.error),
+    };
+    let versions = patiently(|| ask::versions(clients, &key)).await.map_err(|trouble| trouble.error)?;
+    let live: Vec<CryptoKeyVersion> = versions.into_iter().filter(|version| !is_of_no_use(version)).collect();
+    let refuse = |kind, doubts: &str| {
+        Err(SignError::refused(
+            kind,
+            format!(
+                "{key} has the nonce {} in its name and is not taken for the key that was wanted: {doubts}; find out whose \
+                 it is, then have its versions destroyed (gcloud kms keys versions destroy) or choose another key ring, and \
+                 try again",
+                intent.nonce
+            ),
+        ))
+    };
+    let doubts = doubts(&described, &live, intent);
+    if !doubts.is_empty() {
+        return refuse(Refusal::Ambiguous, &doubts.join("; "));
+    }
+    let version = match &live[..] {
+        [] => return Ok(Found::Empty(key)),
+        [version] => version,
+        several => {
+            let names: Vec<&str> = several.iter().map(|version| version.name.as_str()).collect();
+            return refuse(
+                Refusal::Ambiguous,
+                &format!("either could be the one that was made: {}", names.join(", ")),
+            );
+        }
+    };
+    let mechanism = Mechanism::of(intent.algorithm).ok_or_else(|| unsupported(intent.algorithm))?;
+    let (algorithm, level) = (version.algorithm.name().unwrap_or("unknown"), &version.protection_level);
+    if version.algorithm != mechanism.algorithm || described.purpose != Purpose::AsymmetricSign {
+        return refuse(
+            Refusal::WrongType,
+            &format!("it is of {algorithm}, and {} is wanted", mechanism.name()),
+        );
+    }
+    level::check(clients.config().protection, level, &version.name)?;
+    let name = own(&key, version).map_err(|trouble| trouble.error)?;
+    match &version.state {
+        State::Enabled => Ok(Found::Ready(name)),
+        State::PendingGeneration => Ok(Found::Pending(name)),
+        other => Err(SignError::refused(
+            Refusal::Disabled,
+            format!(
+                "{name} is the version that was wanted, and its state is {}: enable it (gcloud kms keys versions enable \
+                 {name}) and try again",
+                other.name().unwrap_or("unknown")
+            ),
+        )),
+    }
+}
+
+/// What speaks against a key that has an intent's name, whatever its algorithm.
+fn doubts(key: &model::CryptoKey, versions: &[CryptoKeyVersion], intent: &KeyIntent) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let wanted = Labels::of(intent);
+    if Labels::read(&key.labels).as_ref() != Some(&wanted) {
+        doubts.push(format!(
+            "its labels are not those of {} {} of deployment {}",
+            wanted.role, wanted.generation, wanted.deployment
+        ));
+    }
+    let imported =
+        |version: &CryptoKeyVersion| !version.import_job.is_empty() || version.import_time.is_some();
+    if key.import_only || versions.iter().any(imported) {
+        doubts.push("it was imported, and not generated in Google Cloud KMS".to_owned());
+    }
+    let times = versions.iter().map(made_at).chain([time(key.create_time)]);
+    let earliest = times.collect::<Option<Vec<_>>>().and_then(|times| times.into_iter().min());
+    match earliest {
+        None => doubts.push("it is not said when it was made".to_owned()),
+        Some(made) if made.checked_add(TOLERANCE).is_some_and(|latest| latest < intent.created_at) => {
+            doubts.push("it was made before it was wanted".to_owned());
+        }
+        Some(_) => {}
+    }
+    doubts
+}
+
+/// Every key that was made for a deployment in the key rings of now, and not given up.
+pub(crate) async fn list(clients: &Clients, deployment: &str) -> Result<Vec<FoundKey>> {
+    let mut listed = Vec::new();
+    for ring in clients.config().rings.all() {
+        for described in in_ring(clients, ring, deployment).await.map_err(|trouble| trouble.error)? {
+            let labels = Labels::read(&described.labels).filter(|labels| labels.deployment == deployment);
+            let (Some(labels), Some(key)) = (labels, CryptoKey::parse(&described.name)) else { continue };
+            let versions =
+                patiently(|| ask::versions(clients, &key)).await.map_err(|trouble| trouble.error)?;
+            for version in versions.iter().filter(|version| !is_of_no_use(version)) {
+                let name = own(&key, version).map_err(|trouble| trouble.error)?;
+                listed.push(FoundKey {
+                    uri: name.uri().clone(),
+                    nonce: labels.nonce,
+                    role: labels.role,
+                    generation: labels.generation,
+                    made_at: made_at(version),
+                });
+            }
+        }
+    }
+    Ok(listed)
+}
+
+async fn in_ring(clients: &Clients, ring: &KeyRing, deployment: &str) -> Answer<Vec<model::CryptoKey>> {
+    let asked = Asked { operation: "ListCryptoKeys", permission: "cryptoKeys.list", about: ring.as_str() };
+    let filter = format!("labels.{DEPLOYMENT}={deployment}");
+    let (mut keys, mut page) = (Vec::new(), String::new());
+    loop {
+        let request = || {
+            clients.ask(asked, |client| {
+                let request = client.list_crypto_keys().set_parent(ring.as_str()).set_filter(&filter);
+                request.set_page_size(PAGE).set_page_token(&page).send()
+            })
+        };
+        let answer = patiently(request).await?;
+        keys.extend(answer.crypto_keys);
+        if !asked.turn_page(&mut page, answer.next_page_token)? {
+            return Ok(keys);
+        }
+    }
+}
+
+async fn describe(clients: &Clients, key: &CryptoKey) -> Answer<model::CryptoKey> {
+    let asked = Asked { operation: "GetCryptoKey", permission: "cryptoKeys.get", about: key.as_str() };
+    let described =
+        clients.ask(asked, |client| client.get_crypto_key().set_name(key.as_str()).send()).await?;
+    match described.name == key.as_str() {
+        true => Ok(described),
+        false => Err(asked.false_answer("it answered for another key")),
+    }
+}
+
+/// Whether a version was given up, or never came to be.
+fn is_of_no_use(version: &CryptoKeyVersion) -> bool {
+    matches!(version.state, State::GenerationFailed | State::DestroyScheduled | State::Destroyed)
+}
+
+fn made_at(version: &CryptoKeyVersion) -> Option<SystemTime> {
+    time(version.create_time)
+}
+
+fn time(timestamp: Option<google_cloud_wkt::Timestamp>) -> Option<SystemTime> {
+    SystemTime::try_from(timestamp?).ok()
+}

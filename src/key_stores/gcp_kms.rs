@@ -1,0 +1,272 @@
+//! `gcp-kms`: keys in Google Cloud KMS.
+
+use super::{Factory, Failure, Named, described, endpoint};
+use crate::settings::{
+    BackendSettings, Fallback, KeySettings, Kind, Setting, Settings, SettingsError, StoreSettings,
+};
+use catalyst_gcp_kms::{
+    Credentials, GcpKmsBackend, GcpKmsConfig, KeyRing, Opening, Protection, Reference, Rings,
+};
+use catalyst_signing::{SigningBackend, holds_pin};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+const KEY_NAME: &str = "CATALYST_PKI_KMS_KEY_NAME";
+const KEY_NAME_SERVICES: &str = "CATALYST_PKI_KMS_KEY_NAME_SERVICES";
+const KEY_NAME_TRANSPORT: &str = "CATALYST_PKI_KMS_KEY_NAME_TRANSPORT";
+const KEY_NAME_TOKENS: &str = "CATALYST_PKI_KMS_KEY_NAME_TOKENS";
+const PROTECTION: &str = "CATALYST_PKI_GCP_PROTECTION";
+const CREDENTIALS: &str = "CATALYST_PKI_GCP_CREDENTIALS";
+const IMPERSONATE: &str = "CATALYST_PKI_GCP_IMPERSONATE";
+const ENDPOINT: &str = "CATALYST_PKI_GCP_ENDPOINT";
+const RATE: &str = "CATALYST_PKI_GCP_RATE";
+const TIMEOUT: &str = "CATALYST_PKI_GCP_TIMEOUT";
+
+/// Nine tenths of what Google allows a project in one location at first: 3,000 signatures of HSM keys a minute.
+const RATE_HSM: u32 = 45;
+/// Nine tenths of what Google allows a project at first: 60,000 cryptographic requests a minute.
+const RATE_SOFTWARE: u32 = 900;
+
+const SETTINGS: BackendSettings = BackendSettings {
+    name: "gcp-kms",
+    settings: ROWS,
+    several: true,
+    keys: Some(KeySettings {
+        root: &key(
+            KEY_NAME,
+            "gcp-key-name",
+            "gcp-kms.key_name",
+            "Key ring in which keys are made, of every role that has none of its own; or existing key for the next root CA, or version of one, whose key ring is then that of the other roles",
+        ),
+        services: &key(
+            KEY_NAME_SERVICES,
+            "gcp-key-name-services",
+            "gcp-kms.key_name_services",
+            "Key ring or existing key for the next services CA",
+        ),
+        transport: &key(
+            KEY_NAME_TRANSPORT,
+            "gcp-key-name-transport",
+            "gcp-kms.key_name_transport",
+            "The same for the next transport CA",
+        ),
+        tokens: &key(
+            KEY_NAME_TOKENS,
+            "gcp-key-name-tokens",
+            "gcp-kms.key_name_tokens",
+            "The same for the next token signing key, which is an EC-P384 key",
+        ),
+        names_key: |name| !matches!(Reference::parse(name), Ok(Reference::Ring(_))),
+    }),
+};
+
+pub(super) const FACTORY: Factory = Factory { settings: SETTINGS, takes_root_credentials: true, open };
+
+const ROWS: &[Setting] = &[
+    row(
+        PROTECTION,
+        "gcp-protection",
+        "gcp-kms.protection",
+        Kind::OneOf(&["hsm", "software"]),
+        Fallback::Value("hsm"),
+        "Where keys are held, at least: new ones are made there, and with `hsm` no others are taken",
+    ),
+    row(
+        CREDENTIALS,
+        "gcp-credentials",
+        "gcp-kms.credentials",
+        Kind::Path,
+        Fallback::Unset("Application Default Credentials"),
+        "Credentials file of Google's: configuration of a workload identity or of an impersonation, or a service account's key; without it the Application Default Credentials are used (`GOOGLE_APPLICATION_CREDENTIALS`, gcloud's file, the metadata server)",
+    ),
+    row(
+        IMPERSONATE,
+        "gcp-impersonate",
+        "gcp-kms.impersonate",
+        Kind::Checked { check: check_account, accepts: "address of a service account" },
+        Fallback::Unset("no account is impersonated"),
+        "Service account that is impersonated with those credentials",
+    ),
+    row(
+        ENDPOINT,
+        "gcp-endpoint",
+        "gcp-kms.endpoint",
+        Kind::Checked { check: check_endpoint, accepts: "`https` URL; `http` to this machine alone" },
+        Fallback::Unset("Google's own"),
+        "Another endpoint, such as a regional one or that of Private Service Connect",
+    ),
+    row(
+        RATE,
+        "gcp-rate",
+        "gcp-kms.rate",
+        Kind::Number { min: 1, max: 100_000, unit: "calls" },
+        Fallback::Unset("45 with `hsm`, 900 with `software`"),
+        "The most calls a second to one project and location: keep it below the project's quota",
+    ),
+    row(
+        TIMEOUT,
+        "gcp-timeout",
+        "gcp-kms.timeout",
+        Kind::Number { min: 1, max: 60, unit: "seconds" },
+        Fallback::Value("3"),
+        "How long one call may take, in seconds",
+    ),
+];
+
+const fn row(
+    variable: &'static str,
+    flag: &'static str,
+    key: &'static str,
+    kind: Kind,
+    fallback: Fallback,
+    help: &'static str,
+) -> Setting {
+    Setting { variable, flag: Some(flag), key: Some(key), kind, fallback, dev: None, help }
+}
+
+const fn key(variable: &'static str, flag: &'static str, key: &'static str, help: &'static str) -> Setting {
+    let kind = Kind::Checked { check: check_name, accepts: "full name of a key ring, a key or a version" };
+    row(variable, flag, key, kind, Fallback::Unset("as the root's, in the same key ring"), help)
+}
+
+fn check_name(text: &str) -> Result<(), String> {
+    const FORM: &str = "the full name of a key ring, a key or a version is wanted, as projects/<p>/locations/<l>/keyRings/<r>, followed by /cryptoKeys/<k> and /cryptoKeyVersions/<n>";
+    Reference::parse(text).map(drop).map_err(|_| FORM.to_owned())
+}
+
+fn check_endpoint(text: &str) -> Result<(), String> {
+    endpoint::check(text, text, "https://cloudkms.europe-west3.rep.googleapis.com")
+}
+
+fn check_account(text: &str) -> Result<(), String> {
+    if is_account(text) {
+        return Ok(());
+    }
+    Err("the address of a service account is wanted, as catalyst-signer@my-project.iam.gserviceaccount.com"
+        .into())
+}
+
+/// It becomes part of a path.
+fn is_account(text: &str) -> bool {
+    let letters = |text: &str, more: &[u8]| {
+        !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || more.contains(&c))
+    };
+    text.len() <= 256
+        && text.split_once('@').is_some_and(|(name, domain)| {
+            letters(name, b"-._") && letters(domain, b"-.") && domain.ends_with(".gserviceaccount.com")
+        })
+}
+
+fn open(settings: &Settings, named: Option<&str>) -> Result<Named, Failure> {
+    let stores = described(settings, &SETTINGS, named);
+    let configs = stores.map(|store| config(&store, settings)).collect::<Result<Vec<_>, _>>()?;
+    keep_root_apart(&configs)?;
+    let backend = |config: GcpKmsConfig| -> (String, Arc<dyn SigningBackend>) {
+        (config.name.clone(), Arc::new(GcpKmsBackend::new(config)))
+    };
+    Ok(configs.into_iter().map(backend).collect())
+}
+
+fn config(store: &StoreSettings<'_>, settings: &Settings) -> Result<GcpKmsConfig, SettingsError> {
+    let (credentials, opening) = match &settings.root_credentials {
+        Some(given) if settings.key_backends.root == store.name() => {
+            (root_credentials(store, settings, given)?, Opening::WhileInUse)
+        }
+        _ => (credentials(store), Opening::Kept),
+    };
+    let (protection, usual) = match store.text(PROTECTION) {
+        Some("software") => (Protection::Software, RATE_SOFTWARE),
+        _ => (Protection::Hsm, RATE_HSM),
+    };
+    let calls_per_second = match store.text(RATE) {
+        Some(_) => store.number(RATE, "a number of calls")?,
+        None => usual,
+    };
+    Ok(GcpKmsConfig {
+        name: store.name().to_owned(),
+        rings: rings(store.name(), settings),
+        protection,
+        credentials,
+        opening,
+        endpoint: store.text(ENDPOINT).map(str::to_owned),
+        calls_per_second,
+        call_timeout: Duration::from_secs(store.number(TIMEOUT, "a number of seconds")?),
+    })
+}
+
+/// Where the roles that use this key store have their keys made; if none does, where any would.
+fn rings(name: &str, settings: &Settings) -> Rings {
+    let ring = |variable: &str| -> Option<KeyRing> {
+        settings.values.text(variable).and_then(|text| Some(Reference::parse(text).ok()?.ring()))
+    };
+    let usual = ring(KEY_NAME);
+    let backends = &settings.key_backends;
+    let used = backends.any(name);
+    let of = |chosen: &str, own: Option<KeyRing>| {
+        (chosen == name || !used).then(|| own.or_else(|| usual.clone())).flatten()
+    };
+    Rings {
+        root: of(&backends.root, None),
+        services: of(&backends.services, ring(KEY_NAME_SERVICES)),
+        transport: of(&backends.transport, ring(KEY_NAME_TRANSPORT)),
+        token: of(&backends.tokens, ring(KEY_NAME_TOKENS)),
+    }
+}
+
+fn credentials(store: &StoreSettings<'_>) -> Credentials {
+    let file = store.text(CREDENTIALS).map(PathBuf::from);
+    match (store.text(IMPERSONATE), file) {
+        (Some(account), file) => Credentials::Impersonated { account: account.to_owned(), file },
+        (None, Some(file)) => Credentials::File(file),
+        (None, None) => Credentials::Default,
+    }
+}
+
+/// Who asks for one operation of the root's. A credentials file beside an account is whose identity impersonates it.
+fn root_credentials(
+    store: &StoreSettings<'_>,
+    settings: &Settings,
+    given: &str,
+) -> Result<Credentials, SettingsError> {
+    let name = store.name();
+    if settings.key_backends.any_but_root(name) {
+        return Err(SettingsError::Together(format!(
+            "CATALYST_PKI_ROOT_CREDENTIALS opens the key store '{name}' for root operations alone, and other roles use it too: give the root a key store of its own, as [gcp-kms.root] in the settings file with CATALYST_PKI_KEY_BACKEND_ROOT=gcp-kms:root, or unset it"
+        )));
+    }
+    let (credentials, twice) = if is_account(given) {
+        let file = store.text(CREDENTIALS).map(PathBuf::from);
+        (Credentials::Impersonated { account: given.to_owned(), file }, [IMPERSONATE, IMPERSONATE])
+    } else if given.contains('/')
+        && !given.starts_with("arn:")
+        && !given.starts_with("profile/")
+        && !holds_pin(given)
+    {
+        (Credentials::File(PathBuf::from(given)), [IMPERSONATE, CREDENTIALS])
+    } else {
+        return Err(SettingsError::Together(format!(
+            "CATALYST_PKI_ROOT_CREDENTIALS names no credentials of Google's: for the key store '{name}' the address of a service account is wanted, as catalyst-root@my-project.iam.gserviceaccount.com, or the path of a credentials file"
+        )));
+    };
+    match twice.into_iter().find(|row| store.text(row).is_some()) {
+        None => Ok(credentials),
+        Some(row) => Err(SettingsError::Together(format!(
+            "CATALYST_PKI_ROOT_CREDENTIALS and {} are both given for the root's key store: give one of them",
+            store.called(row)
+        ))),
+    }
+}
+
+/// What another key store keeps open all day would be no credentials of the root's own.
+fn keep_root_apart(configs: &[GcpKmsConfig]) -> Result<(), SettingsError> {
+    let Some(root) = configs.iter().find(|config| config.opening == Opening::WhileInUse) else {
+        return Ok(());
+    };
+    let same = |other: &&GcpKmsConfig| other.name != root.name && other.credentials == root.credentials;
+    match configs.iter().find(same) {
+        None => Ok(()),
+        Some(other) => Err(SettingsError::Together(format!(
+            "CATALYST_PKI_ROOT_CREDENTIALS are for root operations alone, and the key store '{}' uses the same account or file: give the root one of its own",
+            other.name
+        ))),
+    }
+}
