@@ -11,6 +11,8 @@ pub mod access;
 pub mod api;
 pub mod authority;
 #[cfg(feature = "server")]
+pub mod backup;
+#[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
 pub mod client;

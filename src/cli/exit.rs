@@ -1,4 +1,5 @@
-//! What exit codes mean: 0 done, 1 failed, 2 wrong usage or settings, 3 not authorised, 4 unreachable, 5 conflict.
+//! What exit codes mean: 0 done, 1 failed, 2 wrong usage or settings, 3 not authorised, 4 unreachable, 5 conflict; of
+//! `backup verify` 6 that keys could not be asked for, 7 that nothing vouches for the backup.
 
 use super::output;
 use crate::client::{ClientError, Kind};
@@ -6,9 +7,11 @@ use std::process::ExitCode;
 
 pub(super) const FAILED: u8 = 1;
 pub(super) const WRONG_USAGE: u8 = 2;
-const NOT_AUTHORISED: u8 = 3;
+pub(super) const NOT_AUTHORISED: u8 = 3;
 const UNREACHABLE: u8 = 4;
 const CONFLICT: u8 = 5;
+pub(super) const KEYS_UNREACHED: u8 = 6;
+pub(super) const UNSIGNED: u8 = 7;
 
 /// Says what went wrong, and what to do, on standard error.
 pub(super) fn report(error: &ClientError) -> ExitCode {

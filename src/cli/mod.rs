@@ -4,6 +4,7 @@ mod arguments;
 mod audit;
 mod audit_verify;
 mod backend;
+mod backup;
 mod ca;
 mod cert;
 mod config;
@@ -79,6 +80,7 @@ pub fn run(
         Command::Manual(pages) => manual::run(&table, pages).unwrap_or_else(|error| exit::report(&error)),
         Command::Policy(task) => policy::run(&table, task),
         Command::CheckBackends(check, output) => backend::check::run(&table, &check, output),
+        Command::Backup(task, output) => backup::run(&table, task, output),
         Command::Version(output) => print(&version(&table, output)),
         Command::RecoverToken { inputs, print, output } => {
             recover_token(&table, &inputs, print, output, commands.recover_token)

@@ -20,7 +20,7 @@ mod token;
 
 use crate::settings::{BackendSettings, Settings, SettingsError, StoreSettings, Table};
 use catalyst_signing::SigningBackend;
-use std::{error::Error, sync::Arc};
+use std::{error::Error, path::PathBuf, sync::Arc};
 
 /// Why a key store can't be used with these settings: a sentence for the operator.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -85,6 +85,12 @@ pub fn open_one(settings: &Settings, name: &str) -> Result<Arc<dyn SigningBacken
         Some(found) => Ok(stores.swap_remove(found).1),
         None => Err(undescribed(name)),
     }
+}
+
+/// The file in which a stored key lies, encrypted; `None` for keys that lie in no file, which is all but `local`'s.
+#[must_use]
+pub fn key_file(settings: &Settings, backend: &str, uri: &str) -> Option<PathBuf> {
+    local::key_file(settings, backend, uri)
 }
 
 /// The key stores of one kind that there are: those that an operator describes or that a role uses, and the one that is

@@ -89,6 +89,8 @@ pub struct Settings {
     pub node_id: Option<String>,
     /// DNS domains of this deployment.
     pub domains: Vec<String>,
+    /// age recipients of backups.
+    pub backup_recipients: Vec<String>,
     /// Directory of the policies that replace the program's.
     pub policy_dir: Option<PathBuf>,
     /// Every value by its variable: for the rows of key stores, and for [`Effective::invalid`].
@@ -174,6 +176,7 @@ impl Settings {
             allowed_origins: list(&values, "CATALYST_PKI_ALLOWED_ORIGINS", values::list)?,
             node_id: values.text("CATALYST_NODE_ID").map(str::to_owned),
             domains: list(&values, "CATALYST_DOMAINS", values::list)?,
+            backup_recipients: list(&values, "CATALYST_PKI_BACKUP_RECIPIENTS", values::list)?,
             policy_dir: values.text("CATALYST_POLICY_DIR").map(PathBuf::from),
             values,
         };

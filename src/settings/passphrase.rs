@@ -106,7 +106,7 @@ fn holds_files(directory: &Path) -> io::Result<bool> {
 pub fn new_passphrase() -> io::Result<SecretString> {
     let mut random = Zeroizing::new([0_u8; 32]);
     aws_lc_rs::rand::fill(random.as_mut()).map_err(|_| io::Error::other("no random bytes to be had"))?;
-    Ok(URL_SAFE_NO_PAD.encode(random.as_ref()).into())
+    Ok(URL_SAFE_NO_PAD.encode(random.as_slice()).into())
 }
 
 /// Removes what a process that was killed while it made the passphrase left: a second copy, or an unused one.

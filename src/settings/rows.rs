@@ -307,6 +307,15 @@ pub(super) const SERVICE: &[Setting] = &[
         dev: None,
         help: "Directory of `*.cedar` files that replace the program's policies; read again while the service runs",
     },
+    Setting {
+        variable: "CATALYST_PKI_BACKUP_RECIPIENTS",
+        flag: None,
+        key: Some("backup_recipients"),
+        kind: Kind::List,
+        fallback: Fallback::Unset("`--recipient` names them"),
+        dev: None,
+        help: "Who can open backups: age recipients (`age1…`), separated by commas",
+    },
     accepted("CATALYST_PEERING_ENDPOINT", Kind::Text, NOTHING, "Accepted; other programs of the node use it"),
     accepted(
         "CATALYST_PKI_AUTO_RENEW",

@@ -7,6 +7,7 @@ mod audit;
 mod certificate;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod copy;
 mod data_dir;
 mod error;
 mod hierarchy;
@@ -19,6 +20,7 @@ pub use certificate::{
     CertificateQuery, CertificateRow, CertificateStatus, IssuanceLimit, IssuanceRecord, IssuedCertificate,
     KeyRefusal, Preflight, RecordOutcome, SignedCertificate, Summary,
 };
+pub use copy::{CaFacts, CrlFacts, KeyFacts, StoreFacts};
 pub use data_dir::DataDirLock;
 pub use error::{Result, StoreError};
 pub use hierarchy::{
@@ -29,7 +31,7 @@ pub use revocation::{
     AllowOutcome, CrlEntry, CrlPublication, CrlReservation, CrlRow, Denial, DenyOutcome, ExpiringCertificate,
     RevocationReason,
 };
-pub use sqlite::SqliteStore;
+pub use sqlite::{Copied, SqliteStore, StoreCopy, copy_store};
 pub use token::{
     BootstrapGrant, BootstrapUse, PresetSecret, RenewalUse, Ticket, TicketRefusal, TokenQuery, TokenRecord,
     TokenRow, TokenSelector,

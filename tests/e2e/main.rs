@@ -10,6 +10,7 @@ mod aws;
 mod aws_credentials;
 mod aws_faults;
 mod backend_cli;
+mod backup;
 mod bad_csr;
 mod bad_requests;
 mod binding;

@@ -3,6 +3,8 @@
 //! Everything that leaves this folder is DER, PEM or a word of [`crate::identity`].
 
 mod ca_certificate;
+#[cfg(feature = "server")]
+mod chain;
 mod crl;
 mod csr;
 mod extensions;
@@ -15,6 +17,8 @@ mod tbs;
 mod validity;
 
 pub(crate) use ca_certificate::CaCertificate;
+#[cfg(feature = "server")]
+pub(crate) use chain::{ca_facts, check_issued};
 pub(crate) use crl::{CrlContent, crl_tbs};
 pub use csr::{CsrError, VerifiedCsr};
 pub(crate) use frame::frame;

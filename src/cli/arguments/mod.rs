@@ -2,6 +2,7 @@
 
 mod auth;
 mod backend;
+mod backup;
 mod client;
 mod paths;
 mod pki;
@@ -41,6 +42,7 @@ pub(super) enum Command {
     Manual(Pages),
     Policy(super::policy::Task),
     CheckBackends(super::backend::check::Check, Output),
+    Backup(super::backup::Task, Output),
     /// Makes a new system token while no service runs; `print`: shows it, too.
     RecoverToken {
         inputs: Inputs,
@@ -134,6 +136,7 @@ pub(super) fn parse(
         }),
         Some(("policy", policy)) => Command::Policy(policy::task(table, policy, environment, output)),
         Some(("backend", backend)) => backend::check(table, backend, environment, output),
+        Some(("backup", backup)) => backup::task(table, backup, environment, output),
         Some(("token", token)) => recover(table, token, environment, output),
         // clap lets nothing else pass.
         _ => Command::Version(output),
@@ -214,7 +217,7 @@ pub(super) fn command(table: &Table) -> clap::Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .args(client::options())
-        .subcommands([serve, pki::command(), auth::command(), token, backend::command(table), policy::command(table), config])
+        .subcommands([serve, pki::command(), auth::command(), token, backend::command(table), backup::command(table), policy::command(table), config])
         .subcommands([passphrase, completions(), man(), version.arg(output_arg(&["text", "json"]))])
 }
 

@@ -74,15 +74,15 @@ pub(super) fn open_in_memory() -> Result<Connection> {
     })
 }
 
-fn told<T>(path: &Path, open: impl FnOnce() -> Outcome<T>) -> Result<T> {
+pub(super) fn told<T>(path: &Path, open: impl FnOnce() -> Outcome<T>) -> Result<T> {
     open().map_err(|fault| fault.into_store_error(&path.display().to_string()))
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
-fn set_up(connection: &Connection, cache_kib: i32) -> rusqlite::Result<()> {
+pub(super) fn set_up(connection: &Connection, cache_kib: i32) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -96,8 +96,13 @@ fn set_up(connection: &Connection, cache_kib: i32) -> rusqlite::Result<()> {
 }
 
 fn migrate(connection: &mut Connection) -> Outcome<()> {
+    migrate_to(connection, STEPS.len())
+}
+
+/// Brings an older store, or an empty database, to this schema.
+pub(super) fn migrate_to(connection: &mut Connection, schema: usize) -> Outcome<()> {
     use rusqlite_migration::Error;
-    MIGRATIONS.to_latest(connection).map_err(|error| match error {
+    MIGRATIONS.to_version(connection, schema).map_err(|error| match error {
         Error::RusqliteError { err, .. } => Fault::Sqlite(err),
         other => Fault::Store(StoreError::Storage(other.to_string())),
     })
@@ -156,7 +161,7 @@ fn remove_if_any(path: &Path) -> Result<()> {
 }
 
 /// Reads what stands in the file before SQLite touches it: opening would already write a log beside it.
-fn check_header(path: &Path) -> Result<()> {
+pub(super) fn check_header(path: &Path) -> Result<()> {
     let damaged = |reason: &str| {
         Err(StoreError::Damaged { path: path.display().to_string(), reason: reason.to_owned() })
     };
@@ -189,7 +194,7 @@ fn check_header(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn check_schema(connection: &Connection, path: &Path) -> Outcome<()> {
+pub(super) fn check_schema(connection: &Connection, path: &Path) -> Outcome<()> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
     if found > known {

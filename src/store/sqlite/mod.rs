@@ -3,9 +3,11 @@
 mod audit;
 mod ca;
 mod contract;
+mod copy;
 mod crl;
 mod deny;
 mod deployment;
+mod facts;
 mod fault;
 mod file;
 mod issue;
@@ -19,6 +21,8 @@ mod tests;
 mod ticket;
 mod token;
 mod writer;
+
+pub use copy::{Copied, StoreCopy, copy_store};
 
 use super::{DataDirLock, Result, StoreError};
 use fault::Outcome;

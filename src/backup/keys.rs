@@ -1,0 +1,139 @@
+//! The keys that a backup speaks of: the one that signs its manifest, and whether each is still where it says.
+
+use super::{Manifest, Part, Pin, Result};
+use crate::{
+    identity::CaRole,
+    store::{KeyFacts, KeyRole, KeyRowState, StoreFacts},
+};
+use catalyst_signing::{
+    Guard, GuardedKey, KeyPin, KeyPolicy, KeyUri, NoObserver, Purpose, Refusal, SignError, SigningBackend,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout};
+
+/// How long a key store may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Opens the key store of a name, or says why it can't be had: a clause.
+pub type OpenStore<'a> = &'a (dyn Fn(&str) -> std::result::Result<Arc<dyn SigningBackend>, String> + Sync);
+
+/// What was found of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyFinding {
+    /// It opens, and is the pinned one.
+    Matches,
+    /// Its key store could not be asked; why.
+    Unreachable(String),
+    /// It is another, or gone; how.
+    Differs(String),
+    /// It was not looked for.
+    Unchecked,
+}
+
+/// A key and what was found of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyCheck {
+    /// Which.
+    pub pin: Pin,
+    /// What was found.
+    pub finding: KeyFinding,
+}
+
+/// Opens the active services CA's key, for manifests alone.
+///
+/// # Errors
+/// [`super::BackupError::Unsignable`]
+pub async fn open_signer(facts: &StoreFacts, open: OpenStore<'_>) -> Result<GuardedKey> {
+    let unsignable = super::BackupError::Unsignable;
+    let (ca, key) = facts
+        .active_ca(CaRole::Services)
+        .ok_or_else(|| unsignable("no services CA is active; see 'catalyst pki ca list'".into()))?;
+    let backend = open(&key.backend).map_err(unsignable)?;
+    let opened = open_key(backend, key, &ca.common_name, &facts.deployment, &[Purpose::Manifest]).await;
+    opened.map_err(|error| unsignable(error.to_string()))
+}
+
+/// Opens each key that is not retired, and holds it against its pin.
+pub async fn check_keys(manifest: &Manifest, facts: &StoreFacts, open: OpenStore<'_>) -> Vec<KeyCheck> {
+    let mut checks = Vec::new();
+    for pin in wanted(manifest) {
+        let key = facts.keys.iter().find(|key| (key.role, key.generation) == (pin.role, pin.generation));
+        let finding = match key {
+            Some(key) => check(manifest, pin, key, open).await,
+            None => KeyFinding::Differs("certs.db does not have it".into()),
+        };
+        checks.push(KeyCheck { pin: pin.clone(), finding });
+    }
+    checks
+}
+
+/// The same keys, without a look.
+pub(super) fn unchecked(manifest: &Manifest) -> Vec<KeyCheck> {
+    let all = wanted(manifest);
+    all.map(|pin| KeyCheck { pin: pin.clone(), finding: KeyFinding::Unchecked }).collect()
+}
+
+fn wanted(manifest: &Manifest) -> impl Iterator<Item = &Pin> {
+    manifest.store.pins.iter().filter(|pin| pin.state != KeyRowState::Retired.as_str())
+}
+
+async fn check(manifest: &Manifest, pin: &Pin, key: &KeyFacts, open: OpenStore<'_>) -> KeyFinding {
+    let has_file = |part: &Part| part.key_uri.as_deref() == Some(&pin.key_uri);
+    let backend = match open(&pin.key_store) {
+        Ok(backend) => backend,
+        Err(why) => return KeyFinding::Unreachable(why),
+    };
+    let name = format!("{}-{}", pin.role, pin.generation);
+    match open_key(backend, key, &name, &manifest.store.deployment, &[]).await {
+        Ok(_) => KeyFinding::Matches,
+        // Its file is kept elsewhere, as a root's may be.
+        Err(SignError::Refused { kind: Refusal::Missing, reason })
+            if is_local(key) && !manifest.parts.iter().any(has_file) =>
+        {
+            KeyFinding::Unreachable(format!("its file is not in the backup: {reason}"))
+        }
+        Err(error) => finding(&error),
+    }
+}
+
+fn is_local(key: &KeyFacts) -> bool {
+    key.backend == "local"
+}
+
+/// A permission, PIN or setting that is missing here says nothing of the backup.
+fn finding(error: &SignError) -> KeyFinding {
+    match error {
+        SignError::Integrity { .. }
+        | SignError::Refused {
+            kind: Refusal::Missing | Refusal::Disabled | Refusal::WrongType | Refusal::Ambiguous,
+            ..
+        } => KeyFinding::Differs(error.to_string()),
+        other => KeyFinding::Unreachable(other.to_string()),
+    }
+}
+
+async fn open_key(
+    backend: Arc<dyn SigningBackend>,
+    key: &KeyFacts,
+    name: &str,
+    deployment: &str,
+    purposes: &'static [Purpose],
+) -> std::result::Result<GuardedKey, SignError> {
+    let unreadable = |what: &str| SignError::integrity(format!("the stored {name} key {what}"));
+    let made = key.made.as_ref().ok_or_else(|| unreadable("was never made"))?;
+    let pin = KeyPin {
+        uri: KeyUri::parse(&made.uri).map_err(|_| unreadable("has a URI that cannot be read"))?,
+        algorithm: key.algorithm.parse().map_err(|_| unreadable("names an unknown algorithm"))?,
+        spki: made.spki.clone(),
+    };
+    let policy = KeyPolicy {
+        name: name.to_owned(),
+        deployment: deployment.to_owned(),
+        purposes,
+        concurrency: 1,
+        probe: key.role != KeyRole::Ca(CaRole::Root),
+    };
+    let guard = Guard::new(Arc::new(NoObserver));
+    let opened = timeout(PATIENCE, guard.open(backend, pin, policy, Instant::now() + PATIENCE)).await;
+    opened.unwrap_or_else(|_| Err(SignError::unavailable("the key store has not answered in time")))
+}

@@ -1,0 +1,40 @@
+//! Encrypted backups: made while the service runs, and verified without it.
+//!
+//! A backup is `age( zstd( tar ) )`, so that `age -d | zstd -d | tar x` opens it without this program. First in it stand
+//! the manifest, which says what else there is, and the manifest's signature by the services CA's key; whoever reads a
+//! backup believes nothing before both hold. `docs/backup.md` has the format.
+
+mod age_header;
+mod archive;
+mod error;
+mod identities;
+mod keys;
+mod list;
+mod manifest;
+mod recipients;
+mod scratch;
+mod seal;
+mod snapshot;
+mod target;
+#[cfg(test)]
+mod tests;
+mod text;
+mod verify;
+mod watch;
+
+pub use age_header::{AgeHeader, Recipient};
+pub use archive::{Front, Unpack, unpack, write};
+pub use error::{BackupError, Result};
+pub use identities::{Identities, passphrase_identity, read_identities};
+pub use keys::{KeyCheck, KeyFinding, OpenStore, check_keys, open_signer};
+pub use list::{Listed, list, read_header};
+pub use manifest::{
+    AuditPoint, CaEntry, CrlEntry, FORMAT, MAX_MANIFEST, Manifest, Part, PartName, Pin, StoreEntry,
+};
+pub use recipients::{Lock, parse_recipients, recipients_in_file};
+pub use scratch::Scratch;
+pub use seal::{MAX_SEAL, Seal, Signature, Signer, Trust};
+pub use snapshot::{KeyFile, Snapshot, Source};
+pub use target::{Draft, Target, file_name};
+pub use verify::{Opened, Verification, inspect, verify};
+pub use watch::{Unwatched, Watch};

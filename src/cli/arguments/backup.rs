@@ -1,0 +1,176 @@
+//! `catalyst backup …`
+
+use super::{Output, group, inputs, output_arg, paths, with_settings};
+use crate::{
+    cli::backup::{Create, Inspect, Key, Task, Verify, Whose},
+    settings::{Environment, Table},
+};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::path::PathBuf;
+
+pub(super) fn command(table: &Table) -> Command {
+    group("backup", "Encrypted backups; no service is asked, and none is disturbed").subcommands([
+        create(table),
+        verify(table),
+        inspect(),
+        list(),
+    ])
+}
+
+fn create(table: &Table) -> Command {
+    let create = Command::new("create")
+        .about("Write an encrypted, signed backup of the store and the local key files, also while the service runs")
+        .arg(
+            paths::new_file(Arg::new("to").long("output").value_name("PATH"))
+                .required_unless_present("to-stdout")
+                .conflicts_with("to-stdout")
+                .help("The file, or a directory in which it is named after deployment and time"),
+        )
+        .arg(flag("to-stdout", "Write the backup to standard output, where no terminal may be"))
+        .arg(flag("force", "Replace a file that is there").requires("to"))
+        .arg(
+            Arg::new("recipient")
+                .long("recipient")
+                .value_name("AGE1…")
+                .action(ArgAction::Append)
+                .help("An age recipient, who can open the backup; may be repeated [CATALYST_PKI_BACKUP_RECIPIENTS]"),
+        )
+        .arg(
+            paths::file(Arg::new("recipients-file").long("recipients-file").value_name("FILE"))
+                .action(ArgAction::Append)
+                .help("File of age recipients, one a line"),
+        )
+        .arg(
+            flag("passphrase", "Encrypt with a passphrase [CATALYST_BACKUP_PASSPHRASE, CATALYST_BACKUP_PASSPHRASE_FILE; else asked twice]")
+                .conflicts_with_all(["recipient", "recipients-file"]),
+        )
+        .arg(flag("unsigned", "Do without the signature; every reader will say that nothing vouches for the backup"))
+        .arg(work_dir("Where the copy lies until it is encrypted; the data directory unless said"))
+        .after_help("Examples:\n  catalyst backup create --recipient age1… --output /backup \\\n    --certs-db /var/lib/catalyst/certs.db \\\n    --local-passphrase-file /etc/catalyst/passphrase\n  catalyst backup create --to-stdout | ssh vault 'cat > catalyst.age'");
+    with_settings(create, table)
+}
+
+fn verify(table: &Table) -> Command {
+    let verify = Command::new("verify")
+        .about("Open a backup, and check all of it: hashes, signature, store, certificates and keys")
+        .arg(file())
+        .args(opening())
+        .arg(
+            flag("header-only", "Look only at what shows without an identity: kinds of recipients, and whether the file is cut off")
+                .conflicts_with_all(["identity", "passphrase", "trust-on-first-use"]),
+        )
+        .arg(flag("keys-unchecked", "Leave key stores alone"))
+        .arg(work_dir("Where it is unpacked; the data directory unless said, or where there is none, that for temporary files"))
+        .arg(output_arg(&["text", "json"]))
+        .after_help("Exit codes: 0 whole and verified, 1 not, 3 no identity opens it, 6 all but keys whose key store\ncould not be asked, 7 whole, and unsigned.\n\nExamples:\n  catalyst backup verify catalyst-….tar.zst.age --identity key.txt --root-fingerprint SHA256\n  catalyst backup verify catalyst-….tar.zst.age --header-only");
+    with_settings(verify, table)
+}
+
+fn inspect() -> Command {
+    Command::new("inspect")
+        .about("Show what a backup says of itself; without an identity, who can open it")
+        .arg(file())
+        .args(opening())
+        .arg(output_arg(&["text", "json"]))
+        .after_help("Examples:\n  catalyst backup inspect catalyst-….tar.zst.age\n  catalyst backup inspect catalyst-….tar.zst.age --identity key.txt")
+}
+
+fn list() -> Command {
+    Command::new("list")
+        .about("List the backups in a directory, the newest last")
+        .arg(paths::directory(Arg::new("directory").value_name("DIR").required(true)).help("The directory"))
+        .arg(output_arg(&["text", "json"]))
+        .after_help("Examples:\n  catalyst backup list /backup")
+}
+
+fn file() -> Arg {
+    paths::file(Arg::new("file").value_name("FILE").required(true)).help("The backup")
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+fn work_dir(help: &'static str) -> Arg {
+    paths::directory(Arg::new("work-dir").long("work-dir").value_name("DIR")).help(help)
+}
+
+/// What opens a backup, and whose it must be.
+fn opening() -> [Arg; 4] {
+    [
+        paths::file(Arg::new("identity").long("identity").value_name("FILE"))
+            .action(ArgAction::Append)
+            .help("File of age identities that open it, encrypted or not; may be repeated"),
+        flag("passphrase", "It was encrypted with a passphrase [CATALYST_BACKUP_PASSPHRASE, CATALYST_BACKUP_PASSPHRASE_FILE; else asked]")
+            .conflicts_with("identity"),
+        Arg::new("root-fingerprint")
+            .long("root-fingerprint")
+            .value_name("SHA256")
+            .allow_hyphen_values(true)
+            .help("The root certificate whose CA must have signed it [CATALYST_ROOT_FINGERPRINT]"),
+        flag("trust-on-first-use", "Take the root that the backup brings: who knows your recipients could have made it")
+            .conflicts_with("root-fingerprint"),
+    ]
+}
+
+pub(super) fn task(
+    table: &Table,
+    matches: &ArgMatches,
+    environment: Environment,
+    output: Output,
+) -> super::Command {
+    let task = match matches.subcommand() {
+        Some(("create", create)) => Task::Create(Create {
+            to: path(create, "to"),
+            force: create.get_flag("force"),
+            recipients: all(create, "recipient"),
+            recipients_files: all(create, "recipients-file"),
+            passphrase: create.get_flag("passphrase"),
+            unsigned: create.get_flag("unsigned"),
+            work_dir: path(create, "work-dir"),
+            inputs: inputs(table, create, environment),
+        }),
+        Some(("verify", verify)) if verify.get_flag("header-only") => Task::Header(file_of(verify)),
+        Some(("verify", verify)) => Task::Verify(Verify {
+            file: file_of(verify),
+            key: key(verify),
+            whose: whose(verify),
+            keys_unchecked: verify.get_flag("keys-unchecked"),
+            work_dir: path(verify, "work-dir"),
+            inputs: inputs(table, verify, environment),
+        }),
+        Some(("inspect", inspect)) => Task::Inspect(Inspect {
+            file: file_of(inspect),
+            key: key(inspect),
+            whose: whose(inspect),
+            environment,
+        }),
+        Some((_, list)) => Task::List(path(list, "directory").unwrap_or_default()),
+        // clap lets nothing else pass.
+        None => Task::List(PathBuf::new()),
+    };
+    super::Command::Backup(task, output)
+}
+
+fn path(matches: &ArgMatches, name: &str) -> Option<PathBuf> {
+    matches.get_one::<PathBuf>(name).cloned()
+}
+
+fn all<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Vec<T> {
+    matches.get_many::<T>(name).into_iter().flatten().cloned().collect()
+}
+
+fn file_of(matches: &ArgMatches) -> PathBuf {
+    path(matches, "file").unwrap_or_default()
+}
+
+fn key(matches: &ArgMatches) -> Key {
+    Key { identities: all(matches, "identity"), passphrase: matches.get_flag("passphrase") }
+}
+
+fn whose(matches: &ArgMatches) -> Whose {
+    Whose {
+        root: matches.get_one::<String>("root-fingerprint").cloned(),
+        first_use: matches.get_flag("trust-on-first-use"),
+    }
+}

@@ -1,0 +1,137 @@
+//! `catalyst backup …`
+
+mod create;
+mod lists;
+mod opening;
+mod progress;
+mod prompt;
+mod verify;
+
+pub(super) use create::Create;
+pub(super) use opening::{Key, Whose};
+pub(super) use verify::{Inspect, Verify};
+
+use super::{
+    Failure,
+    arguments::Output,
+    exit::{self, FAILED, WRONG_USAGE},
+    output, refuse,
+};
+use crate::{
+    backup::BackupError,
+    client::printable,
+    key_stores::open_one,
+    settings::{Settings, SettingsError, Table},
+};
+use catalyst_signing::SigningBackend;
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+/// What is to be done with backups.
+#[derive(Debug)]
+pub(super) enum Task {
+    Create(Create),
+    Verify(Verify),
+    /// `verify --header-only`
+    Header(PathBuf),
+    Inspect(Inspect),
+    List(PathBuf),
+}
+
+pub(super) fn run(table: &Table, task: Task, form: Output) -> ExitCode {
+    let done = match task {
+        Task::Create(create) => create.run(table, form),
+        Task::Verify(verify) => verify.run(table, form),
+        Task::Header(file) => lists::header(&file, form),
+        Task::Inspect(inspect) => inspect.run(form),
+        Task::List(directory) => lists::list(&directory, form),
+    };
+    done.unwrap_or_else(Trouble::report)
+}
+
+/// Why a command on backups came to nothing.
+enum Trouble {
+    Settings(SettingsError),
+    Backup(BackupError),
+    /// Ended by a signal of this number.
+    Signal(i32),
+    Other(Failure),
+}
+
+impl Trouble {
+    fn report(self) -> ExitCode {
+        match self {
+            Self::Settings(error) => refuse(&error),
+            Self::Other(error) => {
+                output::error(&error.to_string());
+                ExitCode::from(FAILED)
+            }
+            Self::Signal(number) => {
+                output::error(&BackupError::Interrupted.to_string());
+                ExitCode::from(u8::try_from(128 + number).unwrap_or(u8::MAX))
+            }
+            Self::Backup(error) => {
+                output::error(&error.to_string());
+                ExitCode::from(match error {
+                    BackupError::Usage(_) => WRONG_USAGE,
+                    BackupError::Closed(_) => exit::NOT_AUTHORISED,
+                    _ => FAILED,
+                })
+            }
+        }
+    }
+}
+
+impl From<SettingsError> for Trouble {
+    fn from(error: SettingsError) -> Self {
+        Self::Settings(error)
+    }
+}
+
+impl From<BackupError> for Trouble {
+    fn from(error: BackupError) -> Self {
+        Self::Backup(error)
+    }
+}
+
+impl From<crate::client::ClientError> for Trouble {
+    fn from(error: crate::client::ClientError) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+/// Key stores of the settings, each opened when a key in it is asked for.
+struct Stores {
+    settings: Settings,
+    /// Why there is no passphrase for local keys, where there is none.
+    no_passphrase: Option<String>,
+}
+
+impl Stores {
+    fn new(mut settings: Settings) -> Self {
+        let secured = match settings.certs_db.exists() || settings.local_keys.exists() {
+            true => settings.secure_passphrase().map(drop),
+            // Under --dev one would be made, for a store that is not there.
+            false => Ok(()),
+        };
+        Self { no_passphrase: secured.err().map(|error| error.to_string()), settings }
+    }
+
+    fn open(&self, name: &str) -> Result<Arc<dyn SigningBackend>, String> {
+        if name == "local" && self.settings.local_passphrase.is_none() {
+            let why = "there is no passphrase for local keys: give it with --local-passphrase-file";
+            return Err(self.no_passphrase.clone().unwrap_or_else(|| why.to_owned()));
+        }
+        open_one(&self.settings, name).map_err(|error| error.to_string())
+    }
+}
+
+/// `  Name: value` lines.
+fn lines(facts: &[(&str, String)]) -> String {
+    facts.iter().map(|(name, value)| format!("  {name}: {}\n", printable(value))).collect()
+}
