@@ -6,8 +6,8 @@ use serde::Serialize;
 use std::{collections::BTreeMap, fmt, io::BufRead};
 
 const VERSION: &[u8] = b"age-encryption.org/v1\n";
-/// No header is longer, in octets: about a hundred post-quantum recipients. The age library itself reads on and on.
-const MAX_HEADER: u64 = 256 << 10;
+/// No header is longer, in octets: 600 recipients, or 40 post-quantum ones. The age library itself reads on and on.
+const MAX_HEADER: u64 = 64 << 10;
 const NONCE: u64 = 16;
 const TAG: u64 = 16;
 /// A chunk of the payload, encrypted.

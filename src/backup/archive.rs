@@ -38,7 +38,15 @@ pub fn write<W: Write>(
     seal: &[u8],
     watch: &dyn Watch,
 ) -> Result<W> {
-    let failed = |source| BackupError::Io { what: "cannot write the backup".into(), source };
+    let failed = |source: io::Error| {
+        let what = match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "there is no room for the backup, and none was made; make room, or name another place"
+            }
+            _ => "cannot write the backup",
+        };
+        BackupError::Io { what: what.into(), source }
+    };
     let written = || -> io::Result<Result<W>> {
         let encryptor = match lock.encryptor() {
             Ok(encryptor) => encryptor,

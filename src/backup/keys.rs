@@ -1,6 +1,6 @@
 //! The keys that a backup speaks of: the one that signs its manifest, and whether each is still where it says.
 
-use super::{Manifest, Part, Pin, Result};
+use super::{Manifest, Pin, Result};
 use crate::{
     identity::CaRole,
     store::{KeyFacts, KeyRole, KeyRowState, StoreFacts},
@@ -53,14 +53,25 @@ pub async fn open_signer(facts: &StoreFacts, open: OpenStore<'_>) -> Result<Guar
     opened.map_err(|error| unsignable(error.to_string()))
 }
 
-/// Opens each key that is not retired, and holds it against its pin.
-pub async fn check_keys(manifest: &Manifest, facts: &StoreFacts, open: OpenStore<'_>) -> Vec<KeyCheck> {
+/// Opens each key that is not retired, and holds it against its pin. `lies_in_file` knows by key store and URI which keys
+/// lie in files, and so in the backup or wherever they are kept.
+pub async fn check_keys(
+    manifest: &Manifest,
+    facts: &StoreFacts,
+    open: OpenStore<'_>,
+    lies_in_file: &(dyn Fn(&str, &str) -> bool + Sync),
+) -> Vec<KeyCheck> {
     let mut checks = Vec::new();
     for pin in wanted(manifest) {
         let key = facts.keys.iter().find(|key| (key.role, key.generation) == (pin.role, pin.generation));
+        let is_here = manifest.parts.iter().any(|part| part.key_uri.as_deref() == Some(&pin.key_uri));
         let finding = match key {
-            Some(key) => check(manifest, pin, key, open).await,
             None => KeyFinding::Differs("certs.db does not have it".into()),
+            // As a root's may be.
+            Some(_) if lies_in_file(&pin.key_store, &pin.key_uri) && !is_here => {
+                KeyFinding::Unreachable("its file is not in the backup, and kept elsewhere".into())
+            }
+            Some(key) => check(pin, key, &manifest.store.deployment, open).await,
         };
         checks.push(KeyCheck { pin: pin.clone(), finding });
     }
@@ -77,27 +88,16 @@ fn wanted(manifest: &Manifest) -> impl Iterator<Item = &Pin> {
     manifest.store.pins.iter().filter(|pin| pin.state != KeyRowState::Retired.as_str())
 }
 
-async fn check(manifest: &Manifest, pin: &Pin, key: &KeyFacts, open: OpenStore<'_>) -> KeyFinding {
-    let has_file = |part: &Part| part.key_uri.as_deref() == Some(&pin.key_uri);
+async fn check(pin: &Pin, key: &KeyFacts, deployment: &str, open: OpenStore<'_>) -> KeyFinding {
     let backend = match open(&pin.key_store) {
         Ok(backend) => backend,
         Err(why) => return KeyFinding::Unreachable(why),
     };
     let name = format!("{}-{}", pin.role, pin.generation);
-    match open_key(backend, key, &name, &manifest.store.deployment, &[]).await {
+    match open_key(backend, key, &name, deployment, &[]).await {
         Ok(_) => KeyFinding::Matches,
-        // Its file is kept elsewhere, as a root's may be.
-        Err(SignError::Refused { kind: Refusal::Missing, reason })
-            if is_local(key) && !manifest.parts.iter().any(has_file) =>
-        {
-            KeyFinding::Unreachable(format!("its file is not in the backup: {reason}"))
-        }
         Err(error) => finding(&error),
     }
-}
-
-fn is_local(key: &KeyFacts) -> bool {
-    key.backend == "local"
 }
 
 /// A permission, PIN or setting that is missing here says nothing of the backup.

@@ -72,11 +72,15 @@ impl Ca {
     }
 
     async fn seal(&self, snapshot: &Snapshot) -> Seal {
+        self.seal_of(snapshot, &snapshot.manifest.bytes().unwrap()).await
+    }
+
+    /// The seal of this CA on any bytes.
+    async fn seal_of(&self, snapshot: &Snapshot, bytes: &[u8]) -> Seal {
         let open = |_: &str| Ok(self.keys.clone());
         let key = open_signer(&snapshot.facts, &open).await.unwrap();
-        let bytes = snapshot.manifest.bytes().unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
-        Seal::sign(&key, &snapshot.facts, &bytes, snapshot.manifest.created_at, deadline).await.unwrap()
+        Seal::sign(&key, &snapshot.facts, bytes, snapshot.manifest.created_at, deadline).await.unwrap()
     }
 
     fn lock(&self) -> Lock {

@@ -151,7 +151,7 @@ fn a_backup_made_under_load_is_of_one_moment_and_others_tools_open_it() {
     }
     let manifest: Value = serde_json::from_slice(&fs::read(opened.join("manifest.json")).unwrap()).unwrap();
     let store = Connection::open(opened.join("certs.db")).unwrap();
-    let count: u64 =
+    let count: i64 =
         store.query_row("SELECT count(*) FROM certificate_record", (), |row| row.get(0)).unwrap();
     assert_eq!(manifest["store"]["rows"]["certificate_record"], count);
     assert!(count >= 23, "{count}");
@@ -367,9 +367,9 @@ fn a_full_disk_is_told_and_leaves_nothing() {
     let program = catalyst().unwrap();
     let small = kept.deployment.beside("small");
     fs::create_dir(&small).unwrap();
-    // 64 KiB hold neither; with 2 MiB less and less of the backup fits, until all does.
+    // The store has more than 128 KiB, the backup more than 12.
     for (size, option) in
-        [("64k", "--work-dir"), ("64k", "--output"), ("8k", "--output"), ("128k", "--work-dir")]
+        [("4k", "--work-dir"), ("128k", "--work-dir"), ("4k", "--output"), ("12k", "--output")]
     {
         let mount = format!(
             "mount -t tmpfs -o size={size},mode=700 small {0} && \"$@\"; code=$?; ls -A {0}; exit $code",
@@ -398,6 +398,23 @@ fn a_full_disk_is_told_and_leaves_nothing() {
             stderr.contains("no room in") || stderr.contains("No space left"),
             "{size} {option}: {stderr}"
         );
+    }
+    // And where what seemed to be free is not, at every length that the copy may come to; in units of 512 octets.
+    for blocks in [0, 1, 9, 100, 300] {
+        let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &limited, "sh"]).arg(&program).args([
+            "backup",
+            "create",
+            "--recipient",
+            &kept.recipient,
+        ]);
+        command.arg("--output").arg(kept.backups().join("full.age"));
+        command.env("CATALYST_PKI_CERTS_DB", kept.deployment.data_dir().join("certs.db"));
+        command.env("CATALYST_PKI_LOCAL_PASSPHRASE_FILE", kept.deployment.beside("passphrase"));
+        let (code, stdout, stderr) = run(command);
+        assert_eq!((code, stdout.as_str()), (1, ""), "{blocks}: {stderr}");
+        assert_eq!(kept.left(), Vec::<String>::new(), "{blocks}");
     }
     assert_eq!((names(&kept.backups()), kept.left()), (Vec::new(), Vec::new()));
     Holder::new("gateway", "h.example.org").get(&client);

@@ -21,7 +21,7 @@ async fn a_file_cut_off_at_every_4_kib_is_found_out_and_leaves_nothing() {
     noise.execute("UPDATE deployment SET plan = plan", ()).unwrap();
     noise
         .execute(
-            "INSERT INTO blocked_key WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+            "INSERT INTO blocked_key WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000)
              SELECT randomblob(32), randomblob(16), i FROM n",
             (),
         )

@@ -21,7 +21,7 @@ fn create(table: &Table) -> Command {
     let create = Command::new("create")
         .about("Write an encrypted, signed backup of the store and the local key files, also while the service runs")
         .arg(
-            paths::new_file(Arg::new("to").long("output").value_name("PATH"))
+            paths::new_file(Arg::new("to").long("output").value_name("FILE"))
                 .required_unless_present("to-stdout")
                 .conflicts_with("to-stdout")
                 .help("The file, or a directory in which it is named after deployment and time"),

@@ -59,8 +59,7 @@ impl Create {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let progress = Progress::new(&runtime)?;
         let made = self.make(&stores, &to, &lock, &runtime, &progress);
-        // A call to a key store that does not come back must not hold up the end.
-        runtime.shutdown_background();
+        stores.let_go(runtime);
         made?.show(form)
     }
 

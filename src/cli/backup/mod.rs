@@ -20,11 +20,18 @@ use super::{
 use crate::{
     backup::BackupError,
     client::printable,
-    key_stores::open_one,
+    key_stores::{key_file, open_one},
     settings::{Settings, SettingsError, Table},
 };
 use catalyst_signing::SigningBackend;
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{runtime::Runtime, time::timeout};
 
 /// What is to be done with backups.
 #[derive(Debug)]
@@ -105,21 +112,26 @@ impl From<std::io::Error> for Trouble {
     }
 }
 
-/// Key stores of the settings, each opened when a key in it is asked for.
+/// How long the end waits for key stores to close what is open.
+const LETTING_GO: Duration = Duration::from_secs(5);
+
+/// Key stores of the settings, each opened once, when a key in it is asked for.
 struct Stores {
     settings: Settings,
     /// Why there is no passphrase for local keys, where there is none.
     no_passphrase: Option<String>,
+    opened: Mutex<BTreeMap<String, Arc<dyn SigningBackend>>>,
 }
 
 impl Stores {
     fn new(mut settings: Settings) -> Self {
-        let secured = match settings.certs_db.exists() || settings.local_keys.exists() {
+        let secured = match settings.certs_db.exists() {
             true => settings.secure_passphrase().map(drop),
             // Under --dev one would be made, for a store that is not there.
             false => Ok(()),
         };
-        Self { no_passphrase: secured.err().map(|error| error.to_string()), settings }
+        let no_passphrase = secured.err().map(|error| error.to_string());
+        Self { settings, no_passphrase, opened: Mutex::default() }
     }
 
     fn open(&self, name: &str) -> Result<Arc<dyn SigningBackend>, String> {
@@ -127,7 +139,32 @@ impl Stores {
             let why = "there is no passphrase for local keys: give it with --local-passphrase-file";
             return Err(self.no_passphrase.clone().unwrap_or_else(|| why.to_owned()));
         }
-        open_one(&self.settings, name).map_err(|error| error.to_string())
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = opened.get(name) {
+            return Ok(store.clone());
+        }
+        let store = open_one(&self.settings, name).map_err(|error| error.to_string())?;
+        opened.insert(name.to_owned(), store.clone());
+        Ok(store)
+    }
+
+    fn lies_in_file(&self, name: &str, uri: &str) -> bool {
+        key_file(&self.settings, name, uri).is_some()
+    }
+
+    /// Sessions in an HSM are closed, if it answers in time. What does not come back must not hold up the end.
+    fn let_go(self, runtime: Runtime) {
+        let opened = self.opened.into_inner().unwrap_or_else(PoisonError::into_inner);
+        runtime.block_on(async {
+            let closing = async {
+                for store in opened.values() {
+                    store.shut_down().await;
+                }
+            };
+            // The sessions end with the process otherwise.
+            let _ = timeout(LETTING_GO, closing).await;
+        });
+        runtime.shutdown_background();
     }
 }
 

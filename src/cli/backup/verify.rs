@@ -55,12 +55,10 @@ impl Verify {
             let mut stores = Stores::new(settings);
             // The files that are in the backup, not those of this machine.
             stores.settings.local_keys = verified.key_dir();
-            let open = |name: &str| stores.open(name);
-            let checked = check_keys(&verified.opened.manifest, &verified.facts, &open);
-            verified.keys = runtime.block_on(progress.or_stopped(checked))?;
+            let checked = runtime.block_on(progress.or_stopped(keys(&stores, &verified)));
+            stores.let_go(runtime);
+            verified.keys = checked?;
         }
-        // A call to a key store that does not come back must not hold up the end.
-        runtime.shutdown_background();
         self.show(&verified, trust, form)
     }
 
@@ -94,6 +92,12 @@ impl Verify {
             Found::KeysUnreached => ExitCode::from(KEYS_UNREACHED),
         })
     }
+}
+
+async fn keys(stores: &Stores, verified: &Verification) -> Vec<KeyCheck> {
+    let open = |name: &str| stores.open(name);
+    let lies_in_file = |name: &str, uri: &str| stores.lies_in_file(name, uri);
+    check_keys(&verified.opened.manifest, &verified.facts, &open, &lies_in_file).await
 }
 
 /// What a verification comes to.
