@@ -150,13 +150,25 @@ fn unpack_all<R: Read>(stream: R, unpack: &mut dyn Unpack, watch: &dyn Watch) ->
     decoder.window_log_max(WINDOW).map_err(BackupError::reading)?;
     let mut archive = Archive::new(decoder.single_frame());
     // Raw: no entry says anything of another one, as pax headers and GNU's long names do.
-    let mut entries = archive.entries().map_err(BackupError::reading)?.raw(true);
+    let entries = archive.entries().map_err(BackupError::reading)?.raw(true);
+    match unpack_entries(entries, unpack, watch)? {
+        true => end(archive.into_inner()),
+        false => Ok(()),
+    }
+}
+
+/// `false`: the front was all that is wanted.
+fn unpack_entries<R: Read>(
+    mut entries: tar::Entries<'_, R>,
+    unpack: &mut dyn Unpack,
+    watch: &dyn Watch,
+) -> Result<bool> {
     let bytes = small(next(&mut entries, MANIFEST)?, MAX_MANIFEST)?;
     let manifest = Manifest::parse(&bytes)?;
     let seal = Seal::parse(&small(next(&mut entries, SEAL)?, MAX_SEAL)?)?;
     let front = Front { manifest, bytes, seal };
     if !unpack.front(&front)? {
-        return Ok(());
+        return Ok(false);
     }
     for part in &front.manifest.parts {
         let entry = next(&mut entries, &part.name.to_string())?;
@@ -164,16 +176,11 @@ fn unpack_all<R: Read>(stream: R, unpack: &mut dyn Unpack, watch: &dyn Watch) ->
         copy_part(entry, part, &mut *to, watch)?;
     }
     match entries.next() {
-        None => {}
+        None => Ok(true),
         Some(entry) => {
-            return Err(BackupError::Damaged(format!(
-                "it has {} besides what its manifest lists",
-                said(&entry)
-            )));
+            Err(BackupError::Damaged(format!("it has {} besides what its manifest lists", said(&entry))))
         }
     }
-    drop(entries);
-    end(archive.into_inner())
 }
 
 /// The next entry, which must be a regular file of this name.

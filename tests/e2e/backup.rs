@@ -319,10 +319,60 @@ fn every_way_to_name_who_may_open_it_works() {
         assert_eq!(code, 2);
         assert!(stderr.contains(said), "{stderr}");
     }
+    let plugged = "age1yubikey1q2w7u3vpya839jxxuq8g0sedh3d740d4xvn639sqhr95ejj8vu3hyfumptt";
+    let (code, _, stderr) = run(kept.command(&["create", "--output", "no.age", "--recipient", plugged]));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("there is no program age-plugin-yubikey in PATH"), "{stderr}");
     let (code, _, stderr) = run(kept.command(&["create", "--output", "no.age"]));
     assert_eq!(code, 2);
     assert!(stderr.contains("nobody could open the backup"), "{stderr}");
     assert!(!kept.backups().join("no.age").exists());
+    drop(service);
+}
+
+/// Types into a terminal, in which the command runs that `script` is given; answers what stood there afterwards.
+fn at_terminal(kept: &Kept, command: &str, typed: &str) -> String {
+    let mut script = Command::new("script");
+    script.args(["-qec", &format!("'{}' backup {command}", catalyst().unwrap().display()), "/dev/null"]);
+    script.current_dir(kept.backups()).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    script.env("CATALYST_PKI_CERTS_DB", kept.deployment.data_dir().join("certs.db"));
+    script.env("CATALYST_PKI_LOCAL_PASSPHRASE_FILE", kept.deployment.beside("passphrase"));
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut keyboard = child.stdin.take().unwrap();
+    let typed = typed.to_owned();
+    // A line after the other: what is typed before it is asked for is thrown away.
+    let typing = thread::spawn(move || {
+        for line in typed.lines() {
+            thread::sleep(std::time::Duration::from_millis(700));
+            let _ = keyboard.write_all(format!("{line}\n").as_bytes());
+        }
+        thread::sleep(std::time::Duration::from_millis(700));
+    });
+    let output = child.wait_with_output().unwrap();
+    typing.join().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_passphrase_is_asked_for_and_not_shown_and_no_backup_goes_to_a_terminal() {
+    let kept = Kept::new();
+    let (service, _) = kept.deployment.initialized();
+    let twice = "create --passphrase --output asked.age";
+    let said = at_terminal(&kept, twice, "a passphrase that is typed\na passphrase that is typed\n");
+    assert!(said.contains("Passphrase of the backup: ") && said.contains("The same once more: "), "{said}");
+    assert!(said.contains("Backup written") && !said.contains("is typed"), "{said}");
+    let once = "verify asked.age --passphrase --trust-on-first-use";
+    let said = at_terminal(&kept, once, "a passphrase that is typed\n");
+    assert!(said.contains("Backup is whole and verified") && !said.contains("is typed"), "{said}");
+    let said = at_terminal(
+        &kept,
+        "create --passphrase --output b.age",
+        "one passphrase of them\nanother of the two\n",
+    );
+    assert!(said.contains("the two passphrases differ"), "{said}");
+    let said = at_terminal(&kept, &format!("create --recipient {} --to-stdout", kept.recipient), "");
+    assert!(said.contains("standard output is a terminal"), "{said}");
+    assert_eq!(names(&kept.backups()), ["asked.age"]);
     drop(service);
 }
 

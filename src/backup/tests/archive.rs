@@ -5,9 +5,12 @@ use proptest::prelude::*;
 use std::sync::OnceLock;
 use tar::EntryType::{self, Directory, Fifo, GNULongName, Link, Regular, Symlink, XHeader};
 
-/// The entries of one backup, for all tests that only want to read.
-fn sample() -> &'static (Vec<(String, Vec<u8>)>, Vec<u8>) {
-    static SAMPLE: OnceLock<(Vec<(String, Vec<u8>)>, Vec<u8>)> = OnceLock::new();
+/// The entries of one backup, and all of them packed.
+type Sample = (Vec<(String, Vec<u8>)>, Vec<u8>);
+
+/// One backup, for all tests that only want to read.
+fn sample() -> &'static Sample {
+    static SAMPLE: OnceLock<Sample> = OnceLock::new();
     SAMPLE.get_or_init(|| {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let (ca, backup) = runtime.block_on(async {

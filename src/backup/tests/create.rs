@@ -68,6 +68,59 @@ async fn only_its_identity_or_passphrase_opens_it() {
     assert!(matches!(inspect(&file, &wrong, Trust::FirstUse, &Unwatched), Err(BackupError::Closed(_))));
 }
 
+/// Answers every question with one passphrase.
+#[derive(Clone)]
+struct Answers(&'static str);
+
+impl age::Callbacks for Answers {
+    fn display_message(&self, _: &str) {}
+
+    fn confirm(&self, _: &str, _: &str, _: Option<&str>) -> Option<bool> {
+        None
+    }
+
+    fn request_public_string(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn request_passphrase(&self, _: &str) -> Option<SecretString> {
+        Some(self.0.to_owned().into())
+    }
+}
+
+#[test]
+fn identity_files_are_read_as_they_are_and_encrypted() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("identity");
+    let identity = x25519::Identity::generate();
+    let text = format!("# a note\n\n{}\n", age::secrecy::ExposeSecret::expose_secret(&identity.to_string()));
+    fs::write(&path, &text).unwrap();
+    assert_eq!(read_identities(&path, age::NoCallbacks).unwrap().0.len(), 1);
+    let mut recipient = age::scrypt::Recipient::new("one two three four".to_owned().into());
+    recipient.set_work_factor(4);
+    for armored in [false, true] {
+        let encrypted = match armored {
+            true => age::encrypt_and_armor(&recipient, text.as_bytes()).unwrap().into_bytes(),
+            false => age::encrypt(&recipient, text.as_bytes()).unwrap(),
+        };
+        fs::write(&path, &encrypted).unwrap();
+        assert_eq!(read_identities(&path, Answers("one two three four")).unwrap().0.len(), 1);
+        let wrong = read_identities(&path, Answers("another")).unwrap_err();
+        assert!(
+            matches!(&wrong, BackupError::Closed(clause) if clause.contains("does not open")),
+            "{wrong:?}"
+        );
+    }
+    let header_alone = b"age-encryption.org/v1\n-> scrypt rF0/NwblUHHTpgQgRpe5CQ 30\n";
+    fs::write(&path, header_alone).unwrap();
+    assert!(read_identities(&path, Answers("x")).is_err());
+    for text in ["", "# nothing\n", "ssh-ed25519 AAAA\n", "AGE-SECRET-KEY-1NONSENSE\n"] {
+        fs::write(&path, text).unwrap();
+        let refused = read_identities(&path, age::NoCallbacks).unwrap_err().to_string();
+        assert!(refused.contains("no file of age identities") && !refused.contains("NONSENSE"), "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_in_the_clear_outlives_the_snapshot() {
     let ca = Ca::new().await;
