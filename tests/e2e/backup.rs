@@ -3,26 +3,24 @@
 use crate::deployment::{Deployment, Holder, PASSPHRASE};
 use catalyst_rigs::{catalyst, http::Client};
 use rusqlite::Connection;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
     fs::{self, File},
-    io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     thread,
 };
 
 /// A deployment, and somebody who may open its backups.
-struct Kept {
-    deployment: Deployment,
-    recipient: String,
+pub(crate) struct Kept {
+    pub(crate) deployment: Deployment,
+    pub(crate) recipient: String,
 }
 
 impl Kept {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let deployment = Deployment::production();
         let made = Command::new("age-keygen").arg("-o").arg(deployment.beside("identity")).output().unwrap();
         assert!(made.status.success(), "{made:?}");
@@ -32,7 +30,7 @@ impl Kept {
         Self { deployment, recipient }
     }
 
-    fn backups(&self) -> PathBuf {
+    pub(crate) fn backups(&self) -> PathBuf {
         self.deployment.beside("backups")
     }
 
@@ -45,13 +43,13 @@ impl Kept {
         command
     }
 
-    fn create(&self, args: &[&str]) -> Command {
+    pub(crate) fn create(&self, args: &[&str]) -> Command {
         let mut command = self.command(&["create", "--recipient", &self.recipient]);
         command.args(args);
         command
     }
 
-    fn verify(&self, file: &str, args: &[&str]) -> Command {
+    pub(crate) fn verify(&self, file: &str, args: &[&str]) -> Command {
         let mut command = self.command(&["verify", file]);
         command.args(args).arg("--identity").arg(self.deployment.beside("identity"));
         command
@@ -63,7 +61,7 @@ impl Kept {
     }
 
     /// What lies in the data directory that a backup has left there.
-    fn left(&self) -> Vec<String> {
+    pub(crate) fn left(&self) -> Vec<String> {
         names(&self.deployment.data_dir())
             .into_iter()
             .filter(|name| name.contains("catalyst-backup"))
@@ -71,7 +69,7 @@ impl Kept {
     }
 }
 
-fn names(directory: &Path) -> Vec<String> {
+pub(crate) fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -79,7 +77,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 /// Exit code, standard output and standard error.
-fn run(mut command: Command) -> (i32, String, String) {
+pub(crate) fn run(mut command: Command) -> (i32, String, String) {
     said(command.output().unwrap())
 }
 
@@ -88,7 +86,7 @@ fn said(output: Output) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
-fn done(command: Command) -> (String, String) {
+pub(crate) fn done(command: Command) -> (String, String) {
     let (code, stdout, stderr) = run(command);
     assert_eq!(code, 0, "{stdout}{stderr}");
     (stdout, stderr)
@@ -328,165 +326,4 @@ fn every_way_to_name_who_may_open_it_works() {
     assert!(stderr.contains("nobody could open the backup"), "{stderr}");
     assert!(!kept.backups().join("no.age").exists());
     drop(service);
-}
-
-/// Types into a terminal, in which the command runs that `script` is given; answers what stood there afterwards.
-fn at_terminal(kept: &Kept, command: &str, typed: &str) -> String {
-    let mut script = Command::new("script");
-    script.args(["-qec", &format!("'{}' backup {command}", catalyst().unwrap().display()), "/dev/null"]);
-    script.current_dir(kept.backups()).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
-    script.env("CATALYST_PKI_CERTS_DB", kept.deployment.data_dir().join("certs.db"));
-    script.env("CATALYST_PKI_LOCAL_PASSPHRASE_FILE", kept.deployment.beside("passphrase"));
-    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut keyboard = child.stdin.take().unwrap();
-    let typed = typed.to_owned();
-    // A line after the other: what is typed before it is asked for is thrown away.
-    let typing = thread::spawn(move || {
-        for line in typed.lines() {
-            thread::sleep(std::time::Duration::from_millis(700));
-            let _ = keyboard.write_all(format!("{line}\n").as_bytes());
-        }
-        thread::sleep(std::time::Duration::from_millis(700));
-    });
-    let output = child.wait_with_output().unwrap();
-    typing.join().unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-#[test]
-fn a_passphrase_is_asked_for_and_not_shown_and_no_backup_goes_to_a_terminal() {
-    let kept = Kept::new();
-    let (service, _) = kept.deployment.initialized();
-    let twice = "create --passphrase --output asked.age";
-    let said = at_terminal(&kept, twice, "a passphrase that is typed\na passphrase that is typed\n");
-    assert!(said.contains("Passphrase of the backup: ") && said.contains("The same once more: "), "{said}");
-    assert!(said.contains("Backup written") && !said.contains("is typed"), "{said}");
-    let once = "verify asked.age --passphrase --trust-on-first-use";
-    let said = at_terminal(&kept, once, "a passphrase that is typed\n");
-    assert!(said.contains("Backup is whole and verified") && !said.contains("is typed"), "{said}");
-    let said = at_terminal(
-        &kept,
-        "create --passphrase --output b.age",
-        "one passphrase of them\nanother of the two\n",
-    );
-    assert!(said.contains("the two passphrases differ"), "{said}");
-    let said = at_terminal(&kept, &format!("create --recipient {} --to-stdout", kept.recipient), "");
-    assert!(said.contains("standard output is a terminal"), "{said}");
-    assert_eq!(names(&kept.backups()), ["asked.age"]);
-    drop(service);
-}
-
-/// At moments that fall into every step of it.
-#[test]
-fn a_killed_backup_leaves_nothing_that_the_next_one_does_not_remove() {
-    let kept = Kept::new();
-    let (service, _) = kept.deployment.initialized();
-    drop(service);
-    for (signal, waits) in
-        [(Signal::KILL, [0, 20, 60, 120, 200, 300]), (Signal::TERM, [10, 40, 80, 150, 220, 350])]
-    {
-        for wait in waits {
-            let mut command = kept.create(&["--output", ".", "--force"]);
-            let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-            thread::sleep(std::time::Duration::from_millis(wait));
-            // It may have come to its end before.
-            let _ = kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), signal);
-            let output = child.wait_with_output().unwrap();
-            if signal == Signal::TERM && output.status.code() == Some(143) {
-                let said = String::from_utf8_lossy(&output.stderr);
-                assert!(said.contains("interrupted: nothing was written"), "{said}");
-                assert_eq!(kept.left(), Vec::<String>::new());
-            }
-        }
-    }
-    done(kept.create(&["--output", ".", "--force"]));
-    assert_eq!(kept.left(), Vec::<String>::new());
-    let backups = names(&kept.backups());
-    assert!(backups.iter().all(|name| name.starts_with("catalyst-")), "{backups:?}");
-    for name in backups {
-        done(kept.verify(&name, &["--trust-on-first-use"]));
-    }
-}
-
-/// The disk of the backup is full, or that on which its copy lies.
-#[test]
-fn a_full_disk_is_told_and_leaves_nothing() {
-    let kept = Kept::new();
-    let (service, client) = kept.deployment.initialized();
-    Holder::new("gateway", "g.example.org").get(&client);
-    let program = catalyst().unwrap();
-    let small = kept.deployment.beside("small");
-    fs::create_dir(&small).unwrap();
-    // The store has more than 128 KiB, the backup more than 12.
-    for (size, option) in
-        [("4k", "--work-dir"), ("128k", "--work-dir"), ("4k", "--output"), ("12k", "--output")]
-    {
-        let mount = format!(
-            "mount -t tmpfs -o size={size},mode=700 small {0} && \"$@\"; code=$?; ls -A {0}; exit $code",
-            small.display()
-        );
-        let mut command = Command::new("unshare");
-        command.arg("--mount");
-        if !rustix::process::geteuid().is_root() {
-            command.args(["--user", "--map-root-user"]);
-        }
-        command.args(["sh", "-c", &mount, "sh"]).arg(&program).args([
-            "backup",
-            "create",
-            "--recipient",
-            &kept.recipient,
-        ]);
-        command.arg(option).arg(&small);
-        if option != "--output" {
-            command.arg("--output").arg(kept.backups().join("full.age"));
-        }
-        command.env("CATALYST_PKI_CERTS_DB", kept.deployment.data_dir().join("certs.db"));
-        command.env("CATALYST_PKI_LOCAL_PASSPHRASE_FILE", kept.deployment.beside("passphrase"));
-        let (code, stdout, stderr) = run(command);
-        assert_eq!((code, stdout.as_str()), (1, ""), "{size} {option}: {stderr}");
-        assert!(
-            stderr.contains("no room in") || stderr.contains("No space left"),
-            "{size} {option}: {stderr}"
-        );
-    }
-    // And where what seemed to be free is not, at every length that the copy may come to; in units of 512 octets.
-    for blocks in [0, 1, 9, 100, 300] {
-        let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
-        let mut command = Command::new("sh");
-        command.args(["-c", &limited, "sh"]).arg(&program).args([
-            "backup",
-            "create",
-            "--recipient",
-            &kept.recipient,
-        ]);
-        command.arg("--output").arg(kept.backups().join("full.age"));
-        command.env("CATALYST_PKI_CERTS_DB", kept.deployment.data_dir().join("certs.db"));
-        command.env("CATALYST_PKI_LOCAL_PASSPHRASE_FILE", kept.deployment.beside("passphrase"));
-        let (code, stdout, stderr) = run(command);
-        assert_eq!((code, stdout.as_str()), (1, ""), "{blocks}: {stderr}");
-        assert_eq!(kept.left(), Vec::<String>::new(), "{blocks}");
-    }
-    assert_eq!((names(&kept.backups()), kept.left()), (Vec::new(), Vec::new()));
-    Holder::new("gateway", "h.example.org").get(&client);
-    drop(service);
-}
-
-/// A directory at which the output ends, a link, a file in another's way.
-#[test]
-fn places_that_are_none_are_named() {
-    let kept = Kept::new();
-    let mut file = File::create(kept.backups().join("file")).unwrap();
-    file.write_all(b"kept").unwrap();
-    std::os::unix::fs::symlink("file", kept.backups().join("link")).unwrap();
-    for (place, said) in [
-        ("absent/a.age", "no directory"),
-        ("absent/", "no directory"),
-        ("link", "no file"),
-        ("/dev/null", "no file"),
-    ] {
-        let (code, _, stderr) = run(kept.create(&["--output", place, "--force"]));
-        assert_eq!(code, 2, "{place}: {stderr}");
-        assert!(stderr.contains(said), "{place}: {stderr}");
-    }
-    assert_eq!(fs::read(kept.backups().join("file")).unwrap(), b"kept");
 }

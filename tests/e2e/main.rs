@@ -11,6 +11,7 @@ mod aws_credentials;
 mod aws_faults;
 mod backend_cli;
 mod backup;
+mod backup_troubles;
 mod bad_csr;
 mod bad_requests;
 mod binding;

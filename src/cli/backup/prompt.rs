@@ -105,8 +105,9 @@ fn ask(what: &str) -> Result<SecretString, Trouble> {
 /// A line from the terminal, whatever standard input is.
 fn line(what: &str, is_shown: bool) -> io::Result<SecretString> {
     let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
-    write!(terminal, "{}: ", printable(what))?;
+    // First: what is typed as soon as the question stands there is not shown either.
     let modes = Modes::set(&terminal, is_shown)?;
+    write!(terminal, "{}: ", printable(what))?;
     let typed = typed(&mut terminal);
     drop(modes);
     writeln!(terminal)?;
