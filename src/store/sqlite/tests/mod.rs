@@ -1,6 +1,7 @@
 //! What is true of the SQLite store beyond the contract of every store.
 
 mod chain;
+mod copy;
 mod files;
 mod full;
 mod migration;
