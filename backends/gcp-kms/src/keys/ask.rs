@@ -3,6 +3,7 @@
 use super::{
     CryptoKey, Mechanism, Version,
     message::{Message, checksum},
+    pages::{self, Pages},
 };
 use crate::{
     client::Clients,
@@ -83,10 +84,7 @@ pub(super) async fn public_key(
         answer => answer?,
     };
     same(asked, "version", &answer.name, version.as_str())?;
-    let algorithm = answer.algorithm.name().unwrap_or("none").to_owned();
-    if answer.algorithm != mechanism.algorithm {
-        return Err(asked.wrong_type(&algorithm, mechanism.name()));
-    }
+    mechanism.check(&answer.algorithm, version.as_str())?;
     let spki = match answer.public_key {
         Some(raw) if mechanism.is_post_quantum() => {
             check(asked, "public key", &raw.data, raw.crc32c_checksum)?;
@@ -129,27 +127,24 @@ pub(super) async fn versions(clients: &Clients, key: &CryptoKey) -> Answer<Vec<m
         about: key.as_str(),
     };
     let mut versions = Vec::new();
-    let mut page = String::new();
+    let mut pages = Pages::default();
     loop {
         let answer = clients
             .ask(asked, |client| {
                 client
                     .list_crypto_key_versions()
                     .set_parent(key.as_str())
-                    .set_page_size(PAGE)
-                    .set_page_token(&page)
+                    .set_page_size(pages::SIZE)
+                    .set_page_token(pages.token())
                     .send()
             })
             .await?;
         versions.extend(answer.crypto_key_versions);
-        if !asked.turn_page(&mut page, answer.next_page_token)? {
+        if !pages.turn(asked, answer.next_page_token)? {
             return Ok(versions);
         }
     }
 }
-
-/// How many are asked for at once.
-pub(super) const PAGE: i32 = 100;
 
 /// The SubjectPublicKeyInfo of an ML-DSA key (RFC 9881, section 4): the algorithm's identifier is that of its signatures.
 fn wrapped(mechanism: &Mechanism, raw: &[u8]) -> Option<Vec<u8>> {

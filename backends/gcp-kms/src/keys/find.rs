@@ -2,9 +2,10 @@
 
 use super::{
     CryptoKey, KeyRing, Labels, Mechanism, Version,
-    ask::{self, Answer, PAGE},
+    ask::{self, Answer},
     labels::DEPLOYMENT,
     level,
+    pages::{self, Pages},
     patience::patiently,
     resolve::{own, pin},
     unsupported,
@@ -28,8 +29,14 @@ const TOLERANCE: Duration = Duration::from_secs(300);
 pub(super) enum Found {
     /// Nobody has made it.
     Nothing,
+    /// It is there, and shows no version yet: it was made with one.
+    Bare(CryptoKey),
     /// It is there, and none of its versions is or will be of use.
-    Empty(CryptoKey),
+    Spent {
+        key: CryptoKey,
+        /// How many there are.
+        versions: usize,
+    },
     /// This version of it is being made.
     Pending(Version),
     /// This version of it signs.
@@ -40,12 +47,21 @@ pub(super) enum Found {
 pub(crate) async fn find(clients: &Clients, intent: &KeyIntent) -> Result<Option<KeyPin>> {
     let mechanism = Mechanism::of(intent.algorithm).ok_or_else(|| unsupported(intent.algorithm))?;
     match look(clients, intent).await? {
-        Found::Nothing | Found::Empty(_) => Ok(None),
+        Found::Nothing | Found::Spent { .. } => Ok(None),
+        Found::Bare(key) => Err(SignError::unavailable(unshown(&key))),
         Found::Pending(version) => {
             Err(SignError::unavailable(format!("Google Cloud KMS is making {version}: try again")))
         }
         Found::Ready(version) => pin(clients, version, &mechanism).await.map(Some),
     }
+}
+
+/// Of a key that was made and cannot be used yet.
+pub(super) fn unshown(key: &CryptoKey) -> String {
+    format!(
+        "Google Cloud KMS shows no version of {key} yet: try again, and if it stays so, have one made \
+         (gcloud kms keys versions create)"
+    )
 }
 
 /// Where the key of an intent is made.
@@ -74,13 +90,14 @@ pub(super) async fn look(clients: &Clients, intent: &KeyIntent) -> Result<Found>
         Err(trouble) => return Err(trouble.error),
     };
     let versions = patiently(|| ask::versions(clients, &key)).await.map_err(|trouble| trouble.error)?;
+    let count = versions.len();
     let live: Vec<CryptoKeyVersion> = versions.into_iter().filter(|version| !is_of_no_use(version)).collect();
     let refuse = |kind, doubts: &str| {
         Err(SignError::refused(
             kind,
             format!(
                 "{key} has the nonce {} in its name and is not taken for the key that was wanted: {doubts}; find out whose \
-                 it is, then have its versions destroyed (gcloud kms keys versions destroy) or choose another key ring, and \
+                 it is, then have it destroyed (gcloud kms keys versions destroy) or choose another key ring, and \
                  try again",
                 intent.nonce
             ),
@@ -91,7 +108,8 @@ pub(super) async fn look(clients: &Clients, intent: &KeyIntent) -> Result<Found>
         return refuse(Refusal::Ambiguous, &doubts.join("; "));
     }
     let version = match &live[..] {
-        [] => return Ok(Found::Empty(key)),
+        [] if count == 0 => return Ok(Found::Bare(key)),
+        [] => return Ok(Found::Spent { key, versions: count }),
         [version] => version,
         several => {
             let names: Vec<&str> = several.iter().map(|version| version.name.as_str()).collect();
@@ -179,17 +197,17 @@ pub(crate) async fn list(clients: &Clients, deployment: &str) -> Result<Vec<Foun
 async fn in_ring(clients: &Clients, ring: &KeyRing, deployment: &str) -> Answer<Vec<model::CryptoKey>> {
     let asked = Asked { operation: "ListCryptoKeys", permission: "cryptoKeys.list", about: ring.as_str() };
     let filter = format!("labels.{DEPLOYMENT}={deployment}");
-    let (mut keys, mut page) = (Vec::new(), String::new());
+    let (mut keys, mut pages) = (Vec::new(), Pages::default());
     loop {
         let request = || {
             clients.ask(asked, |client| {
                 let request = client.list_crypto_keys().set_parent(ring.as_str()).set_filter(&filter);
-                request.set_page_size(PAGE).set_page_token(&page).send()
+                request.set_page_size(pages::SIZE).set_page_token(pages.token()).send()
             })
         };
         let answer = patiently(request).await?;
         keys.extend(answer.crypto_keys);
-        if !asked.turn_page(&mut page, answer.next_page_token)? {
+        if !pages.turn(asked, answer.next_page_token)? {
             return Ok(keys);
         }
     }

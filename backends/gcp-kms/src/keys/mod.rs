@@ -10,6 +10,7 @@ mod level;
 mod mechanism;
 mod message;
 mod name;
+mod pages;
 mod patience;
 mod resolve;
 #[cfg(test)]

@@ -100,19 +100,4 @@ impl Asked<'_> {
         SignError::integrity(format!("Google Cloud KMS was asked for {operation} of {about}, and {said}"))
             .into()
     }
-
-    /// The key is of another algorithm.
-    pub(crate) fn wrong_type(self, got: &str, wanted: &str) -> Trouble {
-        let reason = format!("{} is a version of {got}, and {wanted} is wanted", self.about);
-        SignError::refused(Refusal::WrongType, reason).into()
-    }
-
-    /// Whether a list goes on, after its page said how. A service that gives the same page for ever would keep us for ever.
-    pub(crate) fn turn_page(self, page: &mut String, next: String) -> Result<bool, Trouble> {
-        if !next.is_empty() && next == *page {
-            return Err(self.false_answer("the list does not end"));
-        }
-        *page = next;
-        Ok(!page.is_empty())
-    }
 }

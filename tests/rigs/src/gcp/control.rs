@@ -156,6 +156,8 @@ pub enum Generation {
     AfterCalls(u32),
     /// Until this is set to something else.
     Held,
+    /// Until the first call that looks at the version, which finds it GENERATION_FAILED.
+    Failing,
 }
 
 /// A key that is there without anybody having made it: its key ring comes into being with it, its one version is
