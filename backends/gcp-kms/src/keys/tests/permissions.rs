@@ -1,22 +1,33 @@
 //! The roles that the documentation gives, enforced: each suffices, and each of its permissions is needed.
 
 use super::{RING, clients, config, fake, intent, of, over, plant, refusal};
-use crate::{GcpKmsBackend, GcpKmsConfig, keys::create::create_within};
+use crate::{Credentials, GcpKmsBackend, GcpKmsConfig, Opening, keys::create::create_within};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use catalyst_rigs::gcp::{Binding, FakeKms, Generation, Grant, Settings, api::Algorithm};
 use catalyst_signing::{
-    KeyIntent, KeyLifecycle as _, KeyState, Refusal, SignatureAlgorithm::EcP384, SigningBackend as _,
+    KeyIntent, KeyLifecycle as _, KeyRole, KeyState, Refusal, SignatureAlgorithm::EcP384, SigningBackend as _,
 };
-use serde_json::Value;
-use std::time::Duration;
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+const TERRAFORM: &str = include_str!("../../../../../docs/deploy/gcp-kms.tf");
 const DOCUMENT: &str = include_str!("../../../../../docs/backends/gcp-kms-permissions.md");
 const SERVICE: &str = "service";
 const KEY: &str = "projects/p/locations/europe-west3/keyRings/r/cryptoKeys/services";
 
-/// The permissions of a custom role out of the documentation.
-fn role(name: &str) -> Vec<String> {
+/// A custom role out of the documentation.
+fn file(name: &str) -> Value {
     let (_, after) = DOCUMENT.split_once(&format!("<!-- role: {name} -->\n```json\n")).unwrap();
-    let role: Value = serde_json::from_str(after.split("```").next().unwrap()).unwrap();
+    serde_json::from_str(after.split("```").next().unwrap()).unwrap()
+}
+
+/// Its permissions.
+fn role(name: &str) -> Vec<String> {
+    let role = file(name);
     // What `gcloud iam roles create --file` takes.
     assert!(role["title"].is_string() && role["description"].is_string() && role["stage"] == "GA", "{role}");
     let permissions = role["includedPermissions"].as_array().unwrap().iter();
@@ -203,6 +214,81 @@ async fn a_role_on_one_key_ring_reaches_no_other() {
     assert!(told.contains(&other), "{told}");
     let told = refusal(elsewhere.list("0123456789abcdef").await, Refusal::Denied);
     assert!(told.contains(&format!("grant cloudkms.cryptoKeys.list on {other}")), "{told}");
+}
+
+/// The file of an identity that impersonates an account, with every address at the fake.
+fn impersonating(fake: &FakeKms, account: &str, directory: &Path) -> PathBuf {
+    let (token, own) = (directory.join("token"), directory.join("credentials.json"));
+    let claims = BASE64_URL_SAFE_NO_PAD.encode(json!({"sub": SERVICE}).to_string());
+    fs::write(&token, format!("e30.{claims}.e30")).unwrap();
+    let endpoint = fake.endpoint();
+    let credentials = json!({
+        "type": "impersonated_service_account",
+        "service_account_impersonation_url":
+            format!("{endpoint}/v1/projects/-/serviceAccounts/{account}:generateAccessToken"),
+        "source_credentials": {
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/p",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": format!("{endpoint}/v1/token"),
+            "credential_source": {"file": token},
+        },
+    });
+    fs::write(&own, credentials.to_string()).unwrap();
+    own
+}
+
+#[tokio::test]
+async fn the_root_is_reached_by_impersonation_alone_which_needs_one_permission() {
+    const ROOT: &str = "catalyst-pki-root@p.iam.gserviceaccount.com";
+    let fake = fake();
+    let ring = RING.replace("/r", "/root");
+    fake.ring(&ring).unwrap();
+    for grant in roles(&["provisioner"]) {
+        fake.bind(&Binding { caller: Some(ROOT.to_owned()), grant, resource: ring.clone() }).unwrap();
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let root = GcpKmsBackend::new(GcpKmsConfig {
+        rings: super::rings(&ring),
+        credentials: Credentials::File(impersonating(&fake, ROOT, directory.path())),
+        opening: Opening::WhileInUse,
+        ..config(&fake)
+    });
+    let wanted = KeyIntent { role: KeyRole::Root, ..intent(EcP384) };
+    root.create(&wanted).await.unwrap_err();
+    assert!(fake.calls().unwrap().iter().all(|call| call.caller.as_deref() != Some(ROOT)));
+
+    let grant = Grant::Permissions(role("impersonate"));
+    let resource = format!("projects/-/serviceAccounts/{ROOT}");
+    fake.bind(&Binding { caller: Some(SERVICE.to_owned()), grant, resource }).unwrap();
+    let pin = root.create(&wanted).await.unwrap();
+    root.open(&pin).await.unwrap().sign(b"to be signed").await.unwrap();
+    // The service's own identity has nothing there.
+    let own = over(GcpKmsConfig { credentials: of(SERVICE), rings: super::rings(&ring), ..config(&fake) });
+    refusal(own.create(&wanted).await, Refusal::Denied);
+    refusal(own.open(&pin).await.unwrap().sign(b"to be signed").await, Refusal::Denied);
+}
+
+#[test]
+fn terraform_has_the_roles_of_the_documentation_and_keeps_what_it_makes() {
+    for name in ["state", "provisioner", "impersonate"] {
+        let title = file(name)["title"].to_string();
+        let (_, after) = TERRAFORM.split_once(&format!("title       = {title}")).unwrap();
+        let (_, list) = after.split_once("permissions = [").unwrap();
+        let list = list.split(']').next().unwrap();
+        let permissions: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+        assert_eq!(permissions, role(name), "{name}");
+    }
+    let kept: Vec<&str> = TERRAFORM
+        .split("\nresource ")
+        .filter(|resource| {
+            let made = ["\"google_kms_key_ring\"", "\"google_kms_crypto_key\""];
+            made.iter().any(|kind| resource.starts_with(kind))
+        })
+        .collect();
+    assert_eq!(kept.len(), 4);
+    assert!(kept.iter().all(|resource| resource.contains("prevent_destroy = true")));
+    assert!(!TERRAFORM.contains("cloudkms.admin") && !TERRAFORM.contains("google_project_iam_member"));
 }
 
 #[test]

@@ -2,10 +2,7 @@
 
 use super::{backend, clients, config, fake, intent, plant, transient};
 use crate::keys::create::create_within;
-use catalyst_rigs::gcp::{
-    Effect, FakeKms, Generation, On, Settings, When,
-    api::{Algorithm, Method},
-};
+use catalyst_rigs::gcp::{Effect, FakeKms, Generation, On, Settings, When, api::Method};
 use catalyst_signing::{
     KeyIntent, KeyLifecycle as _, KeyPin, KeyState, Result, SignError, SignatureAlgorithm::EcP384,
     SigningBackend as _,
@@ -159,10 +156,9 @@ async fn what_passes_does_not_end_a_look() {
     let fake = fake();
     let intent = intent(EcP384);
     let pin = backend(&fake).create(&intent).await.unwrap();
-    fake.plant(&plant::plain("theirs", Algorithm::EcSignP256Sha256)).unwrap();
     for method in [Method::GetCryptoKey, Method::ListCryptoKeyVersions] {
-        for effect in [Effect::Reset, Effect::TruncateAnswer, Effect::ProxyPage(502)] {
-            fake.add(On { method: Some(method), ..On::default() }, When::First(1), effect).unwrap();
+        for (nth, effect) in [(1, Effect::Reset), (2, Effect::TruncateAnswer), (3, Effect::ProxyPage(502))] {
+            fake.add(On { method: Some(method), ..On::default() }, When::Nth(nth), effect).unwrap();
         }
     }
     assert_eq!(backend(&fake).find(&intent).await, Ok(Some(pin)));
