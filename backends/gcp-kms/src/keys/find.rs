@@ -215,8 +215,14 @@ async fn in_ring(clients: &Clients, ring: &KeyRing, deployment: &str) -> Answer<
 
 async fn describe(clients: &Clients, key: &CryptoKey) -> Answer<model::CryptoKey> {
     let asked = Asked { operation: "GetCryptoKey", permission: "cryptoKeys.get", about: key.as_str() };
-    let described =
-        clients.ask(asked, |client| client.get_crypto_key().set_name(key.as_str()).send()).await?;
+    let described = clients.ask(asked, |client| client.get_crypto_key().set_name(key.as_str()).send());
+    let described = match described.await {
+        Err(Trouble { error: SignError::Refused { kind, reason }, cause: Cause::Denied }) => {
+            let reason = format!("{reason}; on its key ring, for the key may not be there yet");
+            return Err(Trouble { error: SignError::refused(kind, reason), cause: Cause::Denied });
+        }
+        described => described?,
+    };
     match described.name == key.as_str() {
         true => Ok(described),
         false => Err(asked.false_answer("it answered for another key")),

@@ -3,11 +3,11 @@
 use super::{RING, backend, fake, intent, plant, refusal, software};
 use crate::GcpKmsBackend;
 use catalyst_rigs::gcp::{
-    Alteration, FakeKms, Plant,
+    Alteration, Effect, FakeKms, On, Plant, Tamper, When,
     api::{Algorithm as Google, Method, ProtectionLevel, State},
 };
 use catalyst_signing::{
-    KeyIntent, KeyLifecycle as _, Refusal, SignatureAlgorithm::EcP384, SigningBackend as _,
+    KeyIntent, KeyLifecycle as _, Refusal, SignError, SignatureAlgorithm::EcP384, SigningBackend as _,
 };
 use std::{
     collections::BTreeMap,
@@ -191,4 +191,23 @@ async fn an_intent_of_an_earlier_process_is_found_however_old_it_is() {
     assert_eq!(backend(&fake).create(&intent).await, Ok(pin.clone()));
     assert_eq!(backend(&fake).resolve(pin.uri.rest(), EcP384).await, Ok(pin));
     assert_eq!(fake.count(Method::CreateCryptoKey).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_for_another_key_is_not_believed() {
+    let fake = fake();
+    let intent = intent(EcP384);
+    let pin = backend(&fake).create(&intent).await.unwrap();
+    let other = format!("{RING}/cryptoKeys/other/cryptoKeyVersions/1");
+    for method in [Method::GetCryptoKey, Method::GetPublicKey] {
+        let on = On { method: Some(method), ..On::default() };
+        fake.add(on, When::First(2), Effect::Tamper(Tamper::Name(other.clone()))).unwrap();
+        for answer in
+            [backend(&fake).find(&intent).await.map(drop), backend(&fake).create(&intent).await.map(drop)]
+        {
+            let Err(SignError::Integrity { reason }) = answer else { panic!("{method:?} was believed") };
+            assert!(reason.contains("it answered for") && reason.contains(&plant::name(&intent)), "{reason}");
+        }
+    }
+    assert_eq!(backend(&fake).find(&intent).await, Ok(Some(pin)));
 }

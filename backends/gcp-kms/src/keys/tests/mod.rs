@@ -7,6 +7,7 @@ mod kills;
 mod looking;
 mod making;
 mod names;
+mod patience;
 mod permissions;
 mod plant;
 mod resolving;

@@ -179,6 +179,8 @@ async fn a_provisioner_makes_finds_and_uses_keys_with_each_of_its_permissions() 
             "cloudkms.cryptoKeyVersions.get" => assert_eq!(told, "its state is Unknown"),
             // The sentence names the role that has it.
             "cloudkms.cryptoKeyVersions.viewPublicKey" => assert!(told.contains(&permission), "{told}"),
+            // And not on a key that is not there yet.
+            "cloudkms.cryptoKeys.get" => assert!(told.contains("on its key ring"), "{told}"),
             _ => assert!(told.contains(&format!("grant {permission} on ")), "without {permission}: {told}"),
         }
         allow(&fake, RING, provisioner());
