@@ -2,8 +2,7 @@
 #
 #   terraform apply -var project=my-project -var location=europe-west3
 #
-# `terraform output -raw settings` is the service's settings file. Key rings stay for good, and so do the names of keys: Google
-# deletes neither.
+# `terraform output -raw settings` is the service's settings file. Key rings and the names of keys stay for good.
 
 terraform {
   required_version = ">= 1.5"
@@ -26,13 +25,13 @@ variable "location" {
 }
 
 variable "makes_keys" {
-  description = "Whether the service makes its keys itself (provisioner); otherwise they are made here and it only signs (signer)"
+  description = "Whether the service makes its keys itself; otherwise they are made here, and it only signs"
   type        = bool
   default     = false
 }
 
 variable "algorithm" {
-  description = "EC_SIGN_P384_SHA384 is the service's EC-P384, its default. ML-DSA is PQ_SIGN_ML_DSA_65_EXTERNAL_MU, in software"
+  description = "EC_SIGN_P384_SHA384 is EC-P384, the default. ML-DSA-65 is PQ_SIGN_ML_DSA_65_EXTERNAL_MU, in software"
   type        = string
   default     = "EC_SIGN_P384_SHA384"
 }
@@ -50,7 +49,7 @@ locals {
 }
 
 resource "google_project_service" "needed" {
-  for_each           = toset(["cloudkms.googleapis.com", "iamcredentials.googleapis.com"])
+  for_each           = toset(["cloudkms.googleapis.com", "iam.googleapis.com", "iamcredentials.googleapis.com"])
   project            = var.project
   service            = each.key
   disable_on_destroy = false

@@ -3,7 +3,7 @@
 use super::{
     CryptoKey, Labels, Mechanism,
     ask::Answer,
-    find::{Found, look, place, unshown},
+    find::{Found, look, place, refuse_elsewhere, unshown},
     level,
     resolve::pin,
     unsupported,
@@ -43,6 +43,7 @@ pub(super) async fn create_within(limit: Duration, clients: &Clients, intent: &K
         let waiting = match look(clients, intent).await? {
             Found::Ready(version) => return pin(clients, version, &mechanism).await,
             Found::Nothing if !made => {
+                refuse_elsewhere(clients, intent).await?;
                 make_key(clients, intent, &mechanism).await?;
                 made = true;
                 continue;

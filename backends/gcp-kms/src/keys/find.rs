@@ -83,7 +83,34 @@ pub(super) fn place(clients: &Clients, intent: &KeyIntent) -> Result<CryptoKey> 
 /// # Errors
 /// A refusal that names the key which has the intent's name and may not be adopted, and what speaks against it.
 pub(super) async fn look(clients: &Clients, intent: &KeyIntent) -> Result<Found> {
-    let key = place(clients, intent)?;
+    look_at(clients, intent, place(clients, intent)?).await
+}
+
+/// Refuses an intent whose key was made in another of the key rings of now: a setting was changed after that. One in which
+/// nothing may be read is passed over.
+pub(super) async fn refuse_elsewhere(clients: &Clients, intent: &KeyIntent) -> Result<()> {
+    let here = place(clients, intent)?;
+    for ring in clients.config().rings.all().into_iter().filter(|ring| **ring != here.ring()) {
+        let there = ring.key(here.id());
+        match look_at(clients, intent, there.clone()).await {
+            Ok(Found::Nothing | Found::Spent { .. })
+            | Err(SignError::Refused { kind: Refusal::Denied, .. }) => {}
+            Ok(_) => {
+                let reason = format!(
+                    "{there} was made for the wanted {} key, and such keys are now made in {}: set the former key ring again \
+                     until that key is in use, or have it destroyed (gcloud kms keys versions destroy), and try again",
+                    intent.role,
+                    here.ring()
+                );
+                return Err(SignError::refused(Refusal::Ambiguous, reason));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn look_at(clients: &Clients, intent: &KeyIntent, key: CryptoKey) -> Result<Found> {
     let described = match patiently(|| describe(clients, &key)).await {
         Ok(described) => described,
         Err(Trouble { cause: Cause::Missing, .. }) => return Ok(Found::Nothing),

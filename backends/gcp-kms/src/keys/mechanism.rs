@@ -72,8 +72,8 @@ impl Mechanism {
         let why = match (self.signature, got) {
             (SignatureAlgorithm::MlDsa65, Algorithm::PqSignMlDsa65)
             | (SignatureAlgorithm::MlDsa87, Algorithm::PqSignMlDsa87) => {
-                ": its signatures are the same, but it takes 64 KiB at most, and a CRL may be longer. Choose a version of a key \
-                 that was made for the other"
+                ": its signatures are the same, but it takes 64 KiB at most, and a CRL may be longer. Choose a version of a \
+                 key that was made for the other"
             }
             _ => ": choose a version of a key that was made for it",
         };

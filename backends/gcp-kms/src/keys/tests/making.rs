@@ -166,6 +166,32 @@ async fn calls_for_one_intent_make_one_key() {
 }
 
 #[tokio::test]
+async fn a_key_in_the_former_ring_of_its_role_stops_another() {
+    let fake = fake();
+    let intent = intent(EC);
+    fake.add(on(Method::CreateCryptoKey), When::First(1), Effect::LoseAnswer).unwrap();
+    transient(backend(&fake).create(&intent).await);
+    // Services get a key ring of their own; the former is still the others'.
+    let other = RING.replace("/r", "/services");
+    fake.ring(&other).unwrap();
+    let of_roles = crate::Rings { services: rings(&other).services, ..rings(RING) };
+    let moved = over(GcpKmsConfig { rings: of_roles, ..config(&fake) });
+    let told = refusal(moved.create(&intent).await, Refusal::Ambiguous);
+    assert!(told.contains(&plant::name(&intent)) && told.contains(&other), "{told}");
+    assert!(told.contains("set the former key ring again"), "{told}");
+
+    let pin = backend(&fake).create(&intent).await.unwrap();
+    backend(&fake).schedule_destruction(&pin).await.unwrap();
+    assert!(moved.create(&intent).await.unwrap().uri.rest().starts_with(&other));
+
+    // Where nothing may be read, nothing stands in the way.
+    let denied = Effect::Refuse(Refused::from(Code::PermissionDenied));
+    let there = On { resource: Some(RING.to_owned()), ..On::default() };
+    fake.add(there, When::Always, denied).unwrap();
+    moved.create(&super::intent(EC)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_key_in_a_ring_that_is_not_set_any_more_is_found_when_it_is_set_again() {
     let fake = fake();
     let intent = intent(EC);
