@@ -12,7 +12,7 @@ use google_cloud_auth::{
 };
 use http::{Extensions, HeaderMap};
 use serde_json::Value;
-use std::{fs, panic::AssertUnwindSafe, path::Path, time::Duration};
+use std::{fmt, fs, panic::AssertUnwindSafe, path::Path, time::Duration};
 use tokio::time::timeout;
 
 /// All that an impersonated account is used for (OAuth 2.0).
@@ -49,7 +49,12 @@ pub(super) fn load(config: &GcpKmsConfig) -> Result<google::Credentials, Unreada
             builder.build().map_err(|error| told(&error))?
         }
     };
-    Ok(Watched { credentials, call: config.call_timeout }.into())
+    Ok(watched(credentials, config))
+}
+
+/// The same within the time of a call, and without a panic.
+pub(crate) fn watched(credentials: google::Credentials, config: &GcpKmsConfig) -> google::Credentials {
+    Watched { credentials, call: config.call_timeout }.into()
 }
 
 fn of_file(path: &Path) -> Result<google::Credentials, Unreadable> {
@@ -105,11 +110,17 @@ fn told(error: &BuildError) -> String {
 
 /// Credentials that come within the time of the call that waits for them, or not at all: what is late has its right name.
 /// The SDK goes on fetching a token that is late, and a later call has it.
-#[derive(Debug)]
 struct Watched {
     credentials: google::Credentials,
     /// How long one call may take, which asks for both of the following when it is the first.
     call: Duration,
+}
+
+impl fmt::Debug for Watched {
+    /// The SDK's own shows the answers of those who refused a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").field("call", &self.call).finish_non_exhaustive()
+    }
 }
 
 impl CredentialsProvider for Watched {

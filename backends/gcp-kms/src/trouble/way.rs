@@ -74,15 +74,15 @@ fn stays(error: &Error) -> Option<Refusal> {
             .downcast_ref::<io::Error>()
             .is_some_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied));
         let words = cause.to_string();
-        is_file || status(cause).is_some() || words.contains(ANSWER) || words.contains(KEY)
+        is_file || status(cause).is_some() || words.contains(ANSWER) || of_key(&words).is_some()
     };
     causes(error).any(surely).then_some(Refusal::Configuration)
 }
 
 /// What the SDK puts before an answer or a file that it repeats.
 const ANSWER: &str = "body=<";
-/// What it puts before a private key that it cannot read, and may repeat.
-const KEY: &str = "private key PEM";
+/// What it says of a private key that it cannot use, before it may repeat it.
+const KEY: [&str; 3] = ["private key", "PKCS8", "signing scheme"];
 
 /// The HTTP status of an answer that is an error.
 fn status(cause: &(dyn error::Error + 'static)) -> Option<u16> {
@@ -98,11 +98,7 @@ fn status(cause: &(dyn error::Error + 'static)) -> Option<u16> {
 /// error of Google's or of OAuth's the message is told.
 pub(crate) fn told(error: &(dyn error::Error + 'static)) -> String {
     let mut line: Vec<String> = Vec::new();
-    for cause in causes(error) {
-        let mut told = own_words(cause);
-        if told.starts_with("HTTP status") {
-            told = status(cause).map_or(told, |status| format!("HTTP {status}"));
-        }
+    for told in causes(error).filter_map(own_words) {
         if line.last().is_none_or(|before| !before.contains(&told)) {
             line.push(told);
         }
@@ -110,27 +106,47 @@ pub(crate) fn told(error: &(dyn error::Error + 'static)) -> String {
     words(&line.join(": "))
 }
 
-fn own_words(cause: &(dyn error::Error + 'static)) -> String {
-    if let Some(error) = cause.downcast_ref::<Error>()
-        && let Some(status) = error.http_status_code()
-    {
-        let payload = error.http_payload().map(|payload| String::from_utf8_lossy(payload));
-        return match payload.and_then(|payload| message(&payload)) {
-            Some(message) => format!("HTTP {status}: {message}"),
-            None => format!("HTTP {status}"),
-        };
+/// `None`: the cause only says that there is another.
+fn own_words(cause: &(dyn error::Error + 'static)) -> Option<String> {
+    let is_wrapper = |error: &Error| error.is_authentication();
+    if let Some(error) = cause.downcast_ref::<Error>() {
+        if is_wrapper(error) {
+            return None;
+        }
+        if let Some(status) = error.http_status_code() {
+            let payload = error.http_payload().map(|payload| String::from_utf8_lossy(payload));
+            return Some(answered(format!("HTTP {status}"), payload.as_deref().unwrap_or_default()));
+        }
     }
-    let words = cause.to_string();
+    let mut words = cause.to_string();
+    if cause.is::<CredentialsError>() {
+        let source = cause.source();
+        let wraps = source.and_then(|source| source.downcast_ref::<Error>()).is_some_and(is_wrapper);
+        if wraps || words.starts_with("cannot create auth headers") {
+            return None;
+        }
+        for hope in [" and future attempts will not succeed", " but future attempts may succeed"] {
+            words.truncate(words.strip_suffix(hope).map_or(words.len(), str::len));
+        }
+    }
+    if let Some(status) = status(cause) {
+        return Some(format!("HTTP {status}"));
+    }
     if let Some((own, answer)) = words.split_once(ANSWER) {
-        let own = own.trim_end_matches([' ', ',']);
-        return match message(answer) {
-            Some(message) => format!("{own}: {message}"),
-            None => own.to_owned(),
-        };
+        return Some(answered(own.trim_end_matches([' ', ',']).to_owned(), answer));
     }
-    match words.split_once(KEY) {
-        Some((own, _)) => format!("{own}{KEY}"),
-        None => words,
+    Some(of_key(&words).map(str::to_owned).unwrap_or(words))
+}
+
+/// What the SDK says of a private key, without the key.
+fn of_key(words: &str) -> Option<&str> {
+    KEY.iter().find_map(|said| words.get(..words.find(said)? + said.len()))
+}
+
+fn answered(own: String, answer: &str) -> String {
+    match message(answer) {
+        Some(message) => format!("{own}: {message}"),
+        None => own,
     }
 }
 
