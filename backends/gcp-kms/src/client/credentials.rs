@@ -26,7 +26,11 @@ type Unreadable = String;
 /// A way to credentials.
 pub(crate) type Load = fn(&GcpKmsConfig) -> Result<google::Credentials, Unreadable>;
 
-/// The credentials of an account of ours. Tokens are fetched by the first call, and again before they expire.
+/// The credentials of an account of ours. Reads files, and must be called within a Tokio runtime: the SDK fetches tokens in
+/// a task of its own, at once and again four minutes before they expire.
+///
+/// That task finds out that nobody needs its token any more when it wakes for the next, and holds the token and what it
+/// was fetched with until then: up to an hour, of an impersonated account that is opened for one operation a minute.
 pub(super) fn load(config: &GcpKmsConfig) -> Result<google::Credentials, Unreadable> {
     let (file, account) = match &config.credentials {
         Credentials::Default => (None, None),

@@ -49,11 +49,13 @@ fn unloaded(error: &Error) -> Trouble {
         ),
         Some(kind) => SignError::refused(
             kind,
-            format!("the Google credentials are not taken: {told}: correct them or their file"),
+            format!(
+                "the Google credentials are not taken: {told}: correct them, their file or a file that it names"
+            ),
         ),
         None => SignError::unavailable(format!(
-            "the Google credentials could not be had: {told}: look at what gives them (the metadata server, the token \
-             exchange, the impersonated account)"
+            "the Google credentials could not be had; look at what gives them (the metadata server, the token exchange, \
+             the impersonated account): {told}"
         )),
     };
     Trouble { error, cause }

@@ -74,10 +74,7 @@ async fn a_metadata_server_that_hangs_is_not_taken_for_cloud_kms() {
 async fn case_hangs() {
     let error = key().await.sign(b"message").await.unwrap_err();
     assert!(matches!(error, SignError::Transient { kind: TransientKind::Unavailable, .. }), "{error}");
-    assert!(
-        error.to_string().contains("the Google credentials could not be had: no token came in time"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("no token came in time"), "{error}");
 }
 
 #[tokio::test]
