@@ -95,6 +95,8 @@ pub enum Credentials {
 pub enum Opening {
     /// As long as they live: what signs all day.
     Kept,
-    /// As long as one key is open, or for one question: the root's, which is opened for one operation.
+    /// As long as one key is open, or for one question: the root's, which is opened for one operation. Nothing can ask with
+    /// them afterwards, but the SDK keeps a token in memory until it would have fetched the next: that of an impersonated
+    /// account for a minute, others and what a credentials file holds for up to an hour.
     WhileInUse,
 }

@@ -9,6 +9,8 @@ mod backend;
 mod client;
 mod config;
 mod keys;
+#[cfg(test)]
+mod tests;
 mod trouble;
 
 pub use backend::GcpKmsBackend;

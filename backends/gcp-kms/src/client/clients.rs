@@ -6,7 +6,7 @@ use crate::{
     trouble::{Asked, Cause, Trouble},
 };
 use catalyst_signing::{Refusal, Result, SignError};
-use google_cloud_gax::retry_policy::NeverRetry;
+use google_cloud_gax::{client_builder::internal::with_follow_redirects, retry_policy::NeverRetry};
 use google_cloud_kms::client::KeyManagementService;
 use std::{
     sync::{
@@ -17,11 +17,14 @@ use std::{
 };
 use tokio::{
     sync::OnceCell,
+    task::spawn_blocking,
     time::{Instant, timeout},
 };
 
-/// How soon after they were read anew credentials may be read anew again.
+/// How old credentials are at least that are read anew because they were not taken.
 const REREAD: Duration = Duration::from_secs(5);
+/// The same where a token is late: it may still come, and each reading leaves the SDK one more connection that hangs.
+const REREAD_LATE: Duration = Duration::from_secs(60);
 
 /// The client of one way into Cloud KMS. Nothing is read or asked until it is wanted.
 #[derive(Debug)]
@@ -37,10 +40,16 @@ pub(crate) struct Clients {
 #[derive(Debug)]
 struct Now {
     client: Arc<OnceCell<KeyManagementService>>,
-    /// When credentials were last forgotten because they were not taken.
-    forgotten: Option<Instant>,
+    /// Since when.
+    begun: Instant,
     /// How often an operator had asked to try again when it was begun.
     retries: u64,
+}
+
+impl Now {
+    fn begin(retries: u64) -> Self {
+        Self { client: Arc::default(), begun: Instant::now(), retries }
+    }
 }
 
 impl Clients {
@@ -59,8 +68,8 @@ impl Clients {
     }
 
     fn begin(config: GcpKmsConfig, load: Load, retries: Arc<AtomicU64>) -> Self {
-        let now = Now { client: Arc::default(), forgotten: None, retries: retries.load(Relaxed) };
-        Self { config, load, now: Mutex::new(now), retries }
+        let now = Mutex::new(Now::begin(retries.load(Relaxed)));
+        Self { config, load, now, retries }
     }
 
     pub(crate) fn config(&self) -> &GcpKmsConfig {
@@ -85,10 +94,12 @@ impl Clients {
         };
         answer.map_err(|error| {
             let mut trouble = asked.trouble(&self.place(), &error);
-            if matches!(trouble.cause, Cause::Expired | Cause::Unloaded) {
-                self.forget();
+            match trouble.cause {
+                Cause::Expired | Cause::Unloaded => self.forget(REREAD),
+                Cause::Late => self.forget(REREAD_LATE),
+                _ => {}
             }
-            if trouble.cause == Cause::Unloaded {
+            if matches!(trouble.cause, Cause::Unloaded | Cause::Late) {
                 trouble.error = self.named(trouble.error);
             }
             trouble
@@ -102,14 +113,18 @@ impl Clients {
     }
 
     async fn make(&self) -> Result<KeyManagementService> {
-        let credentials = (self.load)(&self.config).map_err(|unreadable| {
-            SignError::refused(
-                Refusal::Configuration,
-                format!("the Google credentials cannot be used: {unreadable}"),
-            )
-        })?;
-        let mut builder =
+        let (load, config) = (self.load, self.config.clone());
+        // Files are read.
+        let loaded = spawn_blocking(move || load(&config)).await;
+        let credentials =
+            loaded.unwrap_or_else(|_| Err("the SDK could not make them".into())).map_err(|unreadable| {
+                let reason = format!("the Google credentials cannot be used: {unreadable}");
+                SignError::refused(Refusal::Configuration, reason)
+            })?;
+        let builder =
             KeyManagementService::builder().with_credentials(credentials).with_retry_policy(NeverRetry);
+        // What is to be signed goes nowhere but to the endpoint.
+        let mut builder = with_follow_redirects(builder, false);
         if let Some(endpoint) = &self.config.endpoint {
             builder = builder.with_endpoint(endpoint);
         }
@@ -133,16 +148,16 @@ impl Clients {
         let retries = self.retries.load(Relaxed);
         let mut now = self.lock();
         if now.retries != retries {
-            *now = Now { client: Arc::default(), forgotten: None, retries };
+            *now = Now::begin(retries);
         }
         now.client.clone()
     }
 
-    fn forget(&self) {
+    /// Has the next call read credentials anew, unless those of now are younger than that.
+    fn forget(&self, age: Duration) {
         let mut now = self.lock();
-        if now.forgotten.is_none_or(|last| last.elapsed() >= REREAD) {
-            now.client = Arc::default();
-            now.forgotten = Some(Instant::now());
+        if now.begun.elapsed() >= age {
+            *now = Now::begin(now.retries);
         }
     }
 

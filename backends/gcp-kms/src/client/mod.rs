@@ -5,3 +5,5 @@ mod credentials;
 mod describe;
 
 pub(crate) use clients::Clients;
+#[cfg(test)]
+pub(crate) use credentials::watched;

@@ -56,7 +56,8 @@ pub(super) async fn sign(clients: &Clients, version: &Version, message: Message)
         let said = format!("it gave {} octets as a signature, and none has so many", answer.signature.len());
         return Err(asked.false_answer(&said));
     }
-    Ok(Signature { octets: answer.signature.to_vec(), level: answer.protection_level })
+    let level = said(asked, answer.protection_level)?;
+    Ok(Signature { octets: answer.signature.to_vec(), level })
 }
 
 /// Its public key; `None`: reading it is not permitted.
@@ -99,7 +100,8 @@ pub(super) async fn public_key(
         }
     };
     let spki = spki.ok_or_else(|| asked.false_answer("it gave no public key"))?;
-    Ok(Some(PublicKey { spki, level: answer.protection_level }))
+    let level = said(asked, answer.protection_level)?;
+    Ok(Some(PublicKey { spki, level }))
 }
 
 /// What Cloud KMS says of it; `None`: asking is not permitted.
@@ -163,6 +165,15 @@ fn check(asked: Asked<'_>, what: &str, octets: &[u8], said: Option<i64>) -> Answ
         Some(_) => format!("the {what} came with another checksum (CRC32C) than its own"),
         None => format!("the {what} came without its checksum (CRC32C)"),
     }))
+}
+
+fn said(asked: Asked<'_>, level: ProtectionLevel) -> Answer<ProtectionLevel> {
+    match level {
+        ProtectionLevel::Unspecified => {
+            Err(asked.false_answer("it did not say at which protection level the key is held"))
+        }
+        level => Ok(level),
+    }
 }
 
 fn same(asked: Asked<'_>, what: &str, got: &str, wanted: &str) -> Answer<()> {

@@ -67,3 +67,24 @@ fn mu(pin: &KeyPin, message: &[u8]) -> Result<[u8; 64]> {
     let unreadable = || SignError::integrity(format!("the public key pinned for {} is no key", pin.uri));
     external_mu(&pin.spki, message).ok_or_else(unreadable)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::checksum;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// As two programs compute it that have nothing in common, and other than before wherever one bit changed.
+        #[test]
+        fn a_checksum_is_the_rigs_and_shows_every_flipped_bit(
+            octets in prop::collection::vec(any::<u8>(), 1..5000),
+            at in any::<prop::sample::Index>(),
+            bit in 0_u32..8,
+        ) {
+            prop_assert_eq!(checksum(&octets), i64::from(catalyst_rigs::gcp::crc32c(&octets)));
+            let mut flipped = octets.clone();
+            flipped[at.index(octets.len())] ^= 1 << bit;
+            prop_assert_ne!(checksum(&flipped), checksum(&octets));
+        }
+    }
+}

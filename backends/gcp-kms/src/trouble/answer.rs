@@ -127,6 +127,14 @@ impl Answer {
 
     fn advice(&self, kind: Refusal, asked: Asked<'_>) -> String {
         match kind {
+            Refusal::Denied if self.is_for("ACCESS_TOKEN_SCOPE_INSUFFICIENT") => {
+                "what the credentials are good for does not include Cloud KMS: give the machine or the token the scope \
+                 https://www.googleapis.com/auth/cloud-platform"
+                    .into()
+            }
+            Refusal::Denied if self.is_for("SECURITY_POLICY_VIOLATED") => {
+                "a perimeter of VPC Service Controls forbids it: let who asks, or this network, into it".into()
+            }
             Refusal::Denied if self.code == Code::PermissionDenied => match &self.missing {
                 Some((permission, resource)) => format!("grant {permission} on {resource} to who asks"),
                 None => format!("grant {} on it to who asks", asked.full_permission()),
@@ -148,6 +156,9 @@ impl Answer {
             }
             Refusal::Configuration if self.is_for("SERVICE_DISABLED") => {
                 "`gcloud services enable cloudkms.googleapis.com` in that project enables it".into()
+            }
+            Refusal::Configuration if self.is_for("BILLING_DISABLED") => {
+                "give that project a billing account".into()
             }
             _ => "correct what was asked for".into(),
         }

@@ -8,6 +8,7 @@ mod way;
 use answer::Answer;
 use catalyst_signing::{Refusal, SignError, TransientKind};
 use google_cloud_gax::error::Error;
+pub(crate) use way::Late;
 
 /// One call, for the sentences of its errors.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,8 @@ pub(crate) enum Cause {
     Expired,
     /// There are no credentials to ask with.
     Unloaded,
+    /// They did not come in time.
+    Late,
     /// The one operation is not permitted.
     Denied,
     /// There is no such thing.
@@ -87,11 +90,12 @@ impl Asked<'_> {
     /// What came back is not Cloud KMS' own: a proxy's page, or an answer that was cut off. None of it is repeated.
     fn foreign(self, place: &str, status: u16) -> Trouble {
         let Self { operation, about, .. } = self;
-        SignError::unavailable(format!(
+        let kind = if status == 429 { TransientKind::Throttled } else { TransientKind::Unavailable };
+        let reason = format!(
             "{place} answered {operation} of {about} with HTTP {status} and what is no whole answer of Google Cloud KMS: \
              look at the endpoint, and at proxies on the way"
-        ))
-        .into()
+        );
+        SignError::Transient { kind, reason, retry_after: None }.into()
     }
 
     /// What was answered cannot be true.
