@@ -55,7 +55,7 @@ const SETTINGS: BackendSettings = BackendSettings {
 pub(super) const FACTORY: Factory = Factory { settings: SETTINGS, takes_root_credentials: true, open };
 
 const ROWS: &[Setting] = &[
-    row(
+    Setting::of_key_store(
         REGION,
         "aws-region",
         "aws-kms.region",
@@ -63,7 +63,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("as the AWS SDK decides"),
         "Region in which keys are made and an id or alias without a Region is looked up; without it the AWS SDK decides (`AWS_REGION`, the profile, the instance)",
     ),
-    row(
+    Setting::of_key_store(
         PROFILE,
         "aws-profile",
         "aws-kms.profile",
@@ -71,7 +71,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("as the AWS SDK decides"),
         "Profile of the shared AWS files whose credentials are used; without it the AWS SDK finds them (`AWS_ACCESS_KEY_ID` and others, `AWS_PROFILE`, web identity, container, instance)",
     ),
-    row(
+    Setting::of_key_store(
         ROLE,
         "aws-role",
         "aws-kms.role",
@@ -79,7 +79,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("no role is assumed"),
         "Role that is assumed with those credentials",
     ),
-    row(
+    Setting::of_key_store(
         ENDPOINT,
         "aws-endpoint",
         "aws-kms.endpoint",
@@ -87,7 +87,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("that of AWS for each Region"),
         "Another endpoint, such as a VPC endpoint; `{region}` in it stands for the Region",
     ),
-    row(
+    Setting::of_key_store(
         USE_FIPS,
         "aws-use-fips",
         "aws-kms.use_fips",
@@ -95,7 +95,7 @@ const ROWS: &[Setting] = &[
         Fallback::Value("false"),
         "Use AWS's FIPS endpoints",
     ),
-    row(
+    Setting::of_key_store(
         FAILOVER_REGIONS,
         "aws-failover-regions",
         "aws-kms.failover_regions",
@@ -103,7 +103,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("none: keys are of one Region"),
         "Regions in which multi-Region keys sign, in this order, while their own does not answer; new keys are made as such and replicated there",
     ),
-    row(
+    Setting::of_key_store(
         RATE,
         "aws-rate",
         "aws-kms.rate",
@@ -111,7 +111,7 @@ const ROWS: &[Setting] = &[
         Fallback::Value("250"),
         "The most calls a second to one account and Region: keep it below the account's quota, of which AWS gives 300 at least",
     ),
-    row(
+    Setting::of_key_store(
         TIMEOUT,
         "aws-timeout",
         "aws-kms.timeout",
@@ -119,7 +119,7 @@ const ROWS: &[Setting] = &[
         Fallback::Value("3"),
         "How long one call may take, in seconds",
     ),
-    row(
+    Setting::of_key_store(
         SETTLE,
         "aws-settle",
         "aws-kms.settle",
@@ -127,7 +127,7 @@ const ROWS: &[Setting] = &[
         Fallback::Value("300"),
         "How long after a creation whose outcome is not known its key is looked for, in seconds, before another is made: AWS KMS shows new keys late",
     ),
-    row(
+    Setting::of_key_store(
         KEY_POLICY,
         "aws-key-policy",
         "aws-kms.key_policy",
@@ -137,21 +137,10 @@ const ROWS: &[Setting] = &[
     ),
 ];
 
-const fn row(
-    variable: &'static str,
-    flag: &'static str,
-    key: &'static str,
-    kind: Kind,
-    fallback: Fallback,
-    help: &'static str,
-) -> Setting {
-    Setting { variable, flag: Some(flag), key: Some(key), kind, fallback, dev: None, help }
-}
-
 const fn key(variable: &'static str, flag: &'static str, key: &'static str, help: &'static str) -> Setting {
     let kind =
         Kind::Checked { check: names::check_key, accepts: "ARN, id, `alias/<name>` or ARN of an alias" };
-    row(variable, flag, key, kind, Fallback::Unset("a key is made"), help)
+    Setting::of_key_store(variable, flag, key, kind, Fallback::Unset("a key is made"), help)
 }
 
 fn open(settings: &Settings, named: Option<&str>) -> Result<Named, Failure> {

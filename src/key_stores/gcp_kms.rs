@@ -35,12 +35,15 @@ const SETTINGS: BackendSettings = BackendSettings {
     settings: ROWS,
     several: true,
     keys: Some(KeySettings {
-        root: &key(
-            KEY_NAME,
-            "gcp-key-name",
-            "gcp-kms.key_name",
-            "Key ring in which keys are made, of every role that has none of its own; or existing key for the next root CA, or version of one, whose key ring is then that of the other roles",
-        ),
+        root: &Setting {
+            fallback: Fallback::Unset("only existing keys are used"),
+            ..key(
+                KEY_NAME,
+                "gcp-key-name",
+                "gcp-kms.key_name",
+                "Key ring in which keys are made, of every role that has none of its own; or existing key for the next root CA, or version of one, whose key ring is then that of the other roles",
+            )
+        },
         services: &key(
             KEY_NAME_SERVICES,
             "gcp-key-name-services",
@@ -66,7 +69,7 @@ const SETTINGS: BackendSettings = BackendSettings {
 pub(super) const FACTORY: Factory = Factory { settings: SETTINGS, takes_root_credentials: true, open };
 
 const ROWS: &[Setting] = &[
-    row(
+    Setting::of_key_store(
         PROTECTION,
         "gcp-protection",
         "gcp-kms.protection",
@@ -74,7 +77,7 @@ const ROWS: &[Setting] = &[
         Fallback::Value("hsm"),
         "Where keys are held, at least: new ones are made there, and with `hsm` no others are taken",
     ),
-    row(
+    Setting::of_key_store(
         CREDENTIALS,
         "gcp-credentials",
         "gcp-kms.credentials",
@@ -82,7 +85,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("Application Default Credentials"),
         "Credentials file of Google's: configuration of a workload identity or of an impersonation, or a service account's key; without it the Application Default Credentials are used (`GOOGLE_APPLICATION_CREDENTIALS`, gcloud's file, the metadata server)",
     ),
-    row(
+    Setting::of_key_store(
         IMPERSONATE,
         "gcp-impersonate",
         "gcp-kms.impersonate",
@@ -90,7 +93,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("no account is impersonated"),
         "Service account that is impersonated with those credentials",
     ),
-    row(
+    Setting::of_key_store(
         ENDPOINT,
         "gcp-endpoint",
         "gcp-kms.endpoint",
@@ -98,7 +101,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("Google's own"),
         "Another endpoint, such as a regional one or that of Private Service Connect",
     ),
-    row(
+    Setting::of_key_store(
         RATE,
         "gcp-rate",
         "gcp-kms.rate",
@@ -106,7 +109,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("45 with `hsm`, 900 with `software`"),
         "The most calls a second to one project and location: keep it below the project's quota",
     ),
-    row(
+    Setting::of_key_store(
         TIMEOUT,
         "gcp-timeout",
         "gcp-kms.timeout",
@@ -116,20 +119,16 @@ const ROWS: &[Setting] = &[
     ),
 ];
 
-const fn row(
-    variable: &'static str,
-    flag: &'static str,
-    key: &'static str,
-    kind: Kind,
-    fallback: Fallback,
-    help: &'static str,
-) -> Setting {
-    Setting { variable, flag: Some(flag), key: Some(key), kind, fallback, dev: None, help }
-}
-
 const fn key(variable: &'static str, flag: &'static str, key: &'static str, help: &'static str) -> Setting {
     let kind = Kind::Checked { check: check_name, accepts: "full name of a key ring, a key or a version" };
-    row(variable, flag, key, kind, Fallback::Unset("as the root's, in the same key ring"), help)
+    Setting::of_key_store(
+        variable,
+        flag,
+        key,
+        kind,
+        Fallback::Unset("a key is made in the key ring of `gcp-kms.key_name`"),
+        help,
+    )
 }
 
 fn check_name(text: &str) -> Result<(), String> {

@@ -118,14 +118,19 @@ const fn row(
     kind: Kind,
     help: &'static str,
 ) -> Setting {
-    let fallback = Fallback::Unset("the key store `pkcs11` cannot be used");
-    Setting { variable, flag: Some(flag), key: Some(key), kind, fallback, dev: None, help }
+    Setting::of_key_store(
+        variable,
+        flag,
+        key,
+        kind,
+        Fallback::Unset("the key store `pkcs11` cannot be used"),
+        help,
+    )
 }
 
 const fn key(variable: &'static str, flag: &'static str, key: &'static str, help: &'static str) -> Setting {
     let kind = Kind::Checked { check: token::check_key, accepts: "label, or PKCS#11 URI of a key" };
-    let fallback = Fallback::Unset("a key is made");
-    Setting { variable, flag: Some(flag), key: Some(key), kind, fallback, dev: None, help }
+    Setting::of_key_store(variable, flag, key, kind, Fallback::Unset("a key is made"), help)
 }
 
 fn check_token(text: &str) -> Result<(), String> {
