@@ -13,6 +13,8 @@ mod gcp_kms;
 mod local;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
+#[cfg(any(feature = "aws-kms", feature = "gcp-kms", feature = "pkcs11"))]
+mod root;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "pkcs11")]
@@ -88,14 +90,23 @@ pub fn open_one(settings: &Settings, name: &str) -> Result<Arc<dyn SigningBacken
 }
 
 /// The key stores of one kind that there are: those that an operator describes or that a role uses, and the one that is
-/// asked for.
+/// asked for. Where no role uses any of the kind, to say where keys would be made describes the one that has its name.
 fn described<'a>(
     settings: &'a Settings,
     kind: &'a BackendSettings,
     named: Option<&str>,
 ) -> impl Iterator<Item = StoreSettings<'a>> {
+    let is_of_kind = |chosen: &String| chosen.split(':').next() == Some(kind.name);
+    let is_used = settings.key_backends.names().iter().any(is_of_kind);
+    let has_place = kind.keys.is_some_and(|rows| {
+        let rows = [rows.root, rows.services, rows.transport, rows.tokens];
+        rows.iter().any(|row| settings.values.text(row.variable).is_some())
+    });
     let wanted = move |store: &StoreSettings<'_>| {
-        named == Some(store.name()) || store.is_given() || settings.key_backends.any(store.name())
+        named == Some(store.name())
+            || store.is_given()
+            || settings.key_backends.any(store.name())
+            || (store.name() == kind.name && has_place && !is_used)
     };
     settings.values.stores(kind).into_iter().filter(wanted)
 }

@@ -28,6 +28,7 @@ mod disk;
 mod endpoints;
 mod first_start;
 mod flood;
+mod gcp;
 mod help;
 mod hierarchy;
 mod hostile;

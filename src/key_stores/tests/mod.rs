@@ -1,7 +1,8 @@
 //! What settings say of key stores.
-#![cfg(all(feature = "aws-kms", feature = "pkcs11"))]
+#![cfg(all(feature = "aws-kms", feature = "gcp-kms", feature = "pkcs11"))]
 
 mod aws_kms;
+mod gcp_kms;
 mod pkcs11;
 
 use super::*;
@@ -41,7 +42,7 @@ fn refused(file: Option<&Path>, vars: &[(&str, &str)]) -> String {
 #[test]
 fn every_kind_has_a_name_of_its_own() {
     let names: Vec<_> = FACTORIES.iter().map(|factory| factory.settings.name).collect();
-    assert_eq!(names, ["local", "aws-kms", "pkcs11"]);
+    assert_eq!(names, ["local", "aws-kms", "gcp-kms", "pkcs11"]);
     assert_eq!(table().backend_names(), names);
 }
 
