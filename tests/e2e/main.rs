@@ -28,6 +28,7 @@ mod disk;
 mod endpoints;
 mod first_start;
 mod flood;
+mod gcp_faults;
 mod help;
 mod hierarchy;
 mod hostile;
