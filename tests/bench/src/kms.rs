@@ -42,7 +42,7 @@ const SLOW_EACH: usize = 4;
 const BESIDE: (usize, usize) = (16, 2_000);
 /// The CAs of a hierarchy, each with a certificate that was signed.
 const CAS: usize = 3;
-/// How often a caller asks that is no SDK.
+/// How often each caller asks that is no SDK.
 const ALONE: usize = 50;
 
 /// What stands for a KMS.
@@ -128,13 +128,15 @@ impl<K: Kms> Bench<K> {
     fn latencies(&self, nodes: &mut Requests, table: &mut Table) -> Outcome {
         let key = self.key_of(nodes)?;
         // Its own time is part of what it is late.
-        let own = self.bare(&key)?.within(0.5);
+        let own = self.bare(&key, 1)?.within(0.5);
+        let what = format!("KMS at 0 ms: {} and nothing else, {CALLERS} callers", K::SIGN);
+        table.push(Row::seen(what, &self.bare(&key, CALLERS)?).without_cpu());
         let mut late = Duration::ZERO;
         for (delay, callers, count) in LOADS {
             let delay = Duration::from_millis(delay);
             self.kms.slow(None, delay.saturating_sub(own))?;
             if callers == 1 {
-                let alone = self.bare(&key)?;
+                let alone = self.bare(&key, 1)?;
                 late = alone.within(0.5);
                 let what =
                     format!("KMS at {} ms: {} and nothing else, 1 caller: L", delay.as_millis(), K::SIGN);
@@ -156,9 +158,10 @@ impl<K: Kms> Bench<K> {
         Ok(())
     }
 
-    /// A signature, for who keeps a connection, asks one thing after another and does nothing else.
-    fn bare(&self, key: &str) -> Outcome<Seen> {
-        load::send(self.kms.address()?, process::id(), &vec![self.kms.bare(key); ALONE], 1)
+    /// Signatures, for callers who keep a connection each, ask one thing after another and do nothing else.
+    fn bare(&self, key: &str, callers: usize) -> Outcome<Seen> {
+        let requests = vec![self.kms.bare(key); ALONE * callers];
+        load::send(self.kms.address()?, process::id(), &requests, callers)
     }
 
     fn measured(&self, requests: &[Vec<u8>], callers: usize) -> Outcome<(Seen, Cost)> {

@@ -91,9 +91,9 @@ fn a_metadata_server_that_is_away_keeps_nothing_down_for_good() {
     let sentence = eventually("a look for credentials", || {
         let (status, code, sentence) = refusal(&ask(&cloud.pki, "node", "waits"));
         assert!(status == 503 && code.starts_with("key_store_"), "{status} {code}: {sentence}");
-        sentence.contains("credentials").then_some(sentence)
+        sentence.contains("the Google credentials could not be had").then_some(sentence)
     });
-    assert!(sentence.contains("metadata server"), "{sentence}");
+    assert!(sentence.contains("gcp-kms"), "{sentence}");
     assert_eq!(cloud.status(), (1, "degraded"));
     assert_eq!(cloud.latched().len(), 0, "{:?}", cloud.latched());
     let cloud = cloud.restarted(|launch| launch);

@@ -2,11 +2,13 @@
 
 mod answers;
 mod away;
+mod check;
 mod credentials;
 mod killed;
 mod latching;
 mod neighbours;
 mod passing;
+mod rate;
 mod rights;
 mod states;
 

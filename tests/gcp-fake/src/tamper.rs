@@ -12,17 +12,10 @@ const PUBLIC_KEY: (&str, &str) = ("/publicKey/data", "/publicKey/crc32cChecksum"
 
 /// Changes the message; one without the field stays as it is.
 pub(crate) fn apply(tamper: &Tamper, message: &mut Value) {
-    if let Tamper::State(state) = tamper {
-        if let Some(field) = message.get_mut("state") {
-            *field = json!(state.name());
-        }
-        return;
-    }
-    let Some((octets, its_checksum)) =
-        [SIGNATURE, PEM, PUBLIC_KEY].into_iter().find(|(octets, _)| message.pointer(octets).is_some())
-    else {
-        return;
-    };
+    let (octets, its_checksum) = [SIGNATURE, PEM, PUBLIC_KEY]
+        .into_iter()
+        .find(|(octets, _)| message.pointer(octets).is_some())
+        .unwrap_or(SIGNATURE);
     match tamper {
         Tamper::Checksum(wrong) => spoil(message, its_checksum, *wrong, |old| {
             let old = old.as_str().and_then(|text| text.parse::<u32>().ok());
@@ -45,8 +38,13 @@ pub(crate) fn apply(tamper: &Tamper, message: &mut Value) {
                 *field = checksum(&flipped);
             }
         }
-        // The method has seen to the one, and the other is done.
-        Tamper::OtherKey | Tamper::State(_) => {}
+        Tamper::State(state) => {
+            if let Some(field) = message.get_mut("state") {
+                *field = json!(state.name());
+            }
+        }
+        // The method has seen to it.
+        Tamper::OtherKey => {}
     }
 }
 

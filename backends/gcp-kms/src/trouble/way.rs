@@ -28,8 +28,8 @@ fn unloaded(error: &Error) -> Trouble {
         SignError::refused(Refusal::Configuration, reason)
     } else {
         SignError::unavailable(format!(
-            "the Google credentials could not be had; look at what gives them (the metadata server, the token exchange, \
-             the impersonated account): {told}"
+            "the Google credentials could not be had: {told}: look at what gives them (the metadata server, the token \
+             exchange, the impersonated account)"
         ))
     };
     Trouble { error, cause: Cause::Unloaded }

@@ -84,7 +84,7 @@ impl From<Code> for Refusal {
     }
 }
 
-/// What is wrong in an answer of `asymmetricSign` or `publicKey`, or of what shows a version.
+/// What is wrong in an answer: of `asymmetricSign` or `publicKey`; of any method, if it has the field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tamper {
     /// The checksum: of the signature, of the PEM, or of the public key's octets.
