@@ -29,6 +29,7 @@ mod endpoints;
 mod first_start;
 mod flood;
 mod gcp;
+mod gcp_faults;
 mod help;
 mod hierarchy;
 mod hostile;

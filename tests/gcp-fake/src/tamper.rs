@@ -38,6 +38,11 @@ pub(crate) fn apply(tamper: &Tamper, message: &mut Value) {
                 *field = checksum(&flipped);
             }
         }
+        Tamper::State(state) => {
+            if let Some(field) = message.get_mut("state") {
+                *field = json!(state.name());
+            }
+        }
         // The method has seen to it.
         Tamper::OtherKey => {}
     }

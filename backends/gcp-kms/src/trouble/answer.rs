@@ -150,6 +150,9 @@ impl Answer {
                 "`{}` brings it back if it is disabled, and `catalyst backend retry` lets it sign again",
                 command("enable", asked.about)
             ),
+            Refusal::Missing if asked.operation == "ListCryptoKeys" => {
+                "look at its project, its location and its name; `gcloud kms keyrings create` makes a key ring".into()
+            }
             Refusal::Missing => "look at its project, its location and its name".into(),
             Refusal::Unsupported => {
                 "it cannot be done there: choose another algorithm, protection level or location".into()

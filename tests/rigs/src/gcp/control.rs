@@ -107,6 +107,8 @@ pub enum Tamper {
     FlippedBitWithChecksum,
     /// Signature or public key are of another key of the same algorithm, with the right checksum.
     OtherKey,
+    /// The state of a version is this, and it does what it did: changes take hours to arrive everywhere.
+    State(State),
 }
 
 /// How a field is wrong.
