@@ -8,14 +8,14 @@ use serde_json::Value;
 use std::fs;
 use tempfile::TempDir;
 
-const WORKLOAD: &str = "system:serviceaccount:catalyst:ca";
+pub(super) const WORKLOAD: &str = "system:serviceaccount:catalyst:ca";
 const ACCOUNT: &str = "ca@p.iam.gserviceaccount.com";
 
 /// A directory with a workload's token (`token`) and a credentials file (`credentials.json`).
-struct Files(TempDir);
+pub(super) struct Files(TempDir);
 
 impl Files {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let files = Self(tempfile::tempdir().unwrap());
         let claims = BASE64_URL_SAFE_NO_PAD.encode(json!({ "sub": WORKLOAD }).to_string());
         fs::write(files.0.path().join("token"), format!("e30.{claims}.TheSubjectToken")).unwrap();
@@ -23,7 +23,7 @@ impl Files {
     }
 
     /// The configuration of a workload identity that exchanges the token there.
-    fn workload(&self, exchange: &str) -> Value {
+    pub(super) fn workload(&self, exchange: &str) -> Value {
         json!({
             "type": "external_account",
             "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/k8s",
@@ -33,7 +33,7 @@ impl Files {
         })
     }
 
-    fn credentials(&self, json: &Value) -> Credentials {
+    pub(super) fn credentials(&self, json: &Value) -> Credentials {
         let path = self.0.path().join("credentials.json");
         fs::write(&path, json.to_string()).unwrap();
         Credentials::File(path)
