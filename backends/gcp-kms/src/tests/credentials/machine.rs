@@ -46,7 +46,7 @@ fn check(output: &Output) {
 }
 
 async fn key() -> Arc<dyn SigningKey> {
-    let config = GcpKmsConfig { call_timeout: Duration::from_secs(3), ..config(&env::var(KMS).unwrap()) };
+    let config = GcpKmsConfig { call_timeout: Duration::from_secs(6), ..config(&env::var(KMS).unwrap()) };
     GcpKmsBackend::new(config).open(&pin(SignatureAlgorithm::EcP384)).await.unwrap()
 }
 

@@ -113,7 +113,7 @@ async fn signing(
     json["client_secret"] = "TheClientSecret".into();
     change(&mut json);
     let credentials = files.credentials(&json);
-    let call_timeout = Duration::from_secs(3);
+    let call_timeout = Duration::from_secs(6);
     let config = GcpKmsConfig { credentials, call_timeout, ..config(&kms.endpoint()) };
     let backend = GcpKmsBackend::new(config);
     let key = backend.open(&pin(SignatureAlgorithm::EcP384)).await.unwrap();
