@@ -21,9 +21,9 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// How old credentials are at least that are read anew because they were not taken.
+/// How soon after they were read anew because they were not taken credentials may be read anew again.
 const REREAD: Duration = Duration::from_secs(5);
-/// The same where a token is late: it may still come, and each reading leaves the SDK one more connection that hangs.
+/// The same where a token is late: it may still come, and each reading leaves the SDK with one more connection that hangs.
 const REREAD_LATE: Duration = Duration::from_secs(60);
 
 /// The client of one way into Cloud KMS. Nothing is read or asked until it is wanted.
@@ -40,15 +40,15 @@ pub(crate) struct Clients {
 #[derive(Debug)]
 struct Now {
     client: Arc<OnceCell<KeyManagementService>>,
-    /// Since when.
-    begun: Instant,
+    /// When credentials were last forgotten because they were not taken.
+    forgotten: Option<Instant>,
     /// How often an operator had asked to try again when it was begun.
     retries: u64,
 }
 
 impl Now {
     fn begin(retries: u64) -> Self {
-        Self { client: Arc::default(), begun: Instant::now(), retries }
+        Self { client: Arc::default(), forgotten: None, retries }
     }
 }
 
@@ -153,11 +153,12 @@ impl Clients {
         now.client.clone()
     }
 
-    /// Has the next call read credentials anew, unless those of now are younger than that.
-    fn forget(&self, age: Duration) {
+    /// Has the next call read credentials anew, unless that was done so short a time ago.
+    fn forget(&self, pause: Duration) {
         let mut now = self.lock();
-        if now.begun.elapsed() >= age {
-            *now = Now::begin(now.retries);
+        if now.forgotten.is_none_or(|last| last.elapsed() >= pause) {
+            now.client = Arc::default();
+            now.forgotten = Some(Instant::now());
         }
     }
 

@@ -46,20 +46,20 @@ impl GcpKmsKey {
 
     /// Compares where an answer says that the key is held with what was said before, and with what is wanted.
     fn held_at(&self, level: ProtectionLevel) -> Result<()> {
-        match self.level.get() {
-            Some(known) if *known == level => return Ok(()),
-            Some(known) => {
-                return Err(SignError::integrity(format!(
-                    "{} is held at protection level {}, and Google Cloud KMS answered for {}",
-                    self.version,
-                    level::written(known),
-                    level::written(&level)
-                )));
-            }
-            None => level::check(self.clients.config().protection, &level, self.version.as_str())?,
+        if self.level.get().is_none() {
+            level::check(self.clients.config().protection, &level, self.version.as_str())?;
         }
-        self.level.get_or_init(|| level);
-        Ok(())
+        // Of two answers at once one is the first.
+        let known = self.level.get_or_init(|| level.clone());
+        if *known == level {
+            return Ok(());
+        }
+        Err(SignError::integrity(format!(
+            "{} is held at protection level {}, and Google Cloud KMS answered for {}",
+            self.version,
+            level::written(known),
+            level::written(&level)
+        )))
     }
 
     async fn described(&self) -> Answer<Option<CryptoKeyVersion>> {

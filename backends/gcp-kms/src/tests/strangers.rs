@@ -8,7 +8,7 @@ use catalyst_signing::{SignError, TransientKind};
 
 async fn signing(reply: Reply) -> (String, SignError) {
     let server = Server::always(reply).await;
-    let key = open(&server.endpoint(), Duration::from_secs(3)).await;
+    let key = open(&server.endpoint(), Duration::from_secs(20)).await;
     let error = key.sign(b"message").await.unwrap_err();
     assert_eq!(server.take().len(), 1, "one attempt is one call");
     assert!(!error.to_string().contains("TheToken"), "{error}");
@@ -104,7 +104,7 @@ async fn nobody_at_the_endpoint_passes_and_no_password_is_shown() {
     ] {
         let error = open(&endpoint, Duration::from_secs(9)).await.sign(b"message").await.unwrap_err();
         let text = error.to_string();
-        assert_eq!(kind(&error), Some(TransientKind::Unavailable), "{endpoint}: {text}");
+        assert!(error.is_transient(), "{endpoint}: {text}");
         assert!(text.contains(&place) && !text.contains("hunter2"), "{text}");
     }
 }

@@ -188,8 +188,16 @@ fn command(what: &str, version: &str) -> String {
     format!("gcloud kms keys versions {what} {version}")
 }
 
-/// Google's own words, in one line.
+/// Others' words in one line, without a token.
 pub(super) fn words(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    line.trim().trim_end_matches('.').chars().filter(|c| !c.is_control()).take(MOST_WORDS).collect()
+    let mut line = message.lines().next().unwrap_or_default();
+    for token in ["Bearer ", "ya29."] {
+        line = line.split(token).next().unwrap_or_default();
+    }
+    line.trim_start()
+        .trim_end_matches([' ', '.', ':'])
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MOST_WORDS)
+        .collect()
 }

@@ -200,3 +200,11 @@ async fn googles_words_are_one_short_line() {
     assert!(text.contains("first line"), "{text}");
     assert!(!text.contains("second") && !text.contains('\u{7}') && text.len() < 1000, "{text}");
 }
+
+#[tokio::test]
+async fn a_token_that_is_thrown_back_is_not_repeated() {
+    for said in ["refused: Authorization: Bearer TheToken", "refused: ya29.TheToken"] {
+        let text = signing(refusal("UNAUTHENTICATED", said, json!([]))).await.to_string();
+        assert!(text.contains("refused") && !text.contains("TheToken"), "{text}");
+    }
+}

@@ -1,7 +1,10 @@
-//! The machine's own account. Where its metadata server is stands in the environment, which belongs to a process: each
-//! case runs in one of its own.
+//! Application Default Credentials: the machine's own account, or a file. Where they are stands in the environment, which
+//! belongs to a process: each case runs in one of its own.
 
-use super::*;
+use super::{
+    sources::{Files, WORKLOAD},
+    *,
+};
 use catalyst_rigs::gcp::MACHINE;
 use catalyst_signing::TransientKind;
 use std::{
@@ -15,13 +18,18 @@ const KMS: &str = "CATALYST_TEST_KMS";
 
 /// Runs one of the cases below with that metadata server.
 async fn run(case: &'static str, kms: String, metadata: String) -> Output {
+    run_with(case, kms, ("GCE_METADATA_HOST", metadata)).await
+}
+
+/// Runs one of the cases below with that variable.
+async fn run_with(case: &'static str, kms: String, (name, value): (&'static str, String)) -> Output {
     spawn_blocking(move || {
         let mut command = Command::new(env::current_exe().unwrap());
         command
             .args(["--exact", "--ignored", "--nocapture"])
             .arg(format!("tests::credentials::machine::{case}"));
-        command.env(KMS, kms).env("GCE_METADATA_HOST", metadata).env("HOME", "/nonexistent");
         command.env_remove("GOOGLE_APPLICATION_CREDENTIALS").env_remove("GOOGLE_CLOUD_UNIVERSE_DOMAIN");
+        command.env(KMS, kms).env("HOME", "/nonexistent").env(name, value);
         command.output().unwrap()
     })
     .await
@@ -38,7 +46,7 @@ fn check(output: &Output) {
 }
 
 async fn key() -> Arc<dyn SigningKey> {
-    let config = GcpKmsConfig { call_timeout: Duration::from_secs(3), ..config(&env::var(KMS).unwrap()) };
+    let config = GcpKmsConfig { call_timeout: Duration::from_secs(6), ..config(&env::var(KMS).unwrap()) };
     GcpKmsBackend::new(config).open(&pin(SignatureAlgorithm::EcP384)).await.unwrap()
 }
 
@@ -90,4 +98,59 @@ async fn without_a_metadata_server_there_are_no_credentials_for_now() {
 async fn case_away() {
     let error = key().await.sign(b"message").await.unwrap_err();
     assert!(error.is_transient() && error.to_string().contains("look at what gives them"), "{error}");
+}
+
+const FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+
+#[tokio::test]
+async fn a_file_in_the_environment_comes_before_the_machine() {
+    let fake = FakeKms::start().unwrap();
+    plant(&fake, P384, "ca");
+    let files = Files::new();
+    let Credentials::File(path) = files.credentials(&files.workload(&fake.endpoint())) else {
+        unreachable!()
+    };
+    check(&run_with("case_file", fake.endpoint(), (FILE, path.display().to_string())).await);
+    let calls = fake.calls().unwrap();
+    assert!(
+        !calls.is_empty() && calls.iter().all(|call| call.caller.as_deref() == Some(WORKLOAD)),
+        "{calls:?}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "a case of a_file_in_the_environment_comes_before_the_machine"]
+async fn case_file() {
+    let backend = GcpKmsBackend::new(config(&env::var(KMS).unwrap()));
+    backend.open(&pin(SignatureAlgorithm::EcP384)).await.unwrap().sign(b"message").await.unwrap();
+    let facts = backend.describe().await.unwrap();
+    let who = &facts.iter().find(|fact| fact.name == "credentials").unwrap().value;
+    assert!(who.contains(&env::var(FILE).unwrap()) && who.contains(FILE), "{who}");
+}
+
+#[tokio::test]
+async fn a_file_in_the_environment_that_is_none_is_refused_and_not_repeated() {
+    let kms = Server::always(signed()).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("credentials.json");
+    for content in
+        [None, Some("TheSecret"), Some(r#"{"type":"TheSecret"}"#), Some(r#"{"type":"service_account"}"#)]
+    {
+        if let Some(content) = content {
+            std::fs::write(&path, content).unwrap();
+        }
+        check(&run_with("case_no_file", kms.endpoint(), (FILE, path.display().to_string())).await);
+    }
+    assert!(kms.take().is_empty());
+}
+
+#[tokio::test]
+#[ignore = "a case of a_file_in_the_environment_that_is_none_is_refused_and_not_repeated"]
+async fn case_no_file() {
+    let error = key().await.sign(b"message").await.unwrap_err();
+    assert!(is_configuration(&error), "{error}");
+    assert!(
+        error.to_string().contains("credentials file") && !error.to_string().contains("TheSecret"),
+        "{error}"
+    );
 }
