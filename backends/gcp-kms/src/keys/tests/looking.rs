@@ -1,12 +1,16 @@
 //! Listing all keys of a deployment.
 
 use super::{RING, backend, config, fake, intent, over, plant, refusal, rings, transient};
-use crate::{GcpKmsConfig, Rings};
+use crate::{
+    GcpKmsConfig, Rings,
+    tests::wire::{Reply, Server},
+};
 use catalyst_rigs::gcp::{
     Alteration, Effect, On, Plant, Refusal as Refused, When,
     api::{Code, Method, State},
 };
-use catalyst_signing::{KeyIntent, KeyLifecycle as _, Refusal, SignatureAlgorithm::EcP384};
+use catalyst_signing::{KeyIntent, KeyLifecycle as _, Refusal, SignError, SignatureAlgorithm::EcP384};
+use serde_json::json;
 
 const DEPLOYMENT: &str = "0123456789abcdef";
 
@@ -122,4 +126,19 @@ async fn a_list_that_cannot_be_read_whole_is_none() {
     let gone = over(GcpKmsConfig { rings: rings(&RING.replace("/r", "/gone")), ..config(&fake) });
     let told = refusal(gone.list(DEPLOYMENT).await, Refusal::Missing);
     assert!(told.contains("keyRings/gone"), "{told}");
+}
+
+#[tokio::test]
+async fn a_key_of_another_ring_is_not_listed() {
+    let fake = fake();
+    let theirs = plant::of(&intent(EcP384));
+    for name in [theirs.key.replace("keyRings/r/", "keyRings/other/"), "somewhere".to_owned()] {
+        let keys = json!({ "cryptoKeys": [{ "name": name, "labels": theirs.labels }] });
+        let server = Server::always(Reply::json(200, &keys)).await;
+        let store = over(GcpKmsConfig { endpoint: Some(server.endpoint()), ..config(&fake) });
+        let error = store.list(DEPLOYMENT).await.unwrap_err();
+        assert!(matches!(&error, SignError::Integrity { .. }), "{error}");
+        assert!(error.to_string().contains("a key of another key ring"), "{error}");
+        assert_eq!(server.take().len(), 1, "nothing more is asked about it");
+    }
 }
