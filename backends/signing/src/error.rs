@@ -80,6 +80,11 @@ impl SignError {
         Self::Transient { kind: TransientKind::Unavailable, reason: reason.into(), retry_after: None }
     }
 
+    /// [`TransientKind::TimedOut`] without a known delay.
+    pub fn timed_out(reason: impl Into<String>) -> Self {
+        Self::Transient { kind: TransientKind::TimedOut, reason: reason.into(), retry_after: None }
+    }
+
     /// A refusal.
     pub fn refused(kind: Refusal, reason: impl Into<String>) -> Self {
         Self::Refused { kind, reason: reason.into() }

@@ -18,6 +18,7 @@ mod intent;
 mod key_stores;
 mod misplaced;
 mod pin;
+mod tags;
 mod uri;
 
 pub use algorithm::{SignatureAlgorithm, UnknownAlgorithm};
@@ -34,3 +35,4 @@ pub use intent::{InvalidNonce, KeyIntent, KeyRole, Nonce, UnknownRole};
 pub use key_stores::KeyStores;
 pub use misplaced::{PIN_MISPLACED, holds_pin};
 pub use pin::{KeyPin, KeyUri, KeyUriError};
+pub use tags::KeyTags;

@@ -1,0 +1,6 @@
+//! A CA whose keys are in a key store that the product does not know: as a library, and as a program.
+
+mod authority;
+mod chain;
+mod program;
+mod recipe;
