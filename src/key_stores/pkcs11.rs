@@ -5,7 +5,7 @@ use crate::settings::{
     BackendSettings, Fallback, GivenSecret, KeySettings, Kind, Setting, Settings, SettingsError,
     StoreSettings,
 };
-use catalyst_pkcs11::{Login, Pin, Pkcs11Backend, TokenChoice, TokenConfig};
+use catalyst_pkcs11::{Opening, Pin, Pkcs11Backend, TokenChoice, TokenConfig};
 use catalyst_signing::SigningBackend;
 use secrecy::ExposeSecret as _;
 use std::{path::PathBuf, sync::Arc};
@@ -147,11 +147,11 @@ fn config(store: &StoreSettings<'_>, settings: &Settings) -> Result<TokenConfig,
     let token = store.required(TOKEN, "the label of a token, or a PKCS#11 URI that names one")?;
     let token = token::choice(token)
         .map_err(|problem| SettingsError::Together(format!("{}: {problem}", store.called(TOKEN))))?;
-    let (pin, login) = match &settings.root_credentials {
+    let (pin, opening) = match &settings.root_credentials {
         Some(file) if settings.key_backends.root == store.name() => {
-            (root_pin(store, settings, file)?, Login::WhileInUse)
+            (root_pin(store, settings, file)?, Opening::WhileInUse)
         }
-        _ => (pin(store)?, Login::Kept),
+        _ => (pin(store)?, Opening::Kept),
     };
     Ok(TokenConfig {
         name: store.name().to_owned(),
@@ -161,7 +161,7 @@ fn config(store: &StoreSettings<'_>, settings: &Settings) -> Result<TokenConfig,
         pin,
         sessions: store.number(SESSIONS, "a number of sessions")?,
         require_sensitive: store.text(REQUIRE_SENSITIVE) != Some("false"),
-        login,
+        opening,
     })
 }
 
@@ -208,7 +208,9 @@ fn root_pin(store: &StoreSettings<'_>, settings: &Settings, file: &str) -> Resul
 
 /// A login belongs to the process and the token: one that another key store keeps would be the root's too.
 fn keep_root_apart(configs: &[TokenConfig]) -> Result<(), SettingsError> {
-    let Some(root) = configs.iter().find(|config| config.login == Login::WhileInUse) else { return Ok(()) };
+    let Some(root) = configs.iter().find(|config| config.opening == Opening::WhileInUse) else {
+        return Ok(());
+    };
     // A library may have several names. One that is not there is no other's yet.
     let file = |config: &TokenConfig| config.module.canonicalize().unwrap_or_else(|_| config.module.clone());
     let same_token = |other: &&TokenConfig| {

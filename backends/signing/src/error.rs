@@ -95,6 +95,15 @@ impl SignError {
         Self::Integrity { reason: reason.into() }
     }
 
+    /// The same with the name of the key store before its reason, where that tells whose credentials it is about.
+    #[must_use]
+    pub fn of_store(mut self, name: &str) -> Self {
+        let (Self::Transient { reason, .. } | Self::Refused { reason, .. } | Self::Integrity { reason }) =
+            &mut self;
+        *reason = format!("{name}: {reason}");
+        self
+    }
+
     /// A stable code for logs and clients: `key_store_…` for what may pass, `key_refused_…` and `key_integrity` for
     /// what will not.
     pub fn code(&self) -> &'static str {
