@@ -48,6 +48,9 @@ pub enum SignatureAlgorithm {
 pub struct UnknownAlgorithm(pub String);
 
 impl SignatureAlgorithm {
+    /// The longest signature there is, that of ML-DSA-87 (FIPS 204, table 2), in octets.
+    pub const LONGEST_SIGNATURE: usize = 4627;
+
     /// Every algorithm, the default first.
     pub const ALL: &[Self] = &[
         Self::EcP384,

@@ -7,9 +7,6 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How soon after they were read anew credentials may be read anew again.
-const REREAD: Duration = Duration::from_secs(5);
-
 /// Clients that were made with the credentials of now. `T` is empty at first and fills itself; calls under way keep theirs
 /// when another takes its place.
 #[derive(Debug, Default)]
@@ -42,11 +39,11 @@ impl<T: Default> Renewed<T> {
         now.what.clone()
     }
 
-    /// Its credentials were not taken: they are read anew for the next call. Every call under way may say so, so this holds
-    /// once in five seconds.
-    pub fn forget(&self) {
+    /// Its credentials were not taken: they are read anew for the next call. Every call under way may say so, so this is done
+    /// once in so long a time.
+    pub fn forget(&self, pause: Duration) {
         let mut now = self.lock();
-        if now.forgotten.is_none_or(|last| last.elapsed() >= REREAD) {
+        if now.forgotten.is_none_or(|last| last.elapsed() >= pause) {
             now.what = Arc::default();
             now.forgotten = Some(Instant::now());
         }
@@ -66,23 +63,25 @@ impl<T: Default> Renewed<T> {
 mod tests {
     use super::*;
 
+    const PAUSE: Duration = Duration::from_secs(5);
+
     #[tokio::test(start_paused = true)]
     async fn what_is_forgotten_is_made_anew_once_in_a_while_or_when_an_operator_asks() {
         let renewed = Renewed::<()>::new(0);
         let first = renewed.get(0);
         assert!(Arc::ptr_eq(&first, &renewed.get(0)));
-        renewed.forget();
+        renewed.forget(PAUSE);
         let second = renewed.get(0);
         assert!(!Arc::ptr_eq(&first, &second));
-        renewed.forget();
+        renewed.forget(PAUSE);
         assert!(Arc::ptr_eq(&second, &renewed.get(0)), "forgotten a moment ago");
         let third = renewed.get(1);
         assert!(!Arc::ptr_eq(&second, &third));
-        renewed.forget();
+        renewed.forget(PAUSE);
         let fourth = renewed.get(1);
         assert!(!Arc::ptr_eq(&third, &fourth), "an operator's wish begins anew");
-        tokio::time::advance(REREAD).await;
-        renewed.forget();
+        tokio::time::advance(PAUSE).await;
+        renewed.forget(PAUSE);
         assert!(!Arc::ptr_eq(&fourth, &renewed.get(1)));
         let fifth = renewed.get(1);
         renewed.let_go();

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "aws-kms", feature = "pkcs11"))]
 
 mod aws_kms;
+mod page;
 mod pkcs11;
 
 use super::*;
@@ -53,7 +54,7 @@ fn refused(file: Option<&Path>, vars: &[(&str, &str)]) -> String {
 #[test]
 fn every_kind_has_a_name_of_its_own() {
     let names: Vec<_> = FACTORIES.iter().map(|factory| factory.settings.name).collect();
-    assert_eq!(names, ["local", "aws-kms", "pkcs11"]);
+    assert_eq!(names, ["local", "aws-kms", "gcp-kms", "pkcs11"]);
     assert_eq!(table().backend_names(), names);
 }
 

@@ -85,7 +85,7 @@ fn adopt(key: &Described, intent: &KeyIntent) -> Result<KeyPin> {
     Err(SignError::refused(Refusal::Ambiguous, reason))
 }
 
-/// Looks first, and again after: what is there decides, whoever made it, and an answer that was lost costs nothing.
+/// Looks first, and again after: what is there decides, for another call may have been first, or an answer lost.
 pub(crate) async fn create(config: &ToyConfig, intent: &KeyIntent) -> Result<KeyPin> {
     if let Some(made_before) = find(config, intent).await? {
         return Ok(made_before);
@@ -93,14 +93,12 @@ pub(crate) async fn create(config: &ToyConfig, intent: &KeyIntent) -> Result<Key
     let name = name_of(intent);
     let tags = KeyTags::of(intent).write().map(|(name, value)| (name.to_owned(), value)).into();
     let kind = kind(intent.algorithm)?.to_owned();
-    match ask(config, &name, &Question::Make { name: name.clone(), kind, tags }).await {
-        Ok(_) => {}
-        // Another call was first.
-        Err(error) if find(config, intent).await?.is_none() => return Err(error),
-        Err(_) => {}
+    let asked = ask(config, &name, &Question::Make { name: name.clone(), kind, tags }).await;
+    match (find(config, intent).await?, asked) {
+        (Some(pin), _) => Ok(pin),
+        (None, Err(error)) => Err(error),
+        (None, Ok(_)) => Err(SignError::integrity(format!("the vault made {name} and does not show it"))),
     }
-    let lost = || SignError::integrity(format!("the vault made {name} and does not show it"));
-    find(config, intent).await?.ok_or_else(lost)
 }
 
 pub(crate) async fn list(config: &ToyConfig, deployment: &str) -> Result<Vec<FoundKey>> {

@@ -21,9 +21,12 @@ use std::{
     collections::HashMap,
     error::Error,
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 use tokio::{sync::OnceCell, time::timeout};
+
+/// How soon after they were read anew credentials may be read anew again.
+const REREAD: Duration = Duration::from_secs(5);
 
 /// The clients of one account. Nothing is read or asked until the first is wanted.
 #[derive(Debug)]
@@ -147,7 +150,7 @@ impl Clients {
     ) -> Trouble {
         let mut trouble = asked.trouble(&self.place(asked.about), error);
         if matches!(trouble.cause, Cause::Expired | Cause::Unloaded) {
-            self.now.forget();
+            self.now.forget(REREAD);
         }
         if trouble.cause == Cause::Unloaded {
             trouble.error = trouble.error.of_store(&self.config.name);

@@ -112,7 +112,7 @@ fn the_service_issues_with_it() {
     let answer = admin.post("/pki/csr/sign", &request).unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     let leaf = answer.json().unwrap()["certificatePem"].as_str().unwrap().to_owned();
-    chain::verifies(&service.http().get("/pki/bundle").unwrap().text(), &leaf);
+    chain::verifies(&service.http().get("/pki/ca/bundle").unwrap().text(), &leaf);
     // Nothing was made elsewhere.
     assert!(!data.path().join("keys").exists());
 }
