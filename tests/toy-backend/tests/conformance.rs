@@ -1,4 +1,6 @@
 //! The suite that every key store has to pass, and what the vault's troubles mean.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)]
 
 use async_trait::async_trait;
 use catalyst_signing::{
