@@ -5,8 +5,10 @@ use catalyst_signing::{KeyUri, SignatureAlgorithm};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/backends/README.md");
 
+type Variables = &'static [(&'static str, &'static str)];
+
 /// The columns of the table: a key store, its settings and a key in it.
-const COLUMNS: [(&str, &str, &[(&str, &str)], &str); 5] = [
+const COLUMNS: [(&str, &str, Variables, &str); 5] = [
     (
         "`local`",
         "local",
