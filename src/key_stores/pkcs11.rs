@@ -5,7 +5,7 @@ use crate::settings::{
     BackendSettings, Fallback, GivenSecret, KeySettings, Kind, Setting, Settings, SettingsError,
     StoreSettings,
 };
-use catalyst_pkcs11::{Login, Pin, Pkcs11Backend, TokenChoice, TokenConfig};
+use catalyst_pkcs11::{Opening, Pin, Pkcs11Backend, TokenChoice, TokenConfig};
 use catalyst_signing::SigningBackend;
 use secrecy::ExposeSecret as _;
 use std::{path::PathBuf, sync::Arc};
@@ -143,7 +143,7 @@ fn open(settings: &Settings, named: Option<&str>) -> Result<Named, Failure> {
     // A login belongs to the process and the token: one that another key store keeps would be the root's too.
     root::keep_apart(
         &configs,
-        |config| config.login == Login::WhileInUse,
+        |config| config.opening == Opening::WhileInUse,
         may_be_one_token,
         |config| &config.name,
         "may be the same token: give the root one of its own, or name both by their serial numbers",
@@ -159,9 +159,9 @@ fn config(store: &StoreSettings<'_>, settings: &Settings) -> Result<TokenConfig,
     let token = store.required(TOKEN, "the label of a token, or a PKCS#11 URI that names one")?;
     let token = token::choice(token)
         .map_err(|problem| SettingsError::Together(format!("{}: {problem}", store.called(TOKEN))))?;
-    let (pin, login) = match root::credentials(store, settings)? {
-        Some(file) => (root_pin(store, file)?, Login::WhileInUse),
-        None => (pin(store)?, Login::Kept),
+    let (pin, opening) = match root::credentials(store, settings)? {
+        Some(file) => (root_pin(store, file)?, Opening::WhileInUse),
+        None => (pin(store)?, Opening::Kept),
     };
     Ok(TokenConfig {
         name: store.name().to_owned(),
@@ -171,7 +171,7 @@ fn config(store: &StoreSettings<'_>, settings: &Settings) -> Result<TokenConfig,
         pin,
         sessions: store.number(SESSIONS, "a number of sessions")?,
         require_sensitive: store.text(REQUIRE_SENSITIVE) != Some("false"),
-        login,
+        opening,
     })
 }
 

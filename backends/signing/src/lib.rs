@@ -17,7 +17,11 @@ mod guard;
 mod intent;
 mod key_stores;
 mod misplaced;
+mod opening;
 mod pin;
+mod renewed;
+mod tags;
+mod told;
 mod uri;
 
 pub use algorithm::{SignatureAlgorithm, UnknownAlgorithm};
@@ -33,4 +37,8 @@ pub use guard::{
 pub use intent::{InvalidNonce, KeyIntent, KeyRole, Nonce, UnknownRole};
 pub use key_stores::KeyStores;
 pub use misplaced::{PIN_MISPLACED, holds_pin};
+pub use opening::Opening;
 pub use pin::{KeyPin, KeyUri, KeyUriError};
+pub use renewed::Renewed;
+pub use tags::KeyTags;
+pub use told::{causes, place, told, words};

@@ -1,6 +1,6 @@
 //! Ways into Google Cloud KMS.
 
-use super::{super::*, file, names, refused, settings};
+use super::{super::*, file, names, open_one, refused, settings};
 use std::{fs, os::unix::fs::symlink, time::Duration};
 use tempfile::TempDir;
 

@@ -3,12 +3,25 @@
 
 mod aws_kms;
 mod gcp_kms;
+mod page;
 mod pkcs11;
 
 use super::*;
 use crate::settings::{Environment, Inputs};
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 use tempfile::TempDir;
+
+fn table() -> Table {
+    Kinds::of_this_build().table()
+}
+
+fn open(settings: &Settings) -> Result<Named, Failure> {
+    Kinds::of_this_build().open(settings)
+}
+
+fn open_one(settings: &Settings, name: &str) -> Result<Arc<dyn SigningBackend>, Failure> {
+    Kinds::of_this_build().open_one(settings, name)
+}
 
 /// Settings of variables, and of a settings file where there is one.
 fn settings(file: Option<&Path>, vars: &[(&str, &str)]) -> Result<Settings, SettingsError> {
