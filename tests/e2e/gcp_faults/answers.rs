@@ -19,7 +19,7 @@ fn false_ones(another: &str) -> Vec<(Tamper, &'static str, String)> {
         (Tamper::OtherKey, "key_integrity", "holds another key than"),
         (Tamper::Algorithm(Algorithm::EcSignP256Sha256), "key_refused_wrong_type", "EC_SIGN_P256_SHA256"),
         (Tamper::ProtectionLevel(software), "key_refused_wrong_type", "protection level SOFTWARE"),
-        (Tamper::NoProtectionLevel, "key_refused_wrong_type", "protection level"),
+        (Tamper::NoProtectionLevel, "key_integrity", "did not say at which protection level"),
     ];
     cases.map(|(tamper, code, words)| (tamper, code, words.to_owned())).into()
 }

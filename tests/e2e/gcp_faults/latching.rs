@@ -99,7 +99,7 @@ fn an_answer_for_another_version_or_from_elsewhere_goes_to_nobody() {
         (Tamper::Name(cloud.transport.clone()), &cloud.transport),
         (Tamper::NoName, "answered for the version ''"),
         (software, "protection level HSM, and Google Cloud KMS answered for SOFTWARE"),
-        (Tamper::NoProtectionLevel, "protection level HSM, and Google Cloud KMS answered for"),
+        (Tamper::NoProtectionLevel, "did not say at which protection level the key is held"),
     ] {
         is_false(&cloud, Effect::Tamper(tamper), words);
     }
