@@ -257,14 +257,13 @@ fn opens(everydays: &Credentials, roots: &Credentials) -> bool {
         let [one, other] = [one, other].map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
         one == other
     };
-    match (everydays, roots) {
-        (Credentials::Impersonated { account: one, .. }, Credentials::Impersonated { account, .. }) => {
-            one == account
+    let same_account = roots.account().is_some_and(|account| everydays.account() == Some(account));
+    same_account
+        || match (everydays, roots) {
+            (
+                Credentials::File(one) | Credentials::Impersonated { file: Some(one), .. },
+                Credentials::File(file),
+            ) => same_file(one, file),
+            _ => false,
         }
-        (
-            Credentials::File(one) | Credentials::Impersonated { file: Some(one), .. },
-            Credentials::File(file),
-        ) => same_file(one, file),
-        _ => false,
-    }
 }

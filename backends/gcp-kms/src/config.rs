@@ -1,6 +1,6 @@
 //! What an operator says of one way into Google Cloud KMS.
 
-use crate::keys::KeyRing;
+use crate::{client::account_of, keys::KeyRing};
 use catalyst_signing::{KeyRole, Opening};
 use std::{path::PathBuf, time::Duration};
 
@@ -90,4 +90,16 @@ pub enum Credentials {
         /// The file whose identity impersonates it.
         file: Option<PathBuf>,
     },
+}
+
+impl Credentials {
+    /// The service account that asks, where it is said, or a file that is given names it: the file is read.
+    #[must_use]
+    pub fn account(&self) -> Option<String> {
+        match self {
+            Self::Default => None,
+            Self::File(path) => account_of(path),
+            Self::Impersonated { account, .. } => Some(account.clone()),
+        }
+    }
 }

@@ -237,12 +237,22 @@ fn the_roots_credentials_are_nobody_elses() {
     let alias = directory.path().join("alias.json");
     fs::write(&root, "{}").unwrap();
     symlink(&root, &alias).unwrap();
+    // Two keys of one account.
+    let [first, second, other] = ["first.json", "second.json", "other.json"].map(|name| {
+        let path = directory.path().join(name);
+        let account = if name == "other.json" { "other@p.iam.gserviceaccount.com" } else { ACCOUNT };
+        fs::write(&path, format!("{{\"client_email\":\"{account}\",\"key\":\"{name}\"}}")).unwrap();
+        path.display().to_string()
+    });
     let [root, alias] = [root, alias].map(|path| path.display().to_string());
     let hop = "[gcp-kms]\ncredentials = '/etc/hop.json'\n";
     for (everyday, given) in [
         (format!("[gcp-kms]\nimpersonate = '{ACCOUNT}'\n"), ACCOUNT),
         // However it is reached.
         (format!("{hop}impersonate = '{ACCOUNT}'\n"), ACCOUNT),
+        (format!("[gcp-kms]\ncredentials = '{first}'\n"), ACCOUNT),
+        (format!("[gcp-kms]\ncredentials = '{first}'\n"), &second),
+        (format!("[gcp-kms]\nimpersonate = '{ACCOUNT}'\n"), &first),
         (format!("[gcp-kms]\ncredentials = '{root}'\n"), root.as_str()),
         (format!("[gcp-kms]\ncredentials = '{alias}'\n"), &root),
         // Its own identity is the root's, whatever it takes on.
@@ -253,6 +263,11 @@ fn the_roots_credentials_are_nobody_elses() {
         let same = refused(Some(&path), &[CHOSEN, ROOT, credentials(given)]);
         assert!(same.contains("uses the same account or file: give the root one"), "{everyday}: {same}");
     }
+    let path = file(&directory, &format!("[gcp-kms]\ncredentials = '{other}'\n{APART}"));
+    assert_eq!(
+        names(&settings(Some(&path), &[CHOSEN, ROOT, credentials(&first)]).unwrap()),
+        ["gcp-kms", "gcp-kms:root"]
+    );
     // Everyday's own file may impersonate the root's account: whether it may, Google decides each time.
     let path = file(&directory, &format!("{hop}{APART}credentials = '/etc/hop.json'\n"));
     assert_eq!(

@@ -3,7 +3,6 @@
 
 mod algorithms;
 mod apart;
-mod check;
 mod existing;
 mod hierarchy;
 mod moving;

@@ -69,6 +69,7 @@ fn a_check_makes_a_key_signs_and_gives_it_up() {
     {
         assert!(stdout.contains(part), "'{part}' is not in\n{stdout}");
     }
+    // Google keeps the CryptoKey for good.
     assert_eq!((fake.count(Method::CreateCryptoKey).unwrap(), alive(&fake)), (1, 0));
 }
 
@@ -114,6 +115,9 @@ fn what_is_wrong_is_said_with_its_cure() {
     fails(&fake, &[], &[("CATALYST_PKI_GCP_ENDPOINT", "http://127.0.0.1:9")], &["http://127.0.0.1:9"]);
     let file = [("CATALYST_PKI_GCP_CREDENTIALS", "/nowhere/account.json")];
     fails(&fake, &[], &file, &["/nowhere/account.json"]);
+    fails(&fake, &[], &[("GCE_METADATA_HOST", "127.0.0.1:9")], &["credentials"]);
+    let (code, stdout, _) = check(&fake, &["--key", &soft], &[("CATALYST_PKI_GCP_PROTECTION", "software")]);
+    assert_eq!(code, 0, "{stdout}");
     assert_eq!(alive(&fake), 3, "the test's own");
 }
 

@@ -93,7 +93,7 @@ fn read(path: &Path) -> Result<Value, Unreadable> {
 }
 
 /// The service account of a credentials file, where the file names one.
-pub(super) fn account_of(path: &Path) -> Option<String> {
+pub(crate) fn account_of(path: &Path) -> Option<String> {
     let json = read(path).ok()?;
     let url = json["service_account_impersonation_url"].as_str();
     let impersonated = url.and_then(|url| url.rsplit('/').next()?.split(':').next());

@@ -176,9 +176,7 @@ fn doubts(key: &model::CryptoKey, versions: &[CryptoKeyVersion], intent: &KeyInt
             wanted.role, wanted.generation, wanted.deployment
         ));
     }
-    let imported =
-        |version: &CryptoKeyVersion| !version.import_job.is_empty() || version.import_time.is_some();
-    if key.import_only || versions.iter().any(imported) {
+    if key.import_only || versions.iter().any(is_imported) {
         doubts.push("it was imported, and not generated in Google Cloud KMS".to_owned());
     }
     let times = versions.iter().map(made_at).chain([time(key.create_time)]);
@@ -223,6 +221,11 @@ async fn in_ring(clients: &Clients, ring: &KeyRing, deployment: &str) -> Answer<
             })
         };
         let answer = patiently(request).await?;
+        let is_there =
+            |key: &model::CryptoKey| CryptoKey::parse(&key.name).is_some_and(|key| key.ring() == *ring);
+        if !answer.crypto_keys.iter().all(is_there) {
+            return Err(asked.false_answer("it listed a key of another key ring"));
+        }
         keys.extend(answer.crypto_keys);
         if !pages.turn(asked, answer.next_page_token)? {
             return Ok(keys);
@@ -244,6 +247,11 @@ async fn describe(clients: &Clients, key: &CryptoKey) -> Answer<model::CryptoKey
         true => Ok(described),
         false => Err(asked.false_answer("it answered for another key")),
     }
+}
+
+/// Whether its material was made elsewhere.
+pub(super) fn is_imported(version: &CryptoKeyVersion) -> bool {
+    !version.import_job.is_empty() || version.import_time.is_some()
 }
 
 /// Whether a version was given up, or never came to be.

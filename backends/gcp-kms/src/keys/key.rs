@@ -3,6 +3,7 @@
 use super::{
     Mechanism, Version,
     ask::{self, Answer},
+    find::is_imported,
     level,
     message::Message,
     unsupported,
@@ -65,7 +66,7 @@ impl GcpKmsKey {
     async fn described(&self) -> Answer<Option<CryptoKeyVersion>> {
         let described = ask::version(&self.clients, &self.version).await?;
         if let Some(version) = &described {
-            self.imported.get_or_init(|| !version.import_job.is_empty());
+            self.imported.get_or_init(|| is_imported(version));
         }
         Ok(described)
     }

@@ -5,8 +5,9 @@ use crate::trouble::Asked;
 
 /// How many are asked for at once.
 pub(super) const SIZE: i32 = 100;
-/// The most pages of one list: a million entries, more than Cloud KMS shows anybody in the time of one request.
-const MOST: u32 = 10_000;
+/// The most pages of one list: a hundred thousand entries, more than Cloud KMS' quota of reads shows anybody in three
+/// minutes.
+const MOST: u32 = 1_000;
 
 /// How far a list has been read. A service whose list never ends would keep us for ever.
 #[derive(Debug, Default)]

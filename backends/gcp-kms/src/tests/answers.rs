@@ -65,6 +65,18 @@ async fn nothing_wrong_in_a_public_keys_answer_is_taken() {
     }
 }
 
+/// Another version's state is none of this one's.
+#[tokio::test]
+async fn what_is_said_of_another_version_is_not_taken() {
+    let rig = Rig::of(P384).await;
+    let key = rig.open().await;
+    for tamper in [Tamper::Name(VERSION.replace("/1", "/2")), Tamper::NoName] {
+        rig.wrong(Method::GetCryptoKeyVersion, Effect::Tamper(tamper.clone()));
+        check_integrity(&key.state().await.unwrap_err(), &tamper, P384);
+        check_integrity(&rig.backend.resolve(VERSION, P384.ours).await.unwrap_err(), &tamper, P384);
+    }
+}
+
 /// What an adapter cannot see the guard does: see `guarded`.
 #[tokio::test]
 async fn a_public_key_with_the_right_checksum_is_compared_by_others() {

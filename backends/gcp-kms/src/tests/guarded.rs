@@ -13,7 +13,7 @@ async fn guarded(rig: &Rig) -> Result<GuardedKey> {
     let policy = KeyPolicy {
         name: "services CA".into(),
         deployment: "0123456789abcdef".into(),
-        purposes: &[Purpose::Certificate],
+        purposes: &[Purpose::Certificate, Purpose::Crl],
         concurrency: 4,
         probe: false,
     };
@@ -80,4 +80,44 @@ async fn a_key_that_shows_another_public_key_is_not_opened() {
             assert!(matches!(error, SignError::Integrity { .. }), "{tamper:?} of {kind:?}: {error}");
         }
     }
+}
+
+/// One of DER's values: tag, length, content.
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let length = &length[content.len().leading_zeros() as usize / 8..];
+    let head = if content.len() < 128 {
+        vec![tag, content.len() as u8]
+    } else {
+        [&[tag, 0x80 | length.len() as u8], length].concat()
+    };
+    [&head[..], content].concat()
+}
+
+/// The TBSCertList (RFC 5280, section 5.1) of so many certificates, for ML-DSA-65.
+fn long_crl(entries: u64) -> Vec<u8> {
+    let now = der(0x17, b"261123080000Z");
+    let serial = |n: u64| der(0x02, &[&[1; 8][..], &n.to_be_bytes()].concat());
+    let entry = |n| der(0x30, &[serial(n), now.clone()].concat());
+    let version = der(0x02, &[1]);
+    let algorithm = SignatureAlgorithm::MlDsa65.identifier_der().to_vec();
+    let (issuer, entries) = (der(0x30, &[]), der(0x30, &(0..entries).flat_map(entry).collect::<Vec<_>>()));
+    der(0x30, &[version, algorithm, issuer, now.clone(), now.clone(), entries].concat())
+}
+
+/// What is longer than AsymmetricSign takes goes out as µ, in one call, and the signature is that of the whole.
+#[tokio::test]
+async fn a_crl_of_ml_dsa_beyond_64_kib_is_signed() {
+    let rig = Rig::of(ML_DSA).await;
+    let key = guarded(&rig).await.unwrap();
+    let crl = long_crl(2_000);
+    assert!(crl.len() > 65_536, "{}", crl.len());
+    let before = rig.signatures();
+    let Verified { message, signature, .. } = key.sign(Purpose::Crl, crl.clone(), deadline()).await.unwrap();
+    assert_eq!(rig.signatures() - before, 1);
+    assert_eq!(message, crl);
+    assert!(rig.pin.algorithm.verify(&rig.pin.spki, &crl, &signature));
+    let mut other = crl;
+    *other.last_mut().unwrap() ^= 1;
+    assert!(!rig.pin.algorithm.verify(&rig.pin.spki, &other, &signature));
 }

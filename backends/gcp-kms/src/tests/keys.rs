@@ -76,6 +76,21 @@ async fn ml_dsa_goes_as_mu_however_long_the_message_is() {
     }
 }
 
+/// One rate is not the other's: Google counts signatures of HSM keys apart.
+#[test]
+fn keys_draw_from_the_quota_of_their_project_location_and_protection_level() {
+    let of = |protection, uri: &str| {
+        let config = GcpKmsConfig { protection, ..config("http://127.0.0.1:1") };
+        let quota = backend(config).quota(&KeyUri::parse(&format!("gcpkms:{uri}")).unwrap());
+        assert_eq!(quota.per_second, Some(1000.0));
+        quota.name
+    };
+    assert_eq!(of(Protection::Hsm, VERSION), "gcpkms:p:europe-west3:hsm");
+    assert_eq!(of(Protection::Software, VERSION), "gcpkms:p:europe-west3:software");
+    assert_eq!(of(Protection::Hsm, &VERSION.replace("/r/", "/other/")), of(Protection::Hsm, VERSION));
+    assert_ne!(of(Protection::Hsm, &VERSION.replace("west3", "west1")), of(Protection::Hsm, VERSION));
+}
+
 /// A checksum that is zero is sent like any other.
 #[tokio::test]
 async fn a_checksum_of_zero_is_sent() {

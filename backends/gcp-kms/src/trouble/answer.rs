@@ -72,7 +72,7 @@ impl Answer {
         let reason =
             format!("Google Cloud KMS answered {operation} of {about} with {}{message}", code.name());
         let transient = |kind, reason| SignError::Transient { kind, reason, retry_after: *retry_after };
-        let (error, cause) = match self.meaning() {
+        let (error, cause) = match self.meaning(asked) {
             Meaning::Away => (transient(TransientKind::Unavailable, reason), Cause::Other),
             Meaning::Late => (transient(TransientKind::TimedOut, reason), Cause::Other),
             Meaning::Throttled => (transient(TransientKind::Throttled, reason), Cause::Other),
@@ -99,7 +99,7 @@ impl Answer {
         Trouble { error, cause }
     }
 
-    fn meaning(&self) -> Meaning {
+    fn meaning(&self, asked: Asked<'_>) -> Meaning {
         use Meaning::{Away, Damaged, Exists, Expired, Late, Pending, Stays, Throttled};
         match self.code {
             Code::DeadlineExceeded => Late,
@@ -113,7 +113,8 @@ impl Answer {
             Code::NotFound => Stays(Refusal::Missing),
             Code::AlreadyExists => Exists,
             Code::FailedPrecondition if self.says("PENDING_GENERATION") => Pending,
-            Code::FailedPrecondition => Stays(Refusal::Disabled),
+            Code::FailedPrecondition if asked.is_of_version() => Stays(Refusal::Disabled),
+            Code::FailedPrecondition => Stays(Refusal::Configuration),
             Code::InvalidArgument if self.says("CRC32C") => Damaged,
             Code::InvalidArgument if self.says("algorithm") => Stays(Refusal::Unsupported),
             Code::InvalidArgument => Stays(Refusal::Configuration),
@@ -161,6 +162,11 @@ impl Answer {
             Refusal::Configuration if self.is_for("BILLING_DISABLED") => {
                 "give that project a billing account".into()
             }
+            Refusal::Configuration if self.code == Code::FailedPrecondition => {
+                "look at what the organization's policies (constraints/cloudkms.allowedProtectionLevels, \
+                 constraints/gcp.resourceLocations) allow in that project"
+                    .into()
+            }
             _ => "correct what was asked for".into(),
         }
     }
@@ -179,6 +185,11 @@ impl Asked<'_> {
     fn full_permission(self) -> String {
         format!("cloudkms.{}", self.permission)
     }
+
+    /// Whether it was about a version, which alone can be disabled.
+    fn is_of_version(self) -> bool {
+        self.about.contains("/cryptoKeyVersions/")
+    }
 }
 
 /// What an operator types about a version.
@@ -186,10 +197,10 @@ fn command(what: &str, version: &str) -> String {
     format!("gcloud kms keys versions {what} {version}")
 }
 
-/// Others' words in one line, without a token.
+/// Others' words in one line, without a token: Google's own, or a JWT (RFC 7519), whose header is JSON in base64.
 pub(super) fn words(message: &str) -> String {
     let mut line = message.lines().next().unwrap_or_default();
-    for token in ["Bearer ", "ya29."] {
+    for token in ["Bearer ", "ya29.", "eyJ"] {
         line = line.split(token).next().unwrap_or_default();
     }
     catalyst_signing::words(line.trim_end_matches([' ', ':']))

@@ -1,10 +1,15 @@
 //! The table of errors, each as it comes over the wire.
 
+use super::Asked;
 use crate::tests::{
     open,
     wire::{Reply, Server},
 };
 use catalyst_signing::{Refusal, SignError, TransientKind};
+use google_cloud_gax::error::{
+    Error,
+    rpc::{Code, Status},
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -119,6 +124,26 @@ async fn what_stays_and_what_to_do() {
     }
 }
 
+/// What is made in a key ring cannot be disabled: the organization's policies stand against it.
+#[test]
+fn a_key_that_may_not_be_made_is_no_disabled_version() {
+    let ring = KEY.split("/cryptoKeys").next().unwrap();
+    for (about, wanted, advice) in [
+        (ring, Refusal::Configuration, "constraints/cloudkms.allowedProtectionLevels"),
+        (KEY, Refusal::Configuration, "constraints/cloudkms.allowedProtectionLevels"),
+        (&format!("{KEY}/cryptoKeyVersions/1"), Refusal::Disabled, "gcloud kms keys versions enable"),
+    ] {
+        let asked = Asked { operation: "CreateCryptoKey", permission: "cryptoKeys.create", about };
+        let status = Status::default().set_code(Code::FailedPrecondition).set_message("Not allowed.");
+        let SignError::Refused { kind, reason } = asked.trouble("KMS", &Error::service(status)).error else {
+            panic!("{about} is not refused")
+        };
+        assert_eq!(kind, wanted, "{reason}");
+        assert!(reason.contains(advice), "{reason}");
+        assert_eq!(reason.contains("versions enable"), wanted == Refusal::Disabled, "{reason}");
+    }
+}
+
 #[tokio::test]
 async fn googles_reason_says_what_to_do() {
     use Refusal::{Configuration, Denied};
@@ -203,7 +228,11 @@ async fn googles_words_are_one_short_line() {
 
 #[tokio::test]
 async fn a_token_that_is_thrown_back_is_not_repeated() {
-    for said in ["refused: Authorization: Bearer TheToken", "refused: ya29.TheToken"] {
+    for said in [
+        "refused: Authorization: Bearer TheToken",
+        "refused: ya29.TheToken",
+        "refused: eyJhbGciOiJSUzI1NiJ9.TheToken",
+    ] {
         let text = signing(refusal("UNAUTHENTICATED", said, json!([]))).await.to_string();
         assert!(text.contains("refused") && !text.contains("TheToken"), "{text}");
     }

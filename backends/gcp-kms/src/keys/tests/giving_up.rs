@@ -102,6 +102,12 @@ async fn who_may_not_look_may_still_give_up_and_who_may_not_is_told_what_to_gran
         fake.add(on(method), When::Always, denied).unwrap();
     };
     deny(Method::GetCryptoKeyVersion);
+    // What is not known to be given up already is compared all the same.
+    let other = backend.create(&intent(EcP384)).await.unwrap();
+    let wrong = KeyPin { spki: other.spki, ..pin.clone() };
+    let told = refusal(backend.schedule_destruction(&wrong).await, Refusal::Ambiguous);
+    assert!(told.contains("nothing was changed"), "{told}");
+    assert_eq!(fake.count(Method::DestroyCryptoKeyVersion).unwrap(), 0);
     deny(Method::GetPublicKey);
     let denied = Effect::Refuse(Refused::from(Code::PermissionDenied));
     fake.add(on(Method::DestroyCryptoKeyVersion), When::First(1), denied).unwrap();

@@ -1,12 +1,18 @@
 //! Listing all keys of a deployment.
 
 use super::{RING, backend, config, fake, intent, over, plant, refusal, rings, transient};
-use crate::{GcpKmsConfig, Rings};
+use crate::{
+    GcpKmsConfig, Rings,
+    tests::wire::{Reply, Server},
+};
 use catalyst_rigs::gcp::{
     Alteration, Effect, On, Plant, Refusal as Refused, When,
     api::{Code, Method, State},
 };
-use catalyst_signing::{KeyIntent, KeyLifecycle as _, Refusal, SignatureAlgorithm::EcP384};
+use catalyst_signing::{
+    KeyIntent, KeyLifecycle as _, Refusal, SignError, SignatureAlgorithm::EcP384, SigningBackend as _,
+};
+use serde_json::json;
 
 const DEPLOYMENT: &str = "0123456789abcdef";
 
@@ -122,4 +128,49 @@ async fn a_list_that_cannot_be_read_whole_is_none() {
     let gone = over(GcpKmsConfig { rings: rings(&RING.replace("/r", "/gone")), ..config(&fake) });
     let told = refusal(gone.list(DEPLOYMENT).await, Refusal::Missing);
     assert!(told.contains("keyRings/gone"), "{told}");
+}
+
+#[tokio::test]
+async fn a_key_of_another_ring_is_not_listed() {
+    let fake = fake();
+    let theirs = plant::of(&intent(EcP384));
+    for name in [theirs.key.replace("keyRings/r/", "keyRings/other/"), "somewhere".to_owned()] {
+        let keys = json!({ "cryptoKeys": [{ "name": name, "labels": theirs.labels }] });
+        let server = Server::always(Reply::json(200, &keys)).await;
+        let store = over(GcpKmsConfig { endpoint: Some(server.endpoint()), ..config(&fake) });
+        let error = store.list(DEPLOYMENT).await.unwrap_err();
+        assert!(matches!(&error, SignError::Integrity { .. }), "{error}");
+        assert!(error.to_string().contains("a key of another key ring"), "{error}");
+        assert_eq!(server.take().len(), 1, "nothing more is asked about it");
+    }
+}
+
+#[tokio::test]
+async fn a_version_of_another_key_is_no_version_of_this_one() {
+    let fake = fake();
+    let ours = plant::of(&intent(EcP384));
+    let version = json!({
+        "name": format!("{RING}/cryptoKeys/theirs/cryptoKeyVersions/1"),
+        "state": "ENABLED",
+        "algorithm": "EC_SIGN_P384_SHA384",
+        "protectionLevel": "HSM",
+    });
+    let key = json!({ "name": ours.key, "labels": ours.labels });
+    let server = Server::start(move |request| {
+        let listed = match request.line.contains("/cryptoKeyVersions") {
+            true => json!({ "cryptoKeyVersions": [version] }),
+            false => json!({ "cryptoKeys": [key] }),
+        };
+        Reply::json(200, &listed)
+    })
+    .await;
+    let store = over(GcpKmsConfig { endpoint: Some(server.endpoint()), ..config(&fake) });
+    for error in [
+        store.list(DEPLOYMENT).await.unwrap_err(),
+        store.resolve(&ours.key, EcP384).await.unwrap_err(),
+        store.whereabouts(&ours.key).await.unwrap_err(),
+    ] {
+        assert!(matches!(&error, SignError::Integrity { .. }), "{error}");
+        assert!(error.to_string().contains("a version of another key"), "{error}");
+    }
 }

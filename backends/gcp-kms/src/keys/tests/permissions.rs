@@ -15,7 +15,7 @@ use std::{
 };
 
 const TERRAFORM: &str = include_str!("../../../../../docs/deploy/gcp-kms.tf");
-const DOCUMENT: &str = include_str!("../../../../../docs/backends/gcp-kms-permissions.md");
+const DOCUMENT: &str = include_str!("../../../../../docs/backends/gcp-kms.md");
 const SERVICE: &str = "service";
 const KEY: &str = "projects/p/locations/europe-west3/keyRings/r/cryptoKeys/services";
 

@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use catalyst_rigs::gcp::crc32c;
-use catalyst_signing::{Refusal, SignError};
+use catalyst_signing::{KeyState, Refusal, SignError};
 use google_cloud_auth::{
     credentials::{CacheableResource, CredentialsProvider, EntityTag},
     errors::CredentialsError,
@@ -130,6 +130,20 @@ async fn what_is_open_for_one_operation_has_its_own() {
         key.sign(b"message").await.unwrap();
         assert_eq!(tokens(&server), [expected, expected]);
     }
+}
+
+/// What nobody wanted to know is not worth opening them for.
+#[tokio::test]
+async fn what_is_open_for_one_operation_is_not_opened_unprompted() {
+    changing!(load, TIMES);
+    let server = Server::always(signed()).await;
+    let config = GcpKmsConfig { opening: Opening::WhileInUse, ..config(&server.endpoint()) };
+    let backend = GcpKmsBackend::over(Clients::loading(config, load));
+    let pin = pin(SignatureAlgorithm::EcP384);
+    assert_eq!(backend.state_of(&pin).await, Ok(KeyState::Unknown));
+    let (key, _) = VERSION.split_once("/cryptoKeyVersions").unwrap();
+    assert_eq!(backend.whereabouts(key).await, Ok(None));
+    assert!(server.take().is_empty());
 }
 
 #[tokio::test]
