@@ -29,7 +29,6 @@ pub use backend::{
     Capability, Fact, FoundKey, KeyLifecycle, KeyState, Quota, SigningBackend, SigningKey, Whereabouts,
 };
 pub use error::{Refusal, Result, SignError, TransientKind};
-pub use external_mu::external_mu;
 pub use guard::{
     Guard, GuardedKey, KeyHealth, KeyNow, KeyPolicy, KeyView, NoObserver, Observer, Operation, Outcome,
     Purpose, SigningEvent, Verified,

@@ -1,6 +1,6 @@
 //! What the CA's store keeps of a key: where it is, how it signs and its whole public key.
 
-use crate::{Result as Answer, SignError, SignatureAlgorithm, external_mu, uri};
+use crate::{Result as Answer, SignError, SignatureAlgorithm, external_mu::external_mu, uri};
 use aws_lc_rs::digest;
 use std::{fmt, str::FromStr};
 

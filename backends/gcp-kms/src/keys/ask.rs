@@ -9,14 +9,12 @@ use crate::{
     client::Clients,
     trouble::{Asked, Cause, Trouble},
 };
+use catalyst_signing::SignatureAlgorithm;
 use google_cloud_kms::model::{self, ProtectionLevel, public_key::PublicKeyFormat};
 use spki::{
     AlgorithmIdentifierRef, SubjectPublicKeyInfo,
     der::{Decode, Document, Encode, asn1::BitStringRef},
 };
-
-/// The longest signature there is, that of ML-DSA-87 (FIPS 204, table 2), in octets.
-const LONGEST: usize = 4627;
 
 pub(super) type Answer<T> = std::result::Result<T, Trouble>;
 
@@ -52,7 +50,7 @@ pub(super) async fn sign(clients: &Clients, version: &Version, message: Message)
         return Err(asked.false_answer("it did not confirm the checksum of what was to be signed"));
     }
     check(asked, "signature", &answer.signature, answer.signature_crc32c)?;
-    if !(1..=LONGEST).contains(&answer.signature.len()) {
+    if !(1..=SignatureAlgorithm::LONGEST_SIGNATURE).contains(&answer.signature.len()) {
         let said = format!("it gave {} octets as a signature, and none has so many", answer.signature.len());
         return Err(asked.false_answer(&said));
     }

@@ -1,10 +1,10 @@
 //! Making keys.
 
 use super::{
-    CryptoKey, Labels, Mechanism,
+    CryptoKey, Mechanism,
     ask::Answer,
     find::{Found, look, place, refuse_elsewhere, unshown},
-    level,
+    labels, level,
     resolve::pin,
     unsupported,
 };
@@ -12,7 +12,7 @@ use crate::{
     client::Clients,
     trouble::{Asked, Cause, Trouble},
 };
-use catalyst_signing::{KeyIntent, KeyPin, Refusal, Result, SignError, TransientKind};
+use catalyst_signing::{KeyIntent, KeyPin, KeyTags, Refusal, Result, SignError, TransientKind};
 use google_cloud_kms::model::{
     self, CryptoKeyVersion, CryptoKeyVersionTemplate, crypto_key::CryptoKeyPurpose,
 };
@@ -91,7 +91,7 @@ async fn make_key(clients: &Clients, intent: &KeyIntent, mechanism: &Mechanism) 
         .set_algorithm(mechanism.algorithm.clone());
     let wanted = model::CryptoKey::new()
         .set_purpose(CryptoKeyPurpose::AsymmetricSign)
-        .set_labels(Labels::of(intent).write())
+        .set_labels(labels::write(&KeyTags::of(intent)))
         .set_version_template(template)
         .set_destroy_scheduled_duration(wkt::Duration::clamp(RESTORABLE, 0));
     let made: Answer<model::CryptoKey> = clients

@@ -1,10 +1,9 @@
 //! Finding the key of an intent, and all of a deployment.
 
 use super::{
-    CryptoKey, KeyRing, Labels, Mechanism, Version,
+    CryptoKey, KeyRing, Mechanism, Version,
     ask::{self, Answer},
-    labels::DEPLOYMENT,
-    level,
+    labels, level,
     pages::{self, Pages},
     patience::patiently,
     resolve::{own, pin},
@@ -14,15 +13,12 @@ use crate::{
     client::Clients,
     trouble::{Asked, Cause, Trouble},
 };
-use catalyst_signing::{FoundKey, KeyIntent, KeyPin, Refusal, Result, SignError};
+use catalyst_signing::{FoundKey, KeyIntent, KeyPin, KeyTags, Refusal, Result, SignError};
 use google_cloud_kms::model::{
     self, CryptoKeyVersion, crypto_key::CryptoKeyPurpose as Purpose,
     crypto_key_version::CryptoKeyVersionState as State,
 };
-use std::time::{Duration, SystemTime};
-
-/// How much older than its intent a key may seem: clocks differ.
-const TOLERANCE: Duration = Duration::from_secs(300);
+use std::time::SystemTime;
 
 /// How the key of an intent stands.
 #[derive(Debug)]
@@ -75,7 +71,7 @@ pub(super) fn place(clients: &Clients, intent: &KeyIntent) -> Result<CryptoKey> 
         );
         SignError::refused(Refusal::Configuration, reason)
     })?;
-    Ok(ring.key(&Labels::of(intent).id()))
+    Ok(ring.key(&labels::id(intent)))
 }
 
 /// Looks for what was made for an intent: its name is known, so nothing is searched.
@@ -173,8 +169,8 @@ async fn look_at(clients: &Clients, intent: &KeyIntent, key: CryptoKey) -> Resul
 /// What speaks against a key that has an intent's name, whatever its algorithm.
 fn doubts(key: &model::CryptoKey, versions: &[CryptoKeyVersion], intent: &KeyIntent) -> Vec<String> {
     let mut doubts = Vec::new();
-    let wanted = Labels::of(intent);
-    if Labels::read(&key.labels).as_ref() != Some(&wanted) {
+    let wanted = KeyTags::of(intent);
+    if labels::read(&key.labels).as_ref() != Some(&wanted) {
         doubts.push(format!(
             "its labels are not those of {} {} of deployment {}",
             wanted.role, wanted.generation, wanted.deployment
@@ -187,7 +183,7 @@ fn doubts(key: &model::CryptoKey, versions: &[CryptoKeyVersion], intent: &KeyInt
     let earliest = times.collect::<Option<Vec<_>>>().and_then(|times| times.into_iter().min());
     match earliest {
         None => doubts.push("it is not said when it was made".to_owned()),
-        Some(made) if made.checked_add(TOLERANCE).is_some_and(|latest| latest < intent.created_at) => {
+        Some(made) if !intent.could_be_made_at(made) => {
             doubts.push("it was made before it was wanted".to_owned());
         }
         Some(_) => {}
@@ -200,19 +196,13 @@ pub(crate) async fn list(clients: &Clients, deployment: &str) -> Result<Vec<Foun
     let mut listed = Vec::new();
     for ring in clients.config().rings.all() {
         for described in in_ring(clients, ring, deployment).await.map_err(|trouble| trouble.error)? {
-            let labels = Labels::read(&described.labels).filter(|labels| labels.deployment == deployment);
-            let (Some(labels), Some(key)) = (labels, CryptoKey::parse(&described.name)) else { continue };
+            let tags = labels::read(&described.labels).filter(|tags| tags.deployment == deployment);
+            let (Some(tags), Some(key)) = (tags, CryptoKey::parse(&described.name)) else { continue };
             let versions =
                 patiently(|| ask::versions(clients, &key)).await.map_err(|trouble| trouble.error)?;
             for version in versions.iter().filter(|version| !is_of_no_use(version)) {
                 let name = own(&key, version).map_err(|trouble| trouble.error)?;
-                listed.push(FoundKey {
-                    uri: name.uri().clone(),
-                    nonce: labels.nonce,
-                    role: labels.role,
-                    generation: labels.generation,
-                    made_at: made_at(version),
-                });
+                listed.push(tags.found(name.uri().clone(), made_at(version)));
             }
         }
     }
@@ -221,7 +211,7 @@ pub(crate) async fn list(clients: &Clients, deployment: &str) -> Result<Vec<Foun
 
 async fn in_ring(clients: &Clients, ring: &KeyRing, deployment: &str) -> Answer<Vec<model::CryptoKey>> {
     let asked = Asked { operation: "ListCryptoKeys", permission: "cryptoKeys.list", about: ring.as_str() };
-    let filter = format!("labels.{DEPLOYMENT}={deployment}");
+    let filter = labels::filter(deployment);
     let (mut keys, mut pages) = (Vec::new(), Pages::default());
     loop {
         let request = || {

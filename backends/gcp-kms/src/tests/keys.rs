@@ -11,7 +11,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use catalyst_rigs::gcp::{Alteration, Refusal as Refused, api::Code, api::State, crc32c};
-use catalyst_signing::{KeyState, Refusal, SignError, external_mu};
+use catalyst_signing::{KeyState, Refusal, SignError};
 use serde_json::{Value, json};
 
 /// What a signature of this message is asked for with.
@@ -71,7 +71,7 @@ async fn ml_dsa_goes_as_mu_however_long_the_message_is() {
     let spki = key.public_key().as_der().unwrap().as_ref().to_vec();
     let pin = KeyPin { spki, ..pin(SignatureAlgorithm::MlDsa65) };
     for message in [&b""[..], b"short", &[7; 100_000]] {
-        let mu = external_mu(&pin.spki, message).unwrap();
+        let mu = pin.external_mu(message).unwrap();
         assert_eq!(asked(&pin, message).await, digested("externalMu", &mu));
     }
 }

@@ -10,8 +10,6 @@ use std::time::Duration;
 
 /// The longest wait that is believed.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// How much of Google's own words is repeated.
-const MOST_WORDS: usize = 500;
 
 /// An error that Cloud KMS itself answered with.
 #[derive(Debug)]
@@ -205,10 +203,5 @@ pub(super) fn words(message: &str) -> String {
     for token in ["Bearer ", "ya29.", "eyJ"] {
         line = line.split(token).next().unwrap_or_default();
     }
-    line.trim_start()
-        .trim_end_matches([' ', '.', ':'])
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(MOST_WORDS)
-        .collect()
+    catalyst_signing::words(line.trim_end_matches([' ', ':']))
 }

@@ -79,12 +79,7 @@ impl Asked<'_> {
     /// No answer came in time.
     pub(crate) fn late(self, place: &str) -> Trouble {
         let Self { operation, about, .. } = self;
-        SignError::Transient {
-            kind: TransientKind::TimedOut,
-            reason: format!("{place} did not answer {operation} of {about} in time"),
-            retry_after: None,
-        }
-        .into()
+        SignError::timed_out(format!("{place} did not answer {operation} of {about} in time")).into()
     }
 
     /// What came back is not Cloud KMS' own: a proxy's page, or an answer that was cut off. None of it is repeated.

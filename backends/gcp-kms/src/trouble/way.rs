@@ -1,13 +1,12 @@
 //! Calls that never reached Cloud KMS: no connection, or nothing to ask with.
 
 use super::{Asked, Cause, Trouble, answer::words};
-use catalyst_signing::{Refusal, SignError};
+use catalyst_signing::{Refusal, SignError, causes};
 use google_cloud_gax::error::{CredentialsError, Error};
 use serde_json::Value;
 use std::{
     error, fmt,
     io::{self, ErrorKind},
-    iter::successors,
 };
 
 /// What a call that found no way means; `None`: it found one.
@@ -157,10 +156,4 @@ fn message(answer: &str) -> Option<String> {
     let answer = serde_json::Deserializer::from_str(answer).into_iter::<Value>().next()?.ok()?;
     let told = [&answer["error"]["message"], &answer["error_description"], &answer["error"]];
     told.into_iter().find_map(Value::as_str).map(words)
-}
-
-fn causes<'a>(
-    error: &'a (dyn error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn error::Error + 'static)> {
-    successors(Some(error), |&error| error.source())
 }

@@ -3,9 +3,9 @@
 use super::{RING, intent, refusal};
 use crate::{
     Reference,
-    keys::{CryptoKey, Labels, Version},
+    keys::{CryptoKey, Version, labels},
 };
-use catalyst_signing::{KeyIntent, KeyRole, KeyUri, Nonce, Refusal, SignatureAlgorithm::EcP384};
+use catalyst_signing::{KeyIntent, KeyRole, KeyTags, KeyUri, Nonce, Refusal, SignatureAlgorithm::EcP384};
 use proptest::prelude::*;
 use std::time::SystemTime;
 
@@ -85,12 +85,13 @@ fn a_key_is_no_version_and_has_no_prefix_when_google_names_it() {
 
 #[test]
 fn labels_are_an_intents_or_nothing() {
-    let labels = Labels::of(&intent(EcP384));
-    assert_eq!(Labels::read(&labels.write()), Some(labels.clone()));
-    for label in labels.write().into_keys() {
-        let mut lacking = labels.write();
-        lacking.remove(&label);
-        assert_eq!(Labels::read(&lacking), None, "without {label}");
+    let tags = KeyTags::of(&intent(EcP384));
+    let labels = labels::write(&tags);
+    assert_eq!(labels::read(&labels), Some(tags));
+    for label in labels.keys() {
+        let mut lacking = labels.clone();
+        lacking.remove(label);
+        assert_eq!(labels::read(&lacking), None, "without {label}");
     }
 }
 
@@ -138,11 +139,13 @@ proptest! {
             algorithm: EcP384,
             created_at: SystemTime::UNIX_EPOCH,
         };
-        let labels = Labels::of(&intent);
-        prop_assert!(labels.id().len() <= 63, "{}", labels.id());
-        let name = format!("{RING}/cryptoKeys/{}", labels.id());
+        let id = labels::id(&intent);
+        prop_assert!(id.len() <= 63, "{}", id);
+        let name = format!("{RING}/cryptoKeys/{id}");
         prop_assert_eq!(CryptoKey::parse(&name).map(|key| key.to_string()), Some(name));
-        prop_assert!(labels.write().iter().all(|(key, value)| key.len() <= 63 && value.len() <= 63));
-        prop_assert_eq!(Labels::read(&labels.write()), Some(labels));
+        let tags = KeyTags::of(&intent);
+        let labels = labels::write(&tags);
+        prop_assert!(labels.iter().all(|(key, value)| key.len() <= 63 && value.len() <= 63));
+        prop_assert_eq!(labels::read(&labels), Some(tags));
     }
 }

@@ -1,7 +1,7 @@
 //! Keys as others would put them there, and what is there.
 
 use super::{RING, SECRET};
-use crate::keys::Labels;
+use crate::keys::labels;
 use catalyst_rigs::{
     gcp::{
         FakeKms, Plant,
@@ -9,12 +9,12 @@ use catalyst_rigs::{
     },
     http::Client,
 };
-use catalyst_signing::KeyIntent;
+use catalyst_signing::{KeyIntent, KeyTags};
 use serde_json::{Value, json};
 
 /// The name of an intent's key.
 pub(super) fn name(intent: &KeyIntent) -> String {
-    format!("{RING}/cryptoKeys/{}", Labels::of(intent).id())
+    format!("{RING}/cryptoKeys/{}", labels::id(intent))
 }
 
 /// What the key of an intent would be, for EC-P384 in an HSM.
@@ -23,7 +23,7 @@ pub(super) fn of(intent: &KeyIntent) -> Plant {
         key: name(intent),
         algorithm: Algorithm::EcSignP384Sha384,
         protection_level: ProtectionLevel::Hsm,
-        labels: Labels::of(intent).write().into_iter().collect(),
+        labels: labels::write(&KeyTags::of(intent)).into_iter().collect(),
     }
 }
 
