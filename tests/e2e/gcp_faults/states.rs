@@ -58,3 +58,34 @@ fn keys_that_are_switched_off_and_on_again_while_the_service_runs() {
         cloud.recovers();
     }
 }
+
+#[test]
+fn the_token_key_that_is_switched_off_shows_like_that_of_a_ca() {
+    let cloud = Cloud::with(|launch| launch.env("CATALYST_PKI_KEY_BACKEND_TOKENS", "gcp-kms"));
+    cloud.shows(&key_state("token"), Some(1.0));
+    let calls = cloud.fake.calls().unwrap();
+    let token = calls
+        .iter()
+        .find(|call| call.method == Method::AsymmetricSign && call.resource.contains("/cryptoKeys/token-1-"));
+    let token = token.unwrap().resource.clone();
+    let turn = |state| {
+        cloud.fake.alter(&token, &Alteration { state: Some(state), ..Alteration::default() }).unwrap();
+    };
+
+    turn(State::Disabled);
+    let minted = ["auth", "token", "mint", "somebody", "--principal", "USER", "--name", "somebody"];
+    let (exit, _, stderr) = run(&cloud.pki.service, &minted);
+    assert!(exit == 1 && stderr.contains(&token), "{exit}: {stderr}");
+    cloud.shows(&key_state("token"), Some(-2.0));
+    assert_eq!(cloud.status(), (1, "degraded"));
+    cloud.warned(&["token key", &token, "backend retry"]);
+    cloud.issues("node", "unharmed");
+
+    turn(State::Enabled);
+    let (exit, stdout, stderr) = cloud.retry();
+    assert_eq!(exit, 0, "{stdout}{stderr}");
+    assert_eq!(cloud.status(), (0, "healthy"));
+    cloud.shows(&key_state("token"), Some(1.0));
+    let (exit, _, stderr) = run(&cloud.pki.service, &minted);
+    assert_eq!(exit, 0, "{stderr}");
+}
