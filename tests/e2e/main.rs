@@ -19,6 +19,7 @@ mod cert_cli;
 mod cert_cli_ends;
 mod checkers;
 mod clock;
+mod cloud_faults;
 mod command_line;
 mod credentials;
 mod csr;

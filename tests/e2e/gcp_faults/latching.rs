@@ -1,42 +1,12 @@
 //! Troubles that stay: the key is not asked again until an operator says so.
 
 use super::*;
+use crate::cloud_faults::latches;
 use catalyst_rigs::gcp::{Tamper, Wrong, api::ProtectionLevel};
-
-/// Each of these, for good: so many calls, then 500 with this code and these words, and not one call more.
-fn latches(cloud: &Cloud, effect: Effect, calls: usize, code: &str, words: &[&str]) {
-    let (recorded, before, signs) = (cloud.pki.recorded(), cloud.latched().len(), cloud.signs());
-    cloud.signing(effect.clone());
-    let sentence = refused(&ask(&cloud.pki, "node", "refused"), 500, code);
-    assert!(words.iter().all(|word| sentence.contains(word)), "{effect:?}: {sentence}");
-    assert_eq!(cloud.signs() - signs, calls, "{effect:?}");
-    assert_eq!(cloud.metric(&key_state(SERVICES_CA)), Some(-2.0), "{effect:?}");
-    cloud.warned(&[&[SERVICES_CA], words].concat());
-    assert_eq!(cloud.status(), (1, "degraded"), "{effect:?}");
-
-    cloud.heal();
-    for number in 0..3 {
-        refused(&ask(&cloud.pki, "node", "refused"), 500, code);
-        cloud.issues("envoy/app", &format!("unharmed-{recorded}-{number}"));
-    }
-    assert_eq!(cloud.signs() - signs, calls, "{effect:?}: a latched key was asked");
-    assert_eq!(cloud.pki.recorded(), recorded + 3, "{effect:?}: those of the other CA");
-    let said = cloud.latched().split_off(before);
-    assert_eq!(said.len(), 1, "{effect:?}: {said:?}");
-    assert_eq!((said[0].level.as_str(), said[0].property("code")), ("error", Some(code)), "{effect:?}");
-    assert!(words.iter().all(|word| said[0].raw.contains(word)), "{effect:?}: {}", said[0].raw);
-
-    let (exit, stdout, stderr) = cloud.retry();
-    assert_eq!(exit, 0, "{effect:?}: {stdout}{stderr}");
-    cloud.issues("node", &format!("again-{recorded}"));
-    assert_eq!(cloud.warnings(), [""; 0], "{effect:?}");
-    assert_eq!(cloud.metric(&key_state(SERVICES_CA)), Some(1.0), "{effect:?}");
-    assert_eq!(cloud.status(), (0, "healthy"), "{effect:?}");
-}
 
 fn ready() -> Cloud {
     let cloud = Cloud::new();
-    cloud.shows(&key_state(SERVICES_CA), Some(1.0));
+    cloud.shows(&Cloud::key_state(SERVICES_CA), Some(1.0));
     cloud
 }
 

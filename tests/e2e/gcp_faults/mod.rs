@@ -8,12 +8,12 @@ mod killed;
 mod latching;
 mod neighbours;
 mod passing;
-mod rate;
 mod rights;
 mod states;
 
 use crate::{
     auth_cli::run,
+    cloud_faults::{FailingCloud, SERVICES_CA, TRANSPORT_CA, initialized},
     pkcs11::{ask, key_uris, refusal, with},
     pki::{Pki, eventually, launch_in, ok, refused, verifies},
 };
@@ -23,7 +23,6 @@ use catalyst_rigs::{
         Effect, FakeKms, On, Refusal, When,
         api::{Code, Method},
     },
-    logs::LogLine,
 };
 use serde_json::json;
 use std::{path::Path, thread, time::Duration};
@@ -31,8 +30,6 @@ use tempfile::TempDir;
 
 const PROJECT: &str = "projects/p";
 const RING: &str = "projects/p/locations/europe-west3/keyRings/pki";
-const SERVICES_CA: &str = "Catalyst Services CA";
-const TRANSPORT_CA: &str = "Catalyst Transport CA";
 
 /// A fake with the key ring.
 fn fake() -> FakeKms {
@@ -78,17 +75,6 @@ struct Cloud {
 }
 
 impl Cloud {
-    fn new() -> Self {
-        Self::with(|launch| launch)
-    }
-
-    fn with(settings: impl FnOnce(Launch) -> Launch) -> Self {
-        let (fake, data_dir) = (fake(), TempDir::new().unwrap());
-        let pki = initialized(settings(launch_issuers(data_dir.path(), &fake)));
-        let [_, services, transport] = key_uris(&pki).map(|uri| version(&uri).to_owned());
-        Self { pki, fake, services, transport, data_dir }
-    }
-
     /// Ends the service, and starts it in the same directory.
     fn restarted(mut self, settings: impl FnOnce(Launch) -> Launch) -> Self {
         assert!(self.pki.service.stop().unwrap().success(), "{}", self.pki.service.log());
@@ -100,107 +86,44 @@ impl Cloud {
     fn services(&self, method: Method, when: When, effect: Effect) {
         self.fake.add(On { resource: Some(self.services.clone()), ..calling(method) }, when, effect).unwrap();
     }
+}
 
-    /// From now on the key of the services CA signs so.
+impl FailingCloud for Cloud {
+    const STORE: &'static str = "gcp-kms";
+    const LABEL: &'static str = "gcpkms";
+    const RATE_SETTING: &'static str = "CATALYST_PKI_GCP_RATE";
+    type Fault = Effect;
+
+    fn with(settings: impl FnOnce(Launch) -> Launch) -> Self {
+        let (fake, data_dir) = (fake(), TempDir::new().unwrap());
+        let pki = initialized(settings(launch_issuers(data_dir.path(), &fake)));
+        let [_, services, transport] = key_uris(&pki).map(|uri| version(&uri).to_owned());
+        Self { pki, fake, services, transport, data_dir }
+    }
+
+    fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    fn services_key(&self) -> &str {
+        &self.services
+    }
+
     fn signing(&self, effect: Effect) {
         self.services(Method::AsymmetricSign, When::Always, effect);
+    }
+
+    fn signing_first(&self, times: usize, effect: Effect) {
+        self.services(Method::AsymmetricSign, When::First(times.try_into().unwrap()), effect);
     }
 
     fn heal(&self) {
         self.fake.clear().unwrap();
     }
 
-    /// How often the key of the services CA was asked to sign so far.
     fn signs(&self) -> usize {
         signs(&self.fake, &self.services)
     }
-
-    /// A certificate, which verifies.
-    #[track_caller]
-    fn issues(&self, service_type: &str, instance: &str) {
-        let issued = self.pki.issue(service_type, instance);
-        verifies(&self.pki.bundle(), issued.answer["certificatePem"].as_str().unwrap());
-    }
-
-    /// Waits until the services CA signs, whose answer verifies.
-    fn recovers(&self) {
-        eventually("the services CA to sign", || {
-            (ask(&self.pki, "node", "back").status == 200).then_some(())
-        });
-        self.issues("node", "recovered");
-        eventually("a status without warnings", || self.warnings().is_empty().then_some(()));
-        assert_eq!(self.status().1, "healthy");
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        crate::pkcs11::warnings(&self.pki)
-    }
-
-    #[track_caller]
-    fn warned(&self, parts: &[&str]) {
-        let warnings = self.warnings();
-        let one = warnings.iter().any(|warning| parts.iter().all(|part| warning.contains(part)));
-        assert!(one, "{parts:?} are in none of {warnings:?}");
-    }
-
-    /// The exit code of `catalyst pki status`, and its verdict.
-    fn status(&self) -> (i32, &'static str) {
-        let (code, stdout, stderr) = run(&self.pki.service, &["pki", "status"]);
-        match stdout.lines().next() {
-            Some("PKI Status: HEALTHY") => (code, "healthy"),
-            Some("PKI Status: DEGRADED") => (code, "degraded"),
-            _ => panic!("{stdout}{stderr}"),
-        }
-    }
-
-    /// The value of a line of `/metrics`, by all that stands between `catalyst_pki_` and it; `None`: there is no such
-    /// line.
-    fn metric(&self, line: &str) -> Option<f64> {
-        let metrics = self.pki.service.http().get("/metrics").unwrap().text();
-        let line = format!("catalyst_pki_{line} ");
-        metrics.lines().find_map(|found| found.strip_prefix(&line)?.parse().ok())
-    }
-
-    /// Waits until a line of `/metrics` has this value, or is gone; the service looks at its keys twice a minute.
-    #[track_caller]
-    fn shows(&self, line: &str, value: Option<f64>) {
-        for _ in 0..1200 {
-            if self.metric(line) == value {
-                return;
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        panic!("{line} is {:?}, not {value:?}", self.metric(line));
-    }
-
-    /// How many signatures ended so.
-    fn ended(&self, outcome: &str) -> f64 {
-        let line = format!(
-            "signing_duration_seconds_count{{backend=\"gcpkms\",operation=\"sign\",outcome=\"{outcome}\"}}"
-        );
-        self.metric(&line).unwrap_or_default()
-    }
-
-    /// What was said of keys that latched; each refused request has a line of its own besides.
-    fn latched(&self) -> Vec<LogLine> {
-        let lines = self.pki.service.log_lines().into_iter();
-        lines.filter(|line| line.message.starts_with("Key latched")).collect()
-    }
-
-    fn retry(&self) -> (i32, String, String) {
-        run(&self.pki.service, &["backend", "retry", "gcp-kms"])
-    }
-}
-
-/// Initialized, however long a busy machine takes: an initialization that was cut short is taken up again.
-fn initialized(launch: Launch) -> Pki {
-    let pki = Pki::start(launch);
-    eventually("the hierarchy", || {
-        let answer = pki.post("/pki/initialize", &json!({}));
-        assert!([200, 503].contains(&answer.status), "{}", answer.text());
-        (answer.status == 200).then_some(())
-    });
-    pki.ready()
 }
 
 fn calling(method: Method) -> On {
@@ -220,8 +143,4 @@ fn version(uri: &str) -> &str {
 fn signs(fake: &FakeKms, version: &str) -> usize {
     let calls = fake.calls().unwrap().into_iter();
     calls.filter(|call| call.method == Method::AsymmetricSign && call.resource == version).count()
-}
-
-fn key_state(ca_name: &str) -> String {
-    format!("key_state{{backend=\"gcp-kms\",ca_name=\"{ca_name}\"}}")
 }

@@ -6,14 +6,14 @@ use catalyst_rigs::gcp::{Alteration, Tamper, api::State};
 #[test]
 fn a_key_that_will_not_last_shows_before_it_bites() {
     let cloud = Cloud::new();
-    cloud.shows(&key_state(SERVICES_CA), Some(1.0));
+    cloud.shows(&Cloud::key_state(SERVICES_CA), Some(1.0));
     // That a version is disabled takes up to three hours to arrive everywhere; until then it signs.
     cloud.services(Method::GetCryptoKeyVersion, When::Always, Effect::Tamper(Tamper::State(State::Disabled)));
     let other = On { resource: Some(cloud.transport.clone()), ..calling(Method::GetCryptoKeyVersion) };
     let scheduled = Effect::Tamper(Tamper::State(State::DestroyScheduled));
     cloud.fake.add(other, When::Always, scheduled).unwrap();
-    cloud.shows(&key_state(SERVICES_CA), Some(-3.0));
-    cloud.shows(&key_state(TRANSPORT_CA), Some(-4.0));
+    cloud.shows(&Cloud::key_state(SERVICES_CA), Some(-3.0));
+    cloud.shows(&Cloud::key_state(TRANSPORT_CA), Some(-4.0));
     cloud.warned(&[SERVICES_CA, &cloud.services, "disabled in its key store"]);
     cloud.warned(&[TRANSPORT_CA, &cloud.transport, "will be destroyed by its key store"]);
     for (key, word) in [(&cloud.services, "disabled"), (&cloud.transport, "destroyed")] {
@@ -62,7 +62,7 @@ fn keys_that_are_switched_off_and_on_again_while_the_service_runs() {
 #[test]
 fn the_token_key_that_is_switched_off_shows_like_that_of_a_ca() {
     let cloud = Cloud::with(|launch| launch.env("CATALYST_PKI_KEY_BACKEND_TOKENS", "gcp-kms"));
-    cloud.shows(&key_state("token"), Some(1.0));
+    cloud.shows(&Cloud::key_state("token"), Some(1.0));
     let calls = cloud.fake.calls().unwrap();
     let token = calls
         .iter()
@@ -76,7 +76,7 @@ fn the_token_key_that_is_switched_off_shows_like_that_of_a_ca() {
     let minted = ["auth", "token", "mint", "somebody", "--principal", "USER", "--name", "somebody"];
     let (exit, _, stderr) = run(&cloud.pki.service, &minted);
     assert!(exit == 1 && stderr.contains(&token), "{exit}: {stderr}");
-    cloud.shows(&key_state("token"), Some(-2.0));
+    cloud.shows(&Cloud::key_state("token"), Some(-2.0));
     assert_eq!(cloud.status(), (1, "degraded"));
     cloud.warned(&["token key", &token, "backend retry"]);
     cloud.issues("node", "unharmed");
@@ -85,7 +85,7 @@ fn the_token_key_that_is_switched_off_shows_like_that_of_a_ca() {
     let (exit, stdout, stderr) = cloud.retry();
     assert_eq!(exit, 0, "{stdout}{stderr}");
     assert_eq!(cloud.status(), (0, "healthy"));
-    cloud.shows(&key_state("token"), Some(1.0));
+    cloud.shows(&Cloud::key_state("token"), Some(1.0));
     let (exit, _, stderr) = run(&cloud.pki.service, &minted);
     assert_eq!(exit, 0, "{stderr}");
 }
