@@ -6,7 +6,7 @@ use crate::{
     identity::Timestamp,
     store::{Hierarchy, KeyIntention, KeyRole, KeyRow, KeyRowState},
 };
-use catalyst_signing::{GuardedKey, KeyNow, KeyState, KeyUri, KeyView};
+use catalyst_signing::{GuardedKey, KeyHealth, KeyNow, KeyState, KeyUri, KeyView};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -88,10 +88,25 @@ impl Authority {
                 KeyState::Gone => Some(format!(
                     "{name}: its key {uri} is no longer in its key store: put it back there, or make and activate a successor"
                 )),
-                KeyState::Usable | KeyState::Pending | KeyState::Unknown => None,
+                KeyState::Usable | KeyState::Pending | KeyState::Unknown => {
+                    self.token_key_trouble(name, uri, row)
+                }
             }
         };
         in_use(hierarchy, at).filter_map(trouble).collect()
+    }
+
+    /// Why the token key is not used, though its key store says nothing against it; that of a CA is told with the CA.
+    fn token_key_trouble(&self, name: &str, uri: &str, row: &KeyRow) -> Option<String> {
+        if row.intention.role != KeyRole::Token {
+            return None;
+        }
+        match self.keys.cautions.now(&row.intention)?.health {
+            KeyHealth::Latched { error } => Some(format!(
+                "{name}: {uri} is not used any more: {error}: see to that, then `catalyst backend retry`"
+            )),
+            _ => None,
+        }
     }
 
     /// What the key store said last of a key, open or not.

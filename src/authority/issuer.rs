@@ -213,12 +213,17 @@ impl IssuerSlot {
             Standing::Opening => KeyCondition::Closed,
             Standing::Down(error) if error.is_transient() => KeyCondition::Away,
             Standing::Down(_) => KeyCondition::Latched,
-            Standing::Ready(issuer) => match issuer.key().health() {
-                KeyHealth::Ready => KeyCondition::Ready,
-                KeyHealth::Latched { .. } => KeyCondition::Latched,
-                _ => KeyCondition::Away,
-            },
+            Standing::Ready(issuer) => condition_of(&issuer.key().health()),
         }
+    }
+}
+
+/// How an open key fares.
+pub(super) fn condition_of(health: &KeyHealth) -> KeyCondition {
+    match health {
+        KeyHealth::Ready => KeyCondition::Ready,
+        KeyHealth::Latched { .. } => KeyCondition::Latched,
+        _ => KeyCondition::Away,
     }
 }
 

@@ -9,6 +9,8 @@ use catalyst_signing::{GuardedKey, SignatureAlgorithm};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// What the key goes by in logs and metrics.
+pub(super) const TOKEN: &str = "token";
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Authority {
@@ -65,6 +67,6 @@ impl Authority {
     }
 
     async fn open_token_key(&self, row: &KeyRow) -> Result<GuardedKey> {
-        self.keys.open(row, "token", Instant::now() + OPEN_TIMEOUT).await.map_err(AuthorityError::from)
+        self.keys.open(row, TOKEN, Instant::now() + OPEN_TIMEOUT).await.map_err(AuthorityError::from)
     }
 }

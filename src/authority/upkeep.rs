@@ -1,9 +1,14 @@
 //! What the CA does by itself: CRLs, expiry of CAs, purging, warnings.
 
-use super::{Authority, Result, issuer::KeyCondition, status::INTERMEDIATE_WARNING_SECONDS};
+use super::{
+    Authority, Result,
+    issuer::{KeyCondition, condition_of},
+    status::INTERMEDIATE_WARNING_SECONDS,
+    tokens::TOKEN,
+};
 use crate::{
     identity::{Actor, CaRole, Fingerprint, Timestamp},
-    store::{CaRow, Stamp, Summary},
+    store::{CaRow, KeyRole, KeyRow, KeyRowState, Stamp, Summary},
 };
 use catalyst_signing::KeyState;
 use std::{sync::Arc, time::Duration};
@@ -28,7 +33,7 @@ pub struct Gauges {
     pub summary: Summary,
     /// Of each live CA: its name and its notAfter.
     pub ca_expiry: Vec<(String, Timestamp)>,
-    /// Of each live CA: how its key fares.
+    /// Of each live CA, and of the key that signs tokens (`token`): how its key fares.
     pub keys: Vec<KeyGauge>,
     /// Of each CA that issues: its role, its name and its algorithm.
     pub issuing: Vec<(CaRole, String, String)>,
@@ -39,7 +44,7 @@ pub struct Gauges {
 /// How one key fares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyGauge {
-    /// The CA's name.
+    /// The CA's name, or `token`.
     pub name: String,
     /// Name of its key store.
     pub backend: String,
@@ -169,6 +174,20 @@ impl Authority {
                 elsewhere: open.and_then(|open| open.elsewhere),
             }
         };
+        let token_key = |row: &KeyRow| {
+            let open = self.keys.cautions.now(&row.intention);
+            KeyGauge {
+                name: TOKEN.to_owned(),
+                backend: row.intention.backend.clone(),
+                condition: open.as_ref().map_or(KeyCondition::Closed, |open| condition_of(&open.health)),
+                state: self.key_state(row),
+                elsewhere: open.and_then(|open| open.elsewhere),
+            }
+        };
+        let signs_tokens =
+            |row: &&KeyRow| row.intention.role == KeyRole::Token && row.state == KeyRowState::Active;
+        let keys = self.store.hierarchy().await?.keys;
+        let token_keys = keys.iter().filter(signs_tokens).map(token_key);
         let crls = self.crls.load();
         let crl_next_update = crls.iter().filter_map(|crl| {
             let row = state.ca(crl.issuer).filter(|row| row.is_live(at))?;
@@ -178,7 +197,7 @@ impl Authority {
         Ok(Gauges {
             summary,
             ca_expiry: live.iter().map(|row| (name(row), row.certificate.not_after)).collect(),
-            keys: live.iter().map(key).collect(),
+            keys: live.iter().map(key).chain(token_keys).collect(),
             issuing: issuing
                 .map(|row| (row.certificate.role, name(row), row.key.intention.algorithm.clone()))
                 .collect(),

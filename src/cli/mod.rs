@@ -25,7 +25,7 @@ mod token;
 
 use crate::{
     access::RecoveredToken,
-    key_stores,
+    key_stores::Kinds,
     settings::{Environment, Inputs, MadePassphrase, Settings, SettingsError, Table},
     telemetry,
 };
@@ -40,14 +40,16 @@ use zeroize::Zeroizing;
 pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// Runs the service until it is told to stop.
-pub type Serve = fn(Settings) -> Result<(), Failure>;
+pub type Serve = fn(Settings, Kinds) -> Result<(), Failure>;
 
 /// Makes a new system token while no service runs.
-pub type RecoverToken = fn(Settings) -> Result<RecoveredToken, Failure>;
+pub type RecoverToken = fn(Settings, Kinds) -> Result<RecoveredToken, Failure>;
 
 /// What needs the whole service; the rest of the command line is a client.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Commands {
+    /// The kinds of key stores that there are.
+    pub key_stores: Kinds,
     /// `catalyst serve`
     pub serve: Serve,
     /// `catalyst token recover`
@@ -60,13 +62,14 @@ pub fn run(
     environment: Environment,
     commands: Commands,
 ) -> ExitCode {
-    let table = key_stores::table();
+    let Commands { key_stores, serve, recover_token } = commands;
+    let table = key_stores.table();
     let command = match arguments::parse(&table, args, environment) {
         Ok(command) => command,
         Err(shown) => return show(&shown),
     };
     match command {
-        Command::Serve(inputs) => run_service(&table, &inputs, commands.serve),
+        Command::Serve(inputs) => run_service(&table, &inputs, |settings| serve(settings, key_stores)),
         Command::Config(Output::Markdown, _) => print(&crate::settings::markdown(&table)),
         Command::Config(output, inputs) => match Settings::read(&table, &inputs) {
             Ok(settings) => print(&config::render(&table, &settings, output)),
@@ -79,22 +82,22 @@ pub fn run(
         Command::Completions(shell) => print(&manual::completions(&table, shell)),
         Command::Manual(pages) => manual::run(&table, pages).unwrap_or_else(|error| exit::report(&error)),
         Command::Policy(task) => policy::run(&table, task),
-        Command::CheckBackends(check, output) => backend::check::run(&table, &check, output),
-        Command::Backup(task, output) => backup::run(&table, task, output),
+        Command::CheckBackends(check, output) => backend::check::run(&key_stores, &table, &check, output),
+        Command::Backup(task, output) => backup::run(&key_stores, &table, task, output),
         Command::Version(output) => print(&version(&table, output)),
         Command::RecoverToken { inputs, print, output } => {
-            recover_token(&table, &inputs, print, output, commands.recover_token)
+            show_recovered(&table, &inputs, print, output, |settings| recover_token(settings, key_stores))
         }
         Command::Ask(access, request, output) => session::run(*access, request, output),
     }
 }
 
-fn recover_token(
+fn show_recovered(
     table: &Table,
     inputs: &Inputs,
     show: bool,
     output: Output,
-    recover: RecoverToken,
+    recover: impl FnOnce(Settings) -> Result<RecoveredToken, Failure>,
 ) -> ExitCode {
     let settings = Settings::read(table, inputs).and_then(|mut settings| {
         // One that is missing is an error below: there is nothing to recover without the store's keys.
@@ -123,7 +126,11 @@ fn recover_token(
     printed
 }
 
-fn run_service(table: &Table, inputs: &Inputs, serve: Serve) -> ExitCode {
+fn run_service(
+    table: &Table,
+    inputs: &Inputs,
+    serve: impl FnOnce(Settings) -> Result<(), Failure>,
+) -> ExitCode {
     let started = Settings::read(table, inputs).and_then(|mut settings| {
         let made = settings.secure_passphrase()?;
         Ok((settings, made))

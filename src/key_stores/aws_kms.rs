@@ -1,6 +1,6 @@
 //! `aws-kms`: keys in AWS KMS.
 
-use super::{Factory, Failure, Named, aws_names as names, described};
+use super::{Factory, Failure, Named, aws_names as names, described, root};
 use crate::settings::{
     BackendSettings, Fallback, KeySettings, Kind, Setting, Settings, SettingsError, StoreSettings,
 };
@@ -55,7 +55,7 @@ const SETTINGS: BackendSettings = BackendSettings {
 pub(super) const FACTORY: Factory = Factory { settings: SETTINGS, takes_root_credentials: true, open };
 
 const ROWS: &[Setting] = &[
-    row(
+    Setting::of_key_store(
         REGION,
         "aws-region",
         "aws-kms.region",
@@ -63,7 +63,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("as the AWS SDK decides"),
         "Region in which keys are made and an id or alias without a Region is looked up; without it the AWS SDK decides (`AWS_REGION`, the profile, the instance)",
     ),
-    row(
+    Setting::of_key_store(
         PROFILE,
         "aws-profile",
         "aws-kms.profile",
@@ -71,7 +71,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("as the AWS SDK decides"),
         "Profile of the shared AWS files whose credentials are used; without it the AWS SDK finds them (`AWS_ACCESS_KEY_ID` and others, `AWS_PROFILE`, web identity, container, instance)",
     ),
-    row(
+    Setting::of_key_store(
         ROLE,
         "aws-role",
         "aws-kms.role",
@@ -79,7 +79,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("no role is assumed"),
         "Role that is assumed with those credentials",
     ),
-    row(
+    Setting::of_key_store(
         ENDPOINT,
         "aws-endpoint",
         "aws-kms.endpoint",
@@ -87,7 +87,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("that of AWS for each Region"),
         "Another endpoint, such as a VPC endpoint; `{region}` in it stands for the Region",
     ),
-    row(
+    Setting::of_key_store(
         USE_FIPS,
         "aws-use-fips",
         "aws-kms.use_fips",
@@ -95,7 +95,7 @@ const ROWS: &[Setting] = &[
         Fallback::Value("false"),
         "Use AWS's FIPS endpoints",
     ),
-    row(
+    Setting::of_key_store(
         FAILOVER_REGIONS,
         "aws-failover-regions",
         "aws-kms.failover_regions",
@@ -103,7 +103,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("none: keys are of one Region"),
         "Regions in which multi-Region keys sign, in this order, while their own does not answer; new keys are made as such and replicated there",
     ),
-    row(
+    Setting::of_key_store(
         RATE,
         "aws-rate",
         "aws-kms.rate",
@@ -111,7 +111,7 @@ const ROWS: &[Setting] = &[
         Fallback::Value("250"),
         "The most calls a second to one account and Region: keep it below the account's quota, of which AWS gives 300 at least",
     ),
-    row(
+    Setting::of_key_store(
         TIMEOUT,
         "aws-timeout",
         "aws-kms.timeout",
@@ -119,7 +119,7 @@ const ROWS: &[Setting] = &[
         Fallback::Value("3"),
         "How long one call may take, in seconds",
     ),
-    row(
+    Setting::of_key_store(
         SETTLE,
         "aws-settle",
         "aws-kms.settle",
@@ -127,7 +127,7 @@ const ROWS: &[Setting] = &[
         Fallback::Value("300"),
         "How long after a creation whose outcome is not known its key is looked for, in seconds, before another is made: AWS KMS shows new keys late",
     ),
-    row(
+    Setting::of_key_store(
         KEY_POLICY,
         "aws-key-policy",
         "aws-kms.key_policy",
@@ -137,27 +137,22 @@ const ROWS: &[Setting] = &[
     ),
 ];
 
-const fn row(
-    variable: &'static str,
-    flag: &'static str,
-    key: &'static str,
-    kind: Kind,
-    fallback: Fallback,
-    help: &'static str,
-) -> Setting {
-    Setting { variable, flag: Some(flag), key: Some(key), kind, fallback, dev: None, help }
-}
-
 const fn key(variable: &'static str, flag: &'static str, key: &'static str, help: &'static str) -> Setting {
     let kind =
         Kind::Checked { check: names::check_key, accepts: "ARN, id, `alias/<name>` or ARN of an alias" };
-    row(variable, flag, key, kind, Fallback::Unset("a key is made"), help)
+    Setting::of_key_store(variable, flag, key, kind, Fallback::Unset("a key is made"), help)
 }
 
 fn open(settings: &Settings, named: Option<&str>) -> Result<Named, Failure> {
     let stores = described(settings, &SETTINGS, named);
     let configs = stores.map(|store| config(&store, settings)).collect::<Result<Vec<_>, _>>()?;
-    keep_root_apart(&configs)?;
+    root::keep_apart(
+        &configs,
+        |config| config.opening == Opening::WhileInUse,
+        |root, other| other.credentials == root.credentials,
+        |config| &config.name,
+        "uses the same role or profile: give the root one of its own",
+    )?;
     let backend = |config: AwsKmsConfig| -> (String, Arc<dyn SigningBackend>) {
         (config.name.clone(), Arc::new(AwsKmsBackend::new(config)))
     };
@@ -165,11 +160,9 @@ fn open(settings: &Settings, named: Option<&str>) -> Result<Named, Failure> {
 }
 
 fn config(store: &StoreSettings<'_>, settings: &Settings) -> Result<AwsKmsConfig, SettingsError> {
-    let (credentials, opening) = match &settings.root_credentials {
-        Some(given) if settings.key_backends.root == store.name() => {
-            (root_credentials(store, settings, given)?, Opening::WhileInUse)
-        }
-        _ => (credentials(store), Opening::Kept),
+    let (credentials, opening) = match root::credentials(store, settings)? {
+        Some(given) => (root_credentials(store, given)?, Opening::WhileInUse),
+        None => (credentials(store), Opening::Kept),
     };
     let endpoint = store.text(ENDPOINT).map(str::to_owned);
     let use_fips = store.text(USE_FIPS) == Some("true");
@@ -227,47 +220,20 @@ fn credentials(store: &StoreSettings<'_>) -> Credentials {
 }
 
 /// Who asks for one operation of the root's. A profile beside a role is whose identity assumes it.
-fn root_credentials(
-    store: &StoreSettings<'_>,
-    settings: &Settings,
-    given: &str,
-) -> Result<Credentials, SettingsError> {
-    let name = store.name();
-    if settings.key_backends.any_but_root(name) {
-        return Err(SettingsError::Together(format!(
-            "CATALYST_PKI_ROOT_CREDENTIALS opens the key store '{name}' for root operations alone, and other roles use it too: give the root a key store of its own, as [aws-kms.root] in the settings file with CATALYST_PKI_KEY_BACKEND_ROOT=aws-kms:root, or unset it"
-        )));
-    }
+fn root_credentials(store: &StoreSettings<'_>, given: &str) -> Result<Credentials, SettingsError> {
     let profile = store.text(PROFILE).map(str::to_owned);
     let (credentials, twice) = match names::root_credentials(given) {
-        Some(names::RootCredentials::Role(arn)) => (Credentials::Role { arn, profile }, [ROLE, ROLE]),
-        Some(names::RootCredentials::Profile(profile)) => (Credentials::Profile(profile), [ROLE, PROFILE]),
+        Some(names::RootCredentials::Role(arn)) => (Credentials::Role { arn, profile }, &[ROLE][..]),
+        Some(names::RootCredentials::Profile(profile)) => {
+            (Credentials::Profile(profile), &[ROLE, PROFILE][..])
+        }
         None => {
             return Err(SettingsError::Together(format!(
-                "CATALYST_PKI_ROOT_CREDENTIALS names no credentials of AWS: for the key store '{name}' the ARN of a role is wanted, as arn:aws:iam::111122223333:role/catalyst-root, or profile/<name of a profile>"
+                "CATALYST_PKI_ROOT_CREDENTIALS names no credentials of AWS: for the key store '{}' the ARN of a role is wanted, as arn:aws:iam::111122223333:role/catalyst-root, or profile/<name of a profile>",
+                store.name()
             )));
         }
     };
-    match twice.into_iter().find(|row| store.text(row).is_some()) {
-        None => Ok(credentials),
-        Some(row) => Err(SettingsError::Together(format!(
-            "CATALYST_PKI_ROOT_CREDENTIALS and {} are both given for the root's key store: give one of them",
-            store.called(row)
-        ))),
-    }
-}
-
-/// What another key store keeps open all day would be no credentials of the root's own.
-fn keep_root_apart(configs: &[AwsKmsConfig]) -> Result<(), SettingsError> {
-    let Some(root) = configs.iter().find(|config| config.opening == Opening::WhileInUse) else {
-        return Ok(());
-    };
-    let same = |other: &&AwsKmsConfig| other.name != root.name && other.credentials == root.credentials;
-    match configs.iter().find(same) {
-        None => Ok(()),
-        Some(other) => Err(SettingsError::Together(format!(
-            "CATALYST_PKI_ROOT_CREDENTIALS are for root operations alone, and the key store '{}' uses the same role or profile: give the root one of its own",
-            other.name
-        ))),
-    }
+    root::given_once(store, twice.iter().copied().find(|row| store.text(row).is_some()))?;
+    Ok(credentials)
 }

@@ -1,6 +1,6 @@
 //! Whether a key store can be used with these settings: opened, looked at, and made to sign, without the service.
 
-use super::open_one;
+use super::Kinds;
 use crate::settings::Settings;
 use async_trait::async_trait;
 use catalyst_signing::{
@@ -104,9 +104,14 @@ impl Examined {
 }
 
 /// Looks at one key store. `stop`: the operator wants no more; what was made is removed all the same.
-pub async fn examine(settings: &Settings, wanted: &Wanted, stop: &CancellationToken) -> Examined {
+pub async fn examine(
+    kinds: &Kinds,
+    settings: &Settings,
+    wanted: &Wanted,
+    stop: &CancellationToken,
+) -> Examined {
     let mut seen = Examined { name: wanted.name.clone(), ..Examined::default() };
-    let backend = match open_one(settings, &wanted.name) {
+    let backend = match kinds.open_one(settings, &wanted.name) {
         Ok(backend) => backend,
         Err(error) => {
             seen.problems.push(Problem { code: "settings", reason: error.to_string() });
@@ -118,7 +123,7 @@ pub async fn examine(settings: &Settings, wanted: &Wanted, stop: &CancellationTo
     let mut opened = Mutex::default();
     if wanted.full && seen.problems.is_empty() {
         let deployment = deployment().unwrap_or_default();
-        let harness = Again { settings, wanted, first: backend.clone(), deployment, stop, opened };
+        let harness = Again { kinds, settings, wanted, first: backend.clone(), deployment, stop, opened };
         tokio::select! {
             report = conformance::run_all(&harness) => seen.conformance = Some(report),
             // What is being made can't be called back.
@@ -342,6 +347,7 @@ async fn probe(
 
 /// The key store under test: made anew from the same settings each time.
 struct Again<'a> {
+    kinds: &'a Kinds,
     settings: &'a Settings,
     wanted: &'a Wanted,
     first: Arc<dyn SigningBackend>,
@@ -364,7 +370,8 @@ impl Harness for Again<'_> {
             }
         }
         // What opened a moment ago, and does not now, shows in the rules.
-        let backend = open_one(self.settings, &self.wanted.name).unwrap_or_else(|_| self.first.clone());
+        let backend =
+            self.kinds.open_one(self.settings, &self.wanted.name).unwrap_or_else(|_| self.first.clone());
         opened.push(backend.clone());
         backend
     }

@@ -1,6 +1,6 @@
 //! `gcp-kms`: keys in Google Cloud KMS.
 
-use super::{Factory, Failure, Named, described, endpoint};
+use super::{Factory, Failure, Named, described, endpoint, root};
 use crate::settings::{
     BackendSettings, Fallback, KeySettings, Kind, Setting, Settings, SettingsError, StoreSettings,
 };
@@ -8,7 +8,11 @@ use catalyst_gcp_kms::{
     Credentials, GcpKmsBackend, GcpKmsConfig, KeyRing, Opening, Protection, Reference, Rings,
 };
 use catalyst_signing::{SigningBackend, holds_pin};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 const KEY_NAME: &str = "CATALYST_PKI_KMS_KEY_NAME";
 const KEY_NAME_SERVICES: &str = "CATALYST_PKI_KMS_KEY_NAME_SERVICES";
@@ -31,12 +35,15 @@ const SETTINGS: BackendSettings = BackendSettings {
     settings: ROWS,
     several: true,
     keys: Some(KeySettings {
-        root: &key(
-            KEY_NAME,
-            "gcp-key-name",
-            "gcp-kms.key_name",
-            "Key ring in which keys are made, of every role that has none of its own; or existing key for the next root CA, or version of one, whose key ring is then that of the other roles",
-        ),
+        root: &Setting {
+            fallback: Fallback::Unset("only existing keys are used"),
+            ..key(
+                KEY_NAME,
+                "gcp-key-name",
+                "gcp-kms.key_name",
+                "Key ring in which keys are made, of every role that has none of its own; or existing key for the next root CA, or version of one, whose key ring is then that of the other roles",
+            )
+        },
         services: &key(
             KEY_NAME_SERVICES,
             "gcp-key-name-services",
@@ -62,7 +69,7 @@ const SETTINGS: BackendSettings = BackendSettings {
 pub(super) const FACTORY: Factory = Factory { settings: SETTINGS, takes_root_credentials: true, open };
 
 const ROWS: &[Setting] = &[
-    row(
+    Setting::of_key_store(
         PROTECTION,
         "gcp-protection",
         "gcp-kms.protection",
@@ -70,7 +77,7 @@ const ROWS: &[Setting] = &[
         Fallback::Value("hsm"),
         "Where keys are held, at least: new ones are made there, and with `hsm` no others are taken",
     ),
-    row(
+    Setting::of_key_store(
         CREDENTIALS,
         "gcp-credentials",
         "gcp-kms.credentials",
@@ -78,7 +85,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("Application Default Credentials"),
         "Credentials file of Google's: configuration of a workload identity or of an impersonation, or a service account's key; without it the Application Default Credentials are used (`GOOGLE_APPLICATION_CREDENTIALS`, gcloud's file, the metadata server)",
     ),
-    row(
+    Setting::of_key_store(
         IMPERSONATE,
         "gcp-impersonate",
         "gcp-kms.impersonate",
@@ -86,7 +93,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("no account is impersonated"),
         "Service account that is impersonated with those credentials",
     ),
-    row(
+    Setting::of_key_store(
         ENDPOINT,
         "gcp-endpoint",
         "gcp-kms.endpoint",
@@ -94,7 +101,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("Google's own"),
         "Another endpoint, such as a regional one or that of Private Service Connect",
     ),
-    row(
+    Setting::of_key_store(
         RATE,
         "gcp-rate",
         "gcp-kms.rate",
@@ -102,7 +109,7 @@ const ROWS: &[Setting] = &[
         Fallback::Unset("45 with `hsm`, 900 with `software`"),
         "The most calls a second to one project and location: keep it below the project's quota",
     ),
-    row(
+    Setting::of_key_store(
         TIMEOUT,
         "gcp-timeout",
         "gcp-kms.timeout",
@@ -112,20 +119,16 @@ const ROWS: &[Setting] = &[
     ),
 ];
 
-const fn row(
-    variable: &'static str,
-    flag: &'static str,
-    key: &'static str,
-    kind: Kind,
-    fallback: Fallback,
-    help: &'static str,
-) -> Setting {
-    Setting { variable, flag: Some(flag), key: Some(key), kind, fallback, dev: None, help }
-}
-
 const fn key(variable: &'static str, flag: &'static str, key: &'static str, help: &'static str) -> Setting {
     let kind = Kind::Checked { check: check_name, accepts: "full name of a key ring, a key or a version" };
-    row(variable, flag, key, kind, Fallback::Unset("as the root's, in the same key ring"), help)
+    Setting::of_key_store(
+        variable,
+        flag,
+        key,
+        kind,
+        Fallback::Unset("a key is made in the key ring of `gcp-kms.key_name`"),
+        help,
+    )
 }
 
 fn check_name(text: &str) -> Result<(), String> {
@@ -145,10 +148,11 @@ fn check_account(text: &str) -> Result<(), String> {
         .into())
 }
 
-/// It becomes part of a path.
+/// It becomes part of a path, and is compared with others: Google writes accounts in small letters.
 fn is_account(text: &str) -> bool {
     let letters = |text: &str, more: &[u8]| {
-        !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || more.contains(&c))
+        let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || more.contains(&c);
+        !text.is_empty() && text.bytes().all(allowed)
     };
     text.len() <= 256
         && text.split_once('@').is_some_and(|(name, domain)| {
@@ -159,7 +163,13 @@ fn is_account(text: &str) -> bool {
 fn open(settings: &Settings, named: Option<&str>) -> Result<Named, Failure> {
     let stores = described(settings, &SETTINGS, named);
     let configs = stores.map(|store| config(&store, settings)).collect::<Result<Vec<_>, _>>()?;
-    keep_root_apart(&configs)?;
+    root::keep_apart(
+        &configs,
+        |config| config.opening == Opening::WhileInUse,
+        |root, other| opens(&other.credentials, &root.credentials),
+        |config| &config.name,
+        "uses the same account or file: give the root one of its own",
+    )?;
     let backend = |config: GcpKmsConfig| -> (String, Arc<dyn SigningBackend>) {
         (config.name.clone(), Arc::new(GcpKmsBackend::new(config)))
     };
@@ -167,11 +177,9 @@ fn open(settings: &Settings, named: Option<&str>) -> Result<Named, Failure> {
 }
 
 fn config(store: &StoreSettings<'_>, settings: &Settings) -> Result<GcpKmsConfig, SettingsError> {
-    let (credentials, opening) = match &settings.root_credentials {
-        Some(given) if settings.key_backends.root == store.name() => {
-            (root_credentials(store, settings, given)?, Opening::WhileInUse)
-        }
-        _ => (credentials(store), Opening::Kept),
+    let (credentials, opening) = match root::credentials(store, settings)? {
+        Some(given) => (root_credentials(store, given)?, Opening::WhileInUse),
+        None => (credentials(store), Opening::Kept),
     };
     let (protection, usual) = match store.text(PROTECTION) {
         Some("software") => (Protection::Software, RATE_SOFTWARE),
@@ -193,16 +201,18 @@ fn config(store: &StoreSettings<'_>, settings: &Settings) -> Result<GcpKmsConfig
     })
 }
 
-/// Where the roles that use this key store have their keys made; if none does, where any would.
+/// Where keys are made in this key store: of the roles that use it, and of those that use no other of its kind, for their
+/// next key may be wanted here.
 fn rings(name: &str, settings: &Settings) -> Rings {
     let ring = |variable: &str| -> Option<KeyRing> {
         settings.values.text(variable).and_then(|text| Some(Reference::parse(text).ok()?.ring()))
     };
     let usual = ring(KEY_NAME);
     let backends = &settings.key_backends;
-    let used = backends.any(name);
+    let is_unused = !backends.any(name);
+    let is_elsewhere = |chosen: &str| chosen != name && chosen.split(':').next() == Some(SETTINGS.name);
     let of = |chosen: &str, own: Option<KeyRing>| {
-        (chosen == name || !used).then(|| own.or_else(|| usual.clone())).flatten()
+        (is_unused || !is_elsewhere(chosen)).then(|| own.or_else(|| usual.clone())).flatten()
     };
     Rings {
         root: of(&backends.root, None),
@@ -222,51 +232,38 @@ fn credentials(store: &StoreSettings<'_>) -> Credentials {
 }
 
 /// Who asks for one operation of the root's. A credentials file beside an account is whose identity impersonates it.
-fn root_credentials(
-    store: &StoreSettings<'_>,
-    settings: &Settings,
-    given: &str,
-) -> Result<Credentials, SettingsError> {
-    let name = store.name();
-    if settings.key_backends.any_but_root(name) {
-        return Err(SettingsError::Together(format!(
-            "CATALYST_PKI_ROOT_CREDENTIALS opens the key store '{name}' for root operations alone, and other roles use it too: give the root a key store of its own, as [gcp-kms.root] in the settings file with CATALYST_PKI_KEY_BACKEND_ROOT=gcp-kms:root, or unset it"
-        )));
-    }
+fn root_credentials(store: &StoreSettings<'_>, given: &str) -> Result<Credentials, SettingsError> {
+    let is_of_others = given.starts_with("arn:") || given.starts_with("profile/") || holds_pin(given);
     let (credentials, twice) = if is_account(given) {
         let file = store.text(CREDENTIALS).map(PathBuf::from);
-        (Credentials::Impersonated { account: given.to_owned(), file }, [IMPERSONATE, IMPERSONATE])
-    } else if given.contains('/')
-        && !given.starts_with("arn:")
-        && !given.starts_with("profile/")
-        && !holds_pin(given)
-    {
-        (Credentials::File(PathBuf::from(given)), [IMPERSONATE, CREDENTIALS])
+        (Credentials::Impersonated { account: given.to_owned(), file }, &[IMPERSONATE][..])
+    } else if given.contains('/') && !is_of_others {
+        (Credentials::File(PathBuf::from(given)), &[IMPERSONATE, CREDENTIALS][..])
     } else {
         return Err(SettingsError::Together(format!(
-            "CATALYST_PKI_ROOT_CREDENTIALS names no credentials of Google's: for the key store '{name}' the address of a service account is wanted, as catalyst-root@my-project.iam.gserviceaccount.com, or the path of a credentials file"
+            "CATALYST_PKI_ROOT_CREDENTIALS names no credentials of Google's: for the key store '{}' the address of a service account is wanted, as catalyst-root@my-project.iam.gserviceaccount.com, or the path of a credentials file",
+            store.name()
         )));
     };
-    match twice.into_iter().find(|row| store.text(row).is_some()) {
-        None => Ok(credentials),
-        Some(row) => Err(SettingsError::Together(format!(
-            "CATALYST_PKI_ROOT_CREDENTIALS and {} are both given for the root's key store: give one of them",
-            store.called(row)
-        ))),
-    }
+    root::given_once(store, twice.iter().copied().find(|row| store.text(row).is_some()))?;
+    Ok(credentials)
 }
 
-/// What another key store keeps open all day would be no credentials of the root's own.
-fn keep_root_apart(configs: &[GcpKmsConfig]) -> Result<(), SettingsError> {
-    let Some(root) = configs.iter().find(|config| config.opening == Opening::WhileInUse) else {
-        return Ok(());
+/// Whether who has `everydays` has `roots` too: the same account, however it is reached, or the same file, whatever it is
+/// read for.
+fn opens(everydays: &Credentials, roots: &Credentials) -> bool {
+    // A file may have several names. One that is not there is no other's yet.
+    let same_file = |one: &Path, other: &Path| {
+        let [one, other] = [one, other].map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+        one == other
     };
-    let same = |other: &&GcpKmsConfig| other.name != root.name && other.credentials == root.credentials;
-    match configs.iter().find(same) {
-        None => Ok(()),
-        Some(other) => Err(SettingsError::Together(format!(
-            "CATALYST_PKI_ROOT_CREDENTIALS are for root operations alone, and the key store '{}' uses the same account or file: give the root one of its own",
-            other.name
-        ))),
-    }
+    let same_account = roots.account().is_some_and(|account| everydays.account() == Some(account));
+    same_account
+        || match (everydays, roots) {
+            (
+                Credentials::File(one) | Credentials::Impersonated { file: Some(one), .. },
+                Credentials::File(file),
+            ) => same_file(one, file),
+            _ => false,
+        }
 }

@@ -1,5 +1,5 @@
-//! The key stores of this build, made from settings. A new backend is one crate, one file here and one line in
-//! [`FACTORIES`].
+//! Key stores, made from settings. A new backend is one crate, one file here and one line in [`FACTORIES`]; a program with
+//! a backend of its own says [`Kinds::and`] in place of that line.
 
 #[cfg(feature = "aws-kms")]
 mod aws_kms;
@@ -13,6 +13,8 @@ mod gcp_kms;
 mod local;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
+#[cfg(any(feature = "aws-kms", feature = "gcp-kms", feature = "pkcs11"))]
+mod root;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "pkcs11")]
@@ -34,11 +36,11 @@ pub struct Factory {
     /// The name of its kind and its rows of the table.
     pub settings: BackendSettings,
     /// Whether `CATALYST_PKI_ROOT_CREDENTIALS` means something to it.
-    takes_root_credentials: bool,
+    pub takes_root_credentials: bool,
     /// Makes those that the settings describe. Nothing is asked of a key store here: one that is away, or whose module
     /// is missing, shows that when it is used. The one of the name that is given is among them, or what it lacks is the
     /// error.
-    open: fn(&Settings, Option<&str>) -> Result<Named, Failure>,
+    pub open: fn(&Settings, Option<&str>) -> Result<Named, Failure>,
 }
 
 /// Every kind of this build.
@@ -52,38 +54,79 @@ pub const FACTORIES: &[Factory] = &[
     pkcs11::FACTORY,
 ];
 
-/// The table of settings of this build.
-#[must_use]
-pub fn table() -> Table {
-    Table::new(FACTORIES.iter().map(|factory| factory.settings))
-}
+/// The kinds of key stores that a program has.
+#[derive(Clone, Debug)]
+pub struct Kinds(Vec<Factory>);
 
-/// Every key store that the settings describe. It may read and make directories.
-///
-/// # Errors
-/// Settings that can't be understood or do not go together, by their names; a key directory that can't be used.
-pub fn open(settings: &Settings) -> Result<Named, Failure> {
-    check_root_credentials(settings)?;
-    let mut stores = Vec::new();
-    for factory in FACTORIES {
-        stores.extend((factory.open)(settings, None)?);
+impl Kinds {
+    /// Every kind of this build.
+    #[must_use]
+    pub fn of_this_build() -> Self {
+        Self(FACTORIES.to_vec())
     }
-    Ok(stores)
-}
 
-/// The key store of this name.
-///
-/// # Errors
-/// As [`open`], of its own kind alone; no key store of that name, and what there is.
-pub fn open_one(settings: &Settings, name: &str) -> Result<Arc<dyn SigningBackend>, Failure> {
-    check_root_credentials(settings)?;
-    let mut stores = match factory_of(name) {
-        Some(factory) => (factory.open)(settings, Some(name))?,
-        None => return Err(unknown_kind(name)),
-    };
-    match stores.iter().position(|(known, _)| known == name) {
-        Some(found) => Ok(stores.swap_remove(found).1),
-        None => Err(undescribed(name)),
+    /// One more, whose name and rows no other has.
+    #[must_use]
+    pub fn and(mut self, kind: Factory) -> Self {
+        self.0.push(kind);
+        self
+    }
+
+    /// The table of settings: the service's, and those of each kind.
+    #[must_use]
+    pub fn table(&self) -> Table {
+        Table::new(self.0.iter().map(|factory| factory.settings))
+    }
+
+    /// Every key store that the settings describe. It may read and make directories.
+    ///
+    /// # Errors
+    /// Settings that can't be understood or do not go together, by their names; a key directory that can't be used.
+    pub fn open(&self, settings: &Settings) -> Result<Named, Failure> {
+        self.check_root_credentials(settings)?;
+        let mut stores = Vec::new();
+        for factory in &self.0 {
+            stores.extend((factory.open)(settings, None)?);
+        }
+        Ok(stores)
+    }
+
+    /// The key store of this name.
+    ///
+    /// # Errors
+    /// As [`Kinds::open`], of its own kind alone; no key store of that name, and what there is.
+    pub fn open_one(&self, settings: &Settings, name: &str) -> Result<Arc<dyn SigningBackend>, Failure> {
+        self.check_root_credentials(settings)?;
+        let mut stores = match self.of(name) {
+            Some(factory) => (factory.open)(settings, Some(name))?,
+            None => return Err(self.unknown_kind(name)),
+        };
+        match stores.iter().position(|(known, _)| known == name) {
+            Some(found) => Ok(stores.swap_remove(found).1),
+            None => Err(undescribed(name)),
+        }
+    }
+
+    fn of(&self, name: &str) -> Option<&Factory> {
+        let kind = name.split(':').next();
+        self.0.iter().find(|factory| Some(factory.settings.name) == kind)
+    }
+
+    fn unknown_kind(&self, name: &str) -> Failure {
+        let kinds: Vec<&str> = self.0.iter().map(|factory| factory.settings.name).collect();
+        format!("this build has no key store '{name}'; it has: {}", kinds.join(", ")).into()
+    }
+
+    fn check_root_credentials(&self, settings: &Settings) -> Result<(), Failure> {
+        let root = &settings.key_backends.root;
+        if settings.root_credentials.is_some()
+            && self.of(root).is_none_or(|kind| !kind.takes_root_credentials)
+        {
+            return Err(Box::new(SettingsError::Together(format!(
+                "CATALYST_PKI_ROOT_CREDENTIALS is set, and the root's key store is '{root}', which has no credentials of the root's own: choose another with CATALYST_PKI_KEY_BACKEND_ROOT, or unset it"
+            ))));
+        }
+        Ok(())
     }
 }
 
@@ -94,21 +137,25 @@ pub fn key_file(settings: &Settings, backend: &str, uri: &str) -> Option<PathBuf
 }
 
 /// The key stores of one kind that there are: those that an operator describes or that a role uses, and the one that is
-/// asked for.
-fn described<'a>(
+/// asked for. Where no role uses any of the kind, to say where keys would be made describes the one that has its name.
+pub fn described<'a>(
     settings: &'a Settings,
     kind: &'a BackendSettings,
     named: Option<&str>,
 ) -> impl Iterator<Item = StoreSettings<'a>> {
+    let is_of_kind = |chosen: &String| chosen.split(':').next() == Some(kind.name);
+    let is_used = settings.key_backends.names().iter().any(is_of_kind);
+    let has_place = kind.keys.is_some_and(|rows| {
+        let rows = [rows.root, rows.services, rows.transport, rows.tokens];
+        rows.iter().any(|row| settings.values.text(row.variable).is_some())
+    });
     let wanted = move |store: &StoreSettings<'_>| {
-        named == Some(store.name()) || store.is_given() || settings.key_backends.any(store.name())
+        named == Some(store.name())
+            || store.is_given()
+            || settings.key_backends.any(store.name())
+            || (store.name() == kind.name && has_place && !is_used)
     };
     settings.values.stores(kind).into_iter().filter(wanted)
-}
-
-fn unknown_kind(name: &str) -> Failure {
-    let kinds: Vec<&str> = FACTORIES.iter().map(|factory| factory.settings.name).collect();
-    format!("this build has no key store '{name}'; it has: {}", kinds.join(", ")).into()
 }
 
 fn undescribed(name: &str) -> Failure {
@@ -119,20 +166,4 @@ fn undescribed(name: &str) -> Failure {
         None => format!("the settings do not say how to use the key store '{name}': see 'catalyst config'"),
     }
     .into()
-}
-
-fn factory_of(name: &str) -> Option<&'static Factory> {
-    let kind = name.split(':').next();
-    FACTORIES.iter().find(|factory| Some(factory.settings.name) == kind)
-}
-
-fn check_root_credentials(settings: &Settings) -> Result<(), Failure> {
-    let root = &settings.key_backends.root;
-    if settings.root_credentials.is_some() && factory_of(root).is_none_or(|kind| !kind.takes_root_credentials)
-    {
-        return Err(Box::new(SettingsError::Together(format!(
-            "CATALYST_PKI_ROOT_CREDENTIALS is set, and the root's key store is '{root}', which has no credentials of the root's own: choose another with CATALYST_PKI_KEY_BACKEND_ROOT, or unset it"
-        ))));
-    }
-    Ok(())
 }

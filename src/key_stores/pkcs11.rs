@@ -1,11 +1,11 @@
 //! `pkcs11`: keys in an HSM's tokens.
 
-use super::{Factory, Failure, Named, described, token};
+use super::{Factory, Failure, Named, described, root, token};
 use crate::settings::{
     BackendSettings, Fallback, GivenSecret, KeySettings, Kind, Setting, Settings, SettingsError,
     StoreSettings,
 };
-use catalyst_pkcs11::{Login, Pin, Pkcs11Backend, TokenChoice, TokenConfig};
+use catalyst_pkcs11::{Opening, Pin, Pkcs11Backend, TokenChoice, TokenConfig};
 use catalyst_signing::SigningBackend;
 use secrecy::ExposeSecret as _;
 use std::{path::PathBuf, sync::Arc};
@@ -118,14 +118,19 @@ const fn row(
     kind: Kind,
     help: &'static str,
 ) -> Setting {
-    let fallback = Fallback::Unset("the key store `pkcs11` cannot be used");
-    Setting { variable, flag: Some(flag), key: Some(key), kind, fallback, dev: None, help }
+    Setting::of_key_store(
+        variable,
+        flag,
+        key,
+        kind,
+        Fallback::Unset("the key store `pkcs11` cannot be used"),
+        help,
+    )
 }
 
 const fn key(variable: &'static str, flag: &'static str, key: &'static str, help: &'static str) -> Setting {
     let kind = Kind::Checked { check: token::check_key, accepts: "label, or PKCS#11 URI of a key" };
-    let fallback = Fallback::Unset("a key is made");
-    Setting { variable, flag: Some(flag), key: Some(key), kind, fallback, dev: None, help }
+    Setting::of_key_store(variable, flag, key, kind, Fallback::Unset("a key is made"), help)
 }
 
 fn check_token(text: &str) -> Result<(), String> {
@@ -135,7 +140,14 @@ fn check_token(text: &str) -> Result<(), String> {
 fn open(settings: &Settings, named: Option<&str>) -> Result<Named, Failure> {
     let stores = described(settings, &SETTINGS, named);
     let configs = stores.map(|store| config(&store, settings)).collect::<Result<Vec<_>, _>>()?;
-    keep_root_apart(&configs)?;
+    // A login belongs to the process and the token: one that another key store keeps would be the root's too.
+    root::keep_apart(
+        &configs,
+        |config| config.opening == Opening::WhileInUse,
+        may_be_one_token,
+        |config| &config.name,
+        "may be the same token: give the root one of its own, or name both by their serial numbers",
+    )?;
     let backend = |config: TokenConfig| -> (String, Arc<dyn SigningBackend>) {
         (config.name.clone(), Arc::new(Pkcs11Backend::new(config)))
     };
@@ -147,11 +159,9 @@ fn config(store: &StoreSettings<'_>, settings: &Settings) -> Result<TokenConfig,
     let token = store.required(TOKEN, "the label of a token, or a PKCS#11 URI that names one")?;
     let token = token::choice(token)
         .map_err(|problem| SettingsError::Together(format!("{}: {problem}", store.called(TOKEN))))?;
-    let (pin, login) = match &settings.root_credentials {
-        Some(file) if settings.key_backends.root == store.name() => {
-            (root_pin(store, settings, file)?, Login::WhileInUse)
-        }
-        _ => (pin(store)?, Login::Kept),
+    let (pin, opening) = match root::credentials(store, settings)? {
+        Some(file) => (root_pin(store, file)?, Opening::WhileInUse),
+        None => (pin(store)?, Opening::Kept),
     };
     Ok(TokenConfig {
         name: store.name().to_owned(),
@@ -161,7 +171,7 @@ fn config(store: &StoreSettings<'_>, settings: &Settings) -> Result<TokenConfig,
         pin,
         sessions: store.number(SESSIONS, "a number of sessions")?,
         require_sensitive: store.text(REQUIRE_SENSITIVE) != Some("false"),
-        login,
+        opening,
     })
 }
 
@@ -190,37 +200,16 @@ fn pin(store: &StoreSettings<'_>) -> Result<Pin, SettingsError> {
 }
 
 /// The PIN of a token that is opened for one operation of the root's.
-fn root_pin(store: &StoreSettings<'_>, settings: &Settings, file: &str) -> Result<Pin, SettingsError> {
-    let name = store.name();
-    if settings.key_backends.any_but_root(name) {
-        return Err(SettingsError::Together(format!(
-            "CATALYST_PKI_ROOT_CREDENTIALS opens the key store '{name}' for root operations alone, and other roles use it too: give the root a token of its own, as [pkcs11.root] in the settings file, or unset it"
-        )));
-    }
-    if store.secret(PIN).is_some() || store.text(PIN_PAD) == Some("true") {
-        return Err(SettingsError::Together(format!(
-            "CATALYST_PKI_ROOT_CREDENTIALS and {} are both given for the root's token: give one of them",
-            store.called(if store.secret(PIN).is_some() { PIN } else { PIN_PAD })
-        )));
-    }
+fn root_pin(store: &StoreSettings<'_>, file: &str) -> Result<Pin, SettingsError> {
+    let pad = store.text(PIN_PAD) == Some("true");
+    root::given_once(store, store.secret(PIN).map(|_| PIN).or(pad.then_some(PIN_PAD)))?;
     Ok(Pin::File(file.into()))
 }
 
-/// A login belongs to the process and the token: one that another key store keeps would be the root's too.
-fn keep_root_apart(configs: &[TokenConfig]) -> Result<(), SettingsError> {
-    let Some(root) = configs.iter().find(|config| config.login == Login::WhileInUse) else { return Ok(()) };
+fn may_be_one_token(one: &TokenConfig, other: &TokenConfig) -> bool {
     // A library may have several names. One that is not there is no other's yet.
     let file = |config: &TokenConfig| config.module.canonicalize().unwrap_or_else(|_| config.module.clone());
-    let same_token = |other: &&TokenConfig| {
-        other.name != root.name && file(other) == file(root) && may_be_one(&other.token, &root.token)
-    };
-    match configs.iter().find(same_token) {
-        None => Ok(()),
-        Some(other) => Err(SettingsError::Together(format!(
-            "CATALYST_PKI_ROOT_CREDENTIALS opens the token of '{}' for root operations alone, and '{}' may be the same token: give the root one of its own, or name both by their serial numbers",
-            root.name, other.name
-        ))),
-    }
+    file(one) == file(other) && may_be_one(&one.token, &other.token)
 }
 
 /// Whether two choices may mean one token: nothing that both say tells them apart.

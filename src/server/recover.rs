@@ -5,6 +5,7 @@ use crate::{
     access::{self, Access, Policies, RecoveredToken},
     authority::{Authority, NoObserver},
     identity::SystemClock,
+    key_stores::Kinds,
     settings::Settings,
     telemetry::Metrics,
 };
@@ -15,15 +16,15 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// A service that runs on the data directory (the error names it), a store that is not there, keys that can't be opened.
-pub fn recover_token(settings: Settings) -> Result<RecoveredToken, Failure> {
+pub fn recover_token(settings: Settings, kinds: Kinds) -> Result<RecoveredToken, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let made = runtime.block_on(recover(settings));
+    let made = runtime.block_on(recover(settings, kinds));
     // What is left is a call to a key store that does not come back. Dropping the runtime would wait for it.
     runtime.shutdown_background();
     made
 }
 
-async fn recover(settings: Settings) -> Result<RecoveredToken, Failure> {
+async fn recover(settings: Settings, kinds: Kinds) -> Result<RecoveredToken, Failure> {
     // Opening would make an empty one, whose token no service takes.
     if !settings.certs_db.is_file() {
         return Err(format!(
@@ -37,7 +38,7 @@ async fn recover(settings: Settings) -> Result<RecoveredToken, Failure> {
     let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
     // Takes the lock on the data directory, which a running service holds.
     let store = open_store(settings.certs_db.clone()).await?;
-    let key_stores = open_key_stores(&settings, &metrics).await?;
+    let key_stores = open_key_stores(kinds, &settings, &metrics).await?;
     let observer = Arc::new(NoObserver);
     let authority =
         Authority::open(config, store.clone(), key_stores.clone(), Arc::new(SystemClock), observer).await?;

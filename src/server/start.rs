@@ -12,7 +12,7 @@ use crate::{
     access::{self, Access, Policies},
     authority::{Authority, AuthorityError, Config, InitRequest, KeyBackends, KeyReferences, NamedKey},
     identity::{Actor, DnsName, InstanceId, ServiceType, SystemClock, TrustDomain, Ttl, Workload},
-    key_stores,
+    key_stores::Kinds,
     settings::{self, Settings},
     store::{SqliteStore, Store},
     telemetry::Metrics,
@@ -40,10 +40,10 @@ const SHORTEST_PRESET: usize = 32;
 ///
 /// # Errors
 /// A sentence for the operator: a setting, the store, the key directory or an address that can't be used.
-pub fn serve(settings: Settings) -> Result<(), Failure> {
+pub fn serve(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let end = runtime.block_on(run(settings));
+    let end = runtime.block_on(run(settings, kinds));
     // What is left is a call to a key store that does not come back. Dropping the runtime would wait for it.
     runtime.shutdown_background();
     end
@@ -96,14 +96,14 @@ fn raise_file_limit() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-async fn run(settings: Settings) -> Result<(), Failure> {
+async fn run(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
     check(&settings)?;
     let config = config(&settings)?;
     let own = own_identity(&settings, &config.trust_domain)?;
     let tls = ServerTls::prepare(&settings)?;
     let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
     let store = open_store(settings.certs_db.clone()).await?;
-    let key_stores = open_key_stores(&settings, &metrics).await?;
+    let key_stores = open_key_stores(kinds, &settings, &metrics).await?;
     let authority = Authority::open(
         config,
         store.clone(),
@@ -248,11 +248,12 @@ pub(super) async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, Failure>
 }
 
 pub(super) async fn open_key_stores(
+    kinds: Kinds,
     settings: &Settings,
     metrics: &Metrics,
 ) -> Result<Arc<KeyStores>, Failure> {
     let settings = settings.clone();
-    let stores = tokio::task::spawn_blocking(move || key_stores::open(&settings)).await??;
+    let stores = tokio::task::spawn_blocking(move || kinds.open(&settings)).await??;
     let guard = Guard::new(Arc::new(Figures(metrics.clone())));
     Ok(Arc::new(KeyStores::new(guard, stores)))
 }

@@ -77,10 +77,11 @@ off. Flags take secrets only as files, since every user of a machine sees its co
 holds a secret itself must have mode 0600. An empty variable counts as not set. A variable that begins with
 `CATALYST_PKI_` and is not in this table stops the start, and so does an unknown key.
 
-The settings file may describe several HSM tokens, or ways into AWS KMS: a table `[pkcs11.<name>]` or `[aws-kms.<name>]` has
-the keys that follow `pkcs11.` or `aws-kms.` here but for those that name an existing key, and is chosen as the key store
-`pkcs11:<name>` or `aws-kms:<name>`. Variables and flags speak of the key store `pkcs11` or `aws-kms` alone, and those that
-name a key of the key store that its role has.
+The settings file may describe several HSM tokens, or ways into AWS KMS or Google Cloud KMS: a table `[pkcs11.<name>]`,
+`[aws-kms.<name>]` or `[gcp-kms.<name>]` has the keys that follow `pkcs11.`, `aws-kms.` or `gcp-kms.` here but for those that
+name an existing key or a key ring, and is chosen as the key store `pkcs11:<name>`, `aws-kms:<name>` or `gcp-kms:<name>`.
+Variables and flags speak of the key store `pkcs11`, `aws-kms` or `gcp-kms` alone, and those that name a key or a key ring of
+the key store that its role has.
 
 Metrics are pushed by OTLP over plain HTTP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set; the other `OTEL_` variables keep
 their usual meaning. Logs go to standard error, with times in UTC; `docker logs` needs `2>&1` before a pipe.

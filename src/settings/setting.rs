@@ -137,6 +137,19 @@ pub enum Kind {
 }
 
 impl Setting {
+    /// A row of a key store's: it has a variable, a flag and a key of the settings file.
+    #[must_use]
+    pub const fn of_key_store(
+        variable: &'static str,
+        flag: &'static str,
+        key: &'static str,
+        kind: Kind,
+        fallback: Fallback,
+        help: &'static str,
+    ) -> Self {
+        Self { variable, flag: Some(flag), key: Some(key), kind, fallback, dev: None, help }
+    }
+
     /// Whether its value is shown nowhere.
     #[must_use]
     pub fn is_secret(&self) -> bool {

@@ -150,20 +150,15 @@ impl KeyReferences {
                 (rows.transport, &backends.transport, "_TRANSPORT", &mut found.transport),
                 (rows.tokens, &backends.tokens, "_TOKENS", &mut found.tokens),
             ] {
-                let Some(reference) = values.text(row.variable) else { continue };
-                let is_here = |chosen: &str| chosen.split(':').next() == Some(backend.name);
-                let names_key = (rows.names_key)(reference);
-                if !names_key && role == "_ROOT" && backends.names().iter().any(|chosen| is_here(chosen)) {
+                // A place where keys are made serves whatever is made there one day.
+                let Some(reference) = values.text(row.variable).filter(|name| (rows.names_key)(name)) else {
                     continue;
-                }
-                if !is_here(chosen) {
+                };
+                if chosen.split(':').next() != Some(backend.name) {
                     return Err(SettingsError::Together(format!(
                         "{} names a key of {}, and CATALYST_PKI_KEY_BACKEND{role} is '{chosen}': choose a key store of that kind for this role, or unset the key",
                         row.variable, backend.name
                     )));
-                }
-                if !names_key {
-                    continue;
                 }
                 *slot = Some(KeyReference { setting: row.variable, reference: reference.to_owned() });
             }

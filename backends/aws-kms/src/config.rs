@@ -1,5 +1,6 @@
 //! What an operator says of one account in AWS KMS.
 
+use catalyst_signing::Opening;
 use std::{path::PathBuf, time::Duration};
 
 /// One way into AWS KMS: who asks, and where. Holds no secret: credentials come from the SDK's default chain.
@@ -45,13 +46,4 @@ pub enum Credentials {
         /// The profile whose identity assumes it.
         profile: Option<String>,
     },
-}
-
-/// How long credentials are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
-    /// As long as they live: what signs all day.
-    Kept,
-    /// As long as one key is open, or for one question: the root's, which is opened for one operation.
-    WhileInUse,
 }

@@ -13,4 +13,5 @@ mod tests;
 mod trouble;
 
 pub use backend::AwsKmsBackend;
-pub use config::{AwsKmsConfig, Credentials, Opening};
+pub use catalyst_signing::Opening;
+pub use config::{AwsKmsConfig, Credentials};

@@ -1,7 +1,7 @@
 //! Google Cloud KMS behind the signing contract.
 
 use crate::{
-    GcpKmsConfig, Opening, Reference,
+    GcpKmsConfig, Opening, Protection, Reference,
     client::Clients,
     keys::{self, GcpKmsKey, Version},
 };
@@ -58,11 +58,17 @@ impl SigningBackend for GcpKmsBackend {
         &self.capabilities
     }
 
-    /// Of the key's project and location.
+    /// Of the key's project and location; Google counts signatures of HSM keys apart.
     fn quota(&self, uri: &KeyUri) -> Quota {
         let per_second = Some(f64::from(self.clients.config().calls_per_second));
         let name = match Version::of(uri) {
-            Some(version) => format!("gcpkms:{}:{}", version.project(), version.location()),
+            Some(version) => {
+                let protection = match self.clients.config().protection {
+                    Protection::Hsm => "hsm",
+                    Protection::Software => "software",
+                };
+                format!("gcpkms:{}:{}:{protection}", version.project(), version.location())
+            }
             None => self.clients.config().name.clone(),
         };
         Quota { name, per_second }

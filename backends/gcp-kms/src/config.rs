@@ -1,7 +1,7 @@
 //! What an operator says of one way into Google Cloud KMS.
 
-use crate::keys::KeyRing;
-use catalyst_signing::KeyRole;
+use crate::{client::account_of, keys::KeyRing};
+use catalyst_signing::{KeyRole, Opening};
 use std::{path::PathBuf, time::Duration};
 
 /// One way into Google Cloud KMS: who asks, and where keys are made. Holds no secret: credentials are read when they are
@@ -16,7 +16,9 @@ pub struct GcpKmsConfig {
     pub protection: Protection,
     /// Who asks.
     pub credentials: Credentials,
-    /// How long credentials are kept.
+    /// How long credentials are kept. After [`Opening::WhileInUse`] nothing can ask with them any more, but the SDK keeps a
+    /// token in memory until it would have fetched the next: that of an impersonated account for a minute, others and what a
+    /// credentials file holds for up to an hour.
     pub opening: Opening,
     /// Another endpoint than Google's own, such as a regional or a private one.
     pub endpoint: Option<String>,
@@ -90,11 +92,14 @@ pub enum Credentials {
     },
 }
 
-/// How long credentials are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
-    /// As long as they live: what signs all day.
-    Kept,
-    /// As long as one key is open, or for one question: the root's, which is opened for one operation.
-    WhileInUse,
+impl Credentials {
+    /// The service account that asks, where it is said, or a file that is given names it: the file is read.
+    #[must_use]
+    pub fn account(&self) -> Option<String> {
+        match self {
+            Self::Default => None,
+            Self::File(path) => account_of(path),
+            Self::Impersonated { account, .. } => Some(account.clone()),
+        }
+    }
 }

@@ -9,8 +9,11 @@ mod backend;
 mod client;
 mod config;
 mod keys;
+#[cfg(test)]
+mod tests;
 mod trouble;
 
 pub use backend::GcpKmsBackend;
-pub use config::{Credentials, GcpKmsConfig, Opening, Protection, Rings};
+pub use catalyst_signing::Opening;
+pub use config::{Credentials, GcpKmsConfig, Protection, Rings};
 pub use keys::{KeyRing, Reference};

@@ -185,9 +185,8 @@ impl Store {
             let uri = parse_reference(&name).ok()?;
             let opened = self.unlock(&self.path(&uri).ok()?).ok()?;
             let carried = Carried::read(opened.carried.as_deref(), &opened.private_key).ok()?;
-            let Carried { role, generation, nonce, made, .. } = carried;
-            let made_at = Some(made);
-            (carried.deployment == deployment).then_some(FoundKey { uri, nonce, role, generation, made_at })
+            let Carried { tags, made } = carried;
+            (tags.deployment == deployment).then(|| tags.found(uri, Some(made)))
         };
         Ok(names.into_iter().filter_map(found).collect())
     }

@@ -6,11 +6,8 @@
 //! altered, so the text ends in an HMAC under the private key itself: it holds for this key and no other.
 
 use aws_lc_rs::hmac;
-use catalyst_signing::{KeyIntent, KeyRole, Nonce};
+use catalyst_signing::{KeyIntent, KeyTags};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// A key may be made a little before its intent by the clocks (SECURITY.md, "Keys in a key store").
-const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 const PREFIX: &str = "catalyst-pki/key/v1";
 
@@ -29,10 +26,7 @@ pub(crate) fn seal(intent: &KeyIntent, made: SystemTime, private_key: &[u8]) -> 
 /// What a key says of itself.
 #[derive(Debug)]
 pub(crate) struct Carried {
-    pub(crate) deployment: String,
-    pub(crate) role: KeyRole,
-    pub(crate) generation: u32,
-    pub(crate) nonce: Nonce,
+    pub(crate) tags: KeyTags,
     pub(crate) made: SystemTime,
 }
 
@@ -44,13 +38,12 @@ impl Carried {
             text.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('=')).ok_or(UNREADABLE)
         };
         let (role, generation) = value("key")?.rsplit_once('-').ok_or(UNREADABLE)?;
-        Ok(Self {
-            deployment: value("deployment")?.to_owned(),
-            role: role.parse().map_err(|_| UNREADABLE)?,
-            generation: generation.parse().map_err(|_| UNREADABLE)?,
-            nonce: value("nonce")?.parse().map_err(|_| UNREADABLE)?,
-            made: UNIX_EPOCH.checked_add(made).ok_or(UNREADABLE)?,
-        })
+        let tags = KeyTags::read(|name| match name {
+            "role" => Some(role),
+            "generation" => Some(generation),
+            other => value(other).ok(),
+        });
+        Ok(Self { tags: tags.ok_or(UNREADABLE)?, made: UNIX_EPOCH.checked_add(made).ok_or(UNREADABLE)? })
     }
 }
 
@@ -73,8 +66,8 @@ pub(crate) fn check(intent: &KeyIntent, attribute: Option<&[u8]>, private_key: &
         return Err(format!("it carries '{carried}', and '{}' was asked for", describe(intent)));
     }
     // A time that no clock can show is at least not too early.
-    match UNIX_EPOCH.checked_add(made.saturating_add(TOLERANCE)) {
-        Some(latest) if latest < intent.created_at => {
+    match UNIX_EPOCH.checked_add(made) {
+        Some(made) if !intent.could_be_made_at(made) => {
             Err("it is older than the intent it carries".to_owned())
         }
         _ => Ok(()),
@@ -93,7 +86,7 @@ fn seconds(time: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use catalyst_signing::SignatureAlgorithm;
+    use catalyst_signing::{KeyRole, Nonce, SignatureAlgorithm};
 
     fn intent(nonce: u8) -> KeyIntent {
         KeyIntent {
@@ -114,8 +107,7 @@ mod tests {
         assert_eq!(check(&intent(1), Some(&sealed), b"another").unwrap_err(), "its intent was altered");
         assert_eq!(check(&intent(1), None, b"key").unwrap_err(), "it carries no intent");
         let read = Carried::read(Some(&sealed), b"key").unwrap();
-        let words = (read.deployment.as_str(), read.role, read.generation, read.nonce);
-        assert_eq!(words, ("0123456789abcdef", KeyRole::Root, 1, intent(1).nonce));
+        assert_eq!(read.tags, KeyTags::of(&intent(1)));
         assert!(Carried::read(Some(&sealed), b"another").is_err());
     }
 

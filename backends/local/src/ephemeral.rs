@@ -8,7 +8,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use catalyst_signing::{
-    Capability, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyUri, Result, SignatureAlgorithm,
+    Capability, FoundKey, KeyIntent, KeyLifecycle, KeyPin, KeyTags, KeyUri, Result, SignatureAlgorithm,
     SigningBackend, SigningKey,
 };
 use std::{
@@ -119,10 +119,8 @@ impl KeyLifecycle for EphemeralBackend {
     async fn list(&self, deployment: &str) -> Result<Vec<FoundKey>> {
         let keys = self.keys();
         let its = keys.iter().filter(|(_, held)| held.intent.deployment == deployment);
-        let found = |(uri, held): (&String, &Held)| {
-            let KeyIntent { nonce, role, generation, .. } = held.intent;
-            Ok(FoundKey { uri: parse_reference(uri)?, nonce, role, generation, made_at: None })
-        };
+        let found =
+            |(uri, held): (&String, &Held)| Ok(KeyTags::of(&held.intent).found(parse_reference(uri)?, None));
         its.map(found).collect()
     }
 

@@ -1,5 +1,6 @@
 //! What an operator says of one token.
 
+use catalyst_signing::Opening;
 use secrecy::SecretString;
 use std::{fmt, path::PathBuf};
 
@@ -20,8 +21,8 @@ pub struct TokenConfig {
     pub sessions: u32,
     /// Whether a key is refused that is not sensitive, or that may leave the token.
     pub require_sensitive: bool,
-    /// How long the login lasts.
-    pub login: Login,
+    /// How long a login lasts.
+    pub opening: Opening,
 }
 
 /// How a token is named: never by its slot, which changes.
@@ -51,15 +52,6 @@ pub enum Pin {
     File(PathBuf),
     /// The token asks for it itself (CKF_PROTECTED_AUTHENTICATION_PATH): a PIN pad.
     Pad,
-}
-
-/// How long a login lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Login {
-    /// As long as the process lives.
-    Kept,
-    /// While a key of the token is open: the root's, which is opened for one operation.
-    WhileInUse,
 }
 
 /// What errors ask operators to correct.

@@ -12,4 +12,5 @@ mod token;
 mod trouble;
 
 pub use backend::Pkcs11Backend;
-pub use config::{Login, Pin, TokenChoice, TokenConfig};
+pub use catalyst_signing::Opening;
+pub use config::{Pin, TokenChoice, TokenConfig};

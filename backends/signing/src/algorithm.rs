@@ -1,6 +1,9 @@
 //! The one table of algorithms: name, X.509 identifier and verifier of each.
 
-use aws_lc_rs::signature::{self as alc, ParsedPublicKey, VerificationAlgorithm};
+use aws_lc_rs::{
+    digest,
+    signature::{self as alc, ParsedPublicKey, VerificationAlgorithm},
+};
 use const_oid::{
     ObjectIdentifier,
     db::{fips204, rfc5912, rfc8410},
@@ -45,6 +48,9 @@ pub enum SignatureAlgorithm {
 pub struct UnknownAlgorithm(pub String);
 
 impl SignatureAlgorithm {
+    /// The longest signature there is, that of ML-DSA-87 (FIPS 204, table 2), in octets.
+    pub const LONGEST_SIGNATURE: usize = 4627;
+
     /// Every algorithm, the default first.
     pub const ALL: &[Self] = &[
         Self::EcP384,
@@ -79,6 +85,19 @@ impl SignatureAlgorithm {
     /// verifies nothing.
     pub fn verify(self, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
         self.verifier(spki).is_some_and(|key| key.verify_sig(message, signature).is_ok())
+    }
+
+    /// The digest of a message that is signed in its place, for key stores that take one: SHA-384 for EC-P384, SHA-256
+    /// for EC-P256 and RSA. `None`: the message itself is signed.
+    pub fn digest(self, message: &[u8]) -> Option<Vec<u8>> {
+        let hash = match self {
+            Self::EcP384 => &digest::SHA384,
+            Self::EcP256 | Self::Rsa3072 | Self::Rsa4096 | Self::Rsa3072Pss | Self::Rsa4096Pss => {
+                &digest::SHA256
+            }
+            Self::Ed25519 | Self::MlDsa65 | Self::MlDsa87 => return None,
+        };
+        Some(digest::digest(hash, message).as_ref().to_vec())
     }
 
     fn row(self) -> &'static Row {

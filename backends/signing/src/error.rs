@@ -80,6 +80,11 @@ impl SignError {
         Self::Transient { kind: TransientKind::Unavailable, reason: reason.into(), retry_after: None }
     }
 
+    /// [`TransientKind::TimedOut`] without a known delay.
+    pub fn timed_out(reason: impl Into<String>) -> Self {
+        Self::Transient { kind: TransientKind::TimedOut, reason: reason.into(), retry_after: None }
+    }
+
     /// A refusal.
     pub fn refused(kind: Refusal, reason: impl Into<String>) -> Self {
         Self::Refused { kind, reason: reason.into() }
@@ -88,6 +93,15 @@ impl SignError {
     /// An integrity failure.
     pub fn integrity(reason: impl Into<String>) -> Self {
         Self::Integrity { reason: reason.into() }
+    }
+
+    /// The same with the name of the key store before its reason, where that tells whose credentials it is about.
+    #[must_use]
+    pub fn of_store(mut self, name: &str) -> Self {
+        let (Self::Transient { reason, .. } | Self::Refused { reason, .. } | Self::Integrity { reason }) =
+            &mut self;
+        *reason = format!("{name}: {reason}");
+        self
     }
 
     /// A stable code for logs and clients: `key_store_…` for what may pass, `key_refused_…` and `key_integrity` for

@@ -9,8 +9,7 @@ use spki::{SubjectPublicKeyInfoRef, der::Decode};
 /// µ of ML-DSA with an empty context (FIPS 204, algorithms 2 and 7): SHAKE256(SHAKE256(pk, 64) ‖ 0 ‖ 0 ‖ M, 64).
 ///
 /// `spki` is the key's SubjectPublicKeyInfo (DER); `None`: it is none.
-#[must_use]
-pub fn external_mu(spki: &[u8], message: &[u8]) -> Option<[u8; 64]> {
+pub(crate) fn external_mu(spki: &[u8], message: &[u8]) -> Option<[u8; 64]> {
     let spki = SubjectPublicKeyInfoRef::from_der(spki).ok()?;
     let raw = spki.subject_public_key.as_bytes()?;
     Some(shake(&[&shake(&[raw]), &[0, 0], message]))

@@ -1,7 +1,14 @@
 //! What is committed before a key is made, so that after a crash the key is found instead of made again.
 
 use crate::SignatureAlgorithm;
-use std::{fmt, str::FromStr, time::SystemTime};
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
+
+/// How much older than its intent a key may seem: clocks differ.
+const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 /// 128 random bits that the key carries (as tag, label, CKA_ID or name), written as 32 lower-case hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,6 +123,15 @@ pub struct KeyIntent {
     pub created_at: SystemTime,
 }
 
+impl KeyIntent {
+    /// Whether a key that was made at that time, by the key store's clock, may be this intent's.
+    #[must_use]
+    pub fn could_be_made_at(&self, made: SystemTime) -> bool {
+        // A time that no clock can show is at least not too early.
+        made.checked_add(TOLERANCE).is_none_or(|latest| latest >= self.created_at)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,5 +148,22 @@ mod tests {
             assert_eq!(role.to_string().parse(), Ok(*role));
         }
         assert!("Root".parse::<KeyRole>().is_err());
+    }
+
+    #[test]
+    fn a_key_may_seem_five_minutes_older_than_its_intent() {
+        let now = SystemTime::now();
+        let intent = KeyIntent {
+            nonce: Nonce::from_bytes([1; 16]),
+            deployment: "0123456789abcdef".into(),
+            role: KeyRole::Root,
+            generation: 1,
+            algorithm: SignatureAlgorithm::EcP384,
+            created_at: now,
+        };
+        for (seconds, could) in [(0, true), (300, true), (301, false)] {
+            assert_eq!(intent.could_be_made_at(now - Duration::from_secs(seconds)), could, "{seconds}");
+        }
+        assert!(intent.could_be_made_at(now + Duration::from_secs(3600)));
     }
 }

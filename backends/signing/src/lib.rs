@@ -17,7 +17,11 @@ mod guard;
 mod intent;
 mod key_stores;
 mod misplaced;
+mod opening;
 mod pin;
+mod renewed;
+mod tags;
+mod told;
 mod uri;
 
 pub use algorithm::{SignatureAlgorithm, UnknownAlgorithm};
@@ -25,7 +29,6 @@ pub use backend::{
     Capability, Fact, FoundKey, KeyLifecycle, KeyState, Quota, SigningBackend, SigningKey, Whereabouts,
 };
 pub use error::{Refusal, Result, SignError, TransientKind};
-pub use external_mu::external_mu;
 pub use guard::{
     Guard, GuardedKey, KeyHealth, KeyNow, KeyPolicy, KeyView, NoObserver, Observer, Operation, Outcome,
     Purpose, SigningEvent, Verified,
@@ -33,4 +36,8 @@ pub use guard::{
 pub use intent::{InvalidNonce, KeyIntent, KeyRole, Nonce, UnknownRole};
 pub use key_stores::KeyStores;
 pub use misplaced::{PIN_MISPLACED, holds_pin};
+pub use opening::Opening;
 pub use pin::{KeyPin, KeyUri, KeyUriError};
+pub use renewed::Renewed;
+pub use tags::KeyTags;
+pub use told::{causes, place, told, words};

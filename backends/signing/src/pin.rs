@@ -1,6 +1,6 @@
 //! What the CA's store keeps of a key: where it is, how it signs and its whole public key.
 
-use crate::{SignatureAlgorithm, uri};
+use crate::{Result as Answer, SignError, SignatureAlgorithm, external_mu::external_mu, uri};
 use aws_lc_rs::digest;
 use std::{fmt, str::FromStr};
 
@@ -68,5 +68,15 @@ impl KeyPin {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest::digest(&digest::SHA256, &self.spki).as_ref());
         hash
+    }
+
+    /// What a key store that hashes for ML-DSA elsewhere is given in a message's place: µ with an empty context (FIPS 204,
+    /// algorithm 7, line 6).
+    ///
+    /// # Errors
+    /// An integrity error where the pinned public key is none.
+    pub fn external_mu(&self, message: &[u8]) -> Answer<[u8; 64]> {
+        let unreadable = || SignError::integrity(format!("the public key pinned for {} is no key", self.uri));
+        external_mu(&self.spki, message).ok_or_else(unreadable)
     }
 }

@@ -115,7 +115,9 @@ fn is_key_version(rest: &str) -> bool {
         !s.is_empty() && s.bytes().all(|c| c.is_ascii_alphanumeric() || extra.contains(&c))
     };
     // A project id may carry an organisation's domain: `example.com:project`.
+    // And none begins with a dot, for it is part of a path.
     of(project, b"-.:")
+        && !project.starts_with('.')
         && of(location, b"-")
         && [ring, key].iter().all(|name| name.len() <= 63 && of(name, b"_-"))
         && is_decimal(version)
@@ -248,6 +250,7 @@ mod tests {
             "gcpkms:projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/0",
             "gcpkms:projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/01",
             "gcpkms:projects/p/locations/l/keyRings//cryptoKeys/k/cryptoKeyVersions/1",
+            "gcpkms:projects/../locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1",
             "gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1",
             "pkcs11:serial=1",
             "pkcs11:id=%01",

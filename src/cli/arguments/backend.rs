@@ -12,7 +12,7 @@ pub(super) fn command(table: &Table) -> Command {
     let name = |help: &'static str| Arg::new("name").value_name("NAME").help(help);
     let check = Command::new("check")
         .about("Open key stores, list what they can do and make probe signatures; no service is asked")
-        .arg(name("A key store: local, aws-kms, pkcs11, aws-kms:NAME, pkcs11:NAME; each that a role uses unless said"))
+        .arg(name("A key store: local, aws-kms, gcp-kms, pkcs11, or one of several as aws-kms:NAME; each that a role uses unless said"))
         .arg(
             Arg::new("key")
                 .long("key")

@@ -10,7 +10,10 @@ use super::super::{
 };
 use crate::{
     client::printable,
-    key_stores::check::{Examined, Probe, Wanted, examine},
+    key_stores::{
+        Kinds,
+        check::{Examined, Probe, Wanted, examine},
+    },
     settings::{Inputs, Settings, SettingsError, Table},
 };
 use catalyst_signing::{Capability, PIN_MISPLACED, SignatureAlgorithm, conformance::Verdict, holds_pin};
@@ -32,12 +35,12 @@ pub(in crate::cli) struct Check {
     pub(in crate::cli) inputs: Inputs,
 }
 
-pub(in crate::cli) fn run(table: &Table, check: &Check, form: Output) -> ExitCode {
+pub(in crate::cli) fn run(kinds: &Kinds, table: &Table, check: &Check, form: Output) -> ExitCode {
     let (settings, names) = match prepare(table, check) {
         Ok(prepared) => prepared,
         Err(error) => return refuse(&error),
     };
-    let seen = match look(&settings, check, &names) {
+    let seen = match look(kinds, &settings, check, &names) {
         Ok(seen) => seen,
         Err(error) => return fail(&*error),
     };
@@ -79,7 +82,12 @@ fn prepare(table: &Table, check: &Check) -> Result<(Settings, Vec<String>), Sett
     Ok((settings, names))
 }
 
-fn look(settings: &Settings, check: &Check, names: &[String]) -> Result<Vec<Examined>, Failure> {
+fn look(
+    kinds: &Kinds,
+    settings: &Settings,
+    check: &Check,
+    names: &[String],
+) -> Result<Vec<Examined>, Failure> {
     let algorithm: SignatureAlgorithm = settings.algorithm.parse()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let seen = runtime.block_on(async {
@@ -87,7 +95,7 @@ fn look(settings: &Settings, check: &Check, names: &[String]) -> Result<Vec<Exam
         let mut seen = Vec::new();
         for name in names {
             let wanted = Wanted { name: name.clone(), key: check.key.clone(), algorithm, full: check.full };
-            seen.push(examine(settings, &wanted, &stop).await);
+            seen.push(examine(kinds, settings, &wanted, &stop).await);
         }
         Ok(seen)
     });

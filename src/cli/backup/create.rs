@@ -15,7 +15,7 @@ use crate::{
         recipients_in_file, write,
     },
     identity::{Clock as _, SystemClock},
-    key_stores::key_file,
+    key_stores::{Kinds, key_file},
     settings::{Environment, Inputs, Settings, Table},
 };
 use serde_json::json;
@@ -51,11 +51,11 @@ enum To {
 }
 
 impl Create {
-    pub(super) fn run(&self, table: &Table, form: Output) -> Result<ExitCode, Trouble> {
+    pub(super) fn run(&self, kinds: &Kinds, table: &Table, form: Output) -> Result<ExitCode, Trouble> {
         let settings = Settings::read(table, &self.inputs)?;
         let to = self.place()?;
         let lock = self.lock(&settings, &self.inputs.environment)?;
-        let stores = Stores::new(settings);
+        let stores = Stores::new(kinds, settings);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let progress = Progress::new(&runtime)?;
         let made = self.make(&stores, &to, &lock, &runtime, &progress);

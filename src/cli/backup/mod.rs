@@ -20,7 +20,7 @@ use super::{
 use crate::{
     backup::BackupError,
     client::printable,
-    key_stores::{key_file, open_one},
+    key_stores::{Kinds, key_file},
     settings::{Settings, SettingsError, Table},
 };
 use catalyst_signing::SigningBackend;
@@ -44,10 +44,10 @@ pub(super) enum Task {
     List(PathBuf),
 }
 
-pub(super) fn run(table: &Table, task: Task, form: Output) -> ExitCode {
+pub(super) fn run(kinds: &Kinds, table: &Table, task: Task, form: Output) -> ExitCode {
     let done = match task {
-        Task::Create(create) => create.run(table, form),
-        Task::Verify(verify) => verify.run(table, form),
+        Task::Create(create) => create.run(kinds, table, form),
+        Task::Verify(verify) => verify.run(kinds, table, form),
         Task::Header(file) => lists::header(&file, form),
         Task::Inspect(inspect) => inspect.run(form),
         Task::List(directory) => lists::list(&directory, form),
@@ -117,6 +117,7 @@ const LETTING_GO: Duration = Duration::from_secs(5);
 
 /// Key stores of the settings, each opened once, when a key in it is asked for.
 struct Stores {
+    kinds: Kinds,
     settings: Settings,
     /// Why there is no passphrase for local keys, where there is none.
     no_passphrase: Option<String>,
@@ -124,14 +125,14 @@ struct Stores {
 }
 
 impl Stores {
-    fn new(mut settings: Settings) -> Self {
+    fn new(kinds: &Kinds, mut settings: Settings) -> Self {
         let secured = match settings.certs_db.exists() {
             true => settings.secure_passphrase().map(drop),
             // Under --dev one would be made, for a store that is not there.
             false => Ok(()),
         };
         let no_passphrase = secured.err().map(|error| error.to_string());
-        Self { settings, no_passphrase, opened: Mutex::default() }
+        Self { kinds: kinds.clone(), settings, no_passphrase, opened: Mutex::default() }
     }
 
     fn open(&self, name: &str) -> Result<Arc<dyn SigningBackend>, String> {
@@ -143,7 +144,7 @@ impl Stores {
         if let Some(store) = opened.get(name) {
             return Ok(store.clone());
         }
-        let store = open_one(&self.settings, name).map_err(|error| error.to_string())?;
+        let store = self.kinds.open_one(&self.settings, name).map_err(|error| error.to_string())?;
         opened.insert(name.to_owned(), store.clone());
         Ok(store)
     }

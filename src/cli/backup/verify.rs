@@ -16,6 +16,7 @@ use crate::{
         check_keys, inspect, verify,
     },
     client::printable,
+    key_stores::Kinds,
     settings::{Environment, Inputs, Settings, Table},
 };
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ pub(in crate::cli) struct Verify {
 }
 
 impl Verify {
-    pub(super) fn run(&self, table: &Table, form: Output) -> Result<ExitCode, Trouble> {
+    pub(super) fn run(&self, kinds: &Kinds, table: &Table, form: Output) -> Result<ExitCode, Trouble> {
         let settings = Settings::read(table, &self.inputs)?;
         let environment = &self.inputs.environment;
         let trust = self.whose.trust(environment)?.ok_or_else(|| {
@@ -52,7 +53,7 @@ impl Verify {
         let verified = verify(&self.file, &identities, trust, &work_dir, &progress);
         let mut verified = progress.outcome(verified)?;
         if !self.keys_unchecked {
-            let mut stores = Stores::new(settings);
+            let mut stores = Stores::new(kinds, settings);
             // The files that are in the backup, not those of this machine.
             stores.settings.local_keys = verified.key_dir();
             let checked = runtime.block_on(progress.or_stopped(keys(&stores, &verified)));

@@ -1,6 +1,6 @@
 //! Accounts in AWS KMS.
 
-use super::{super::*, file, names, refused, settings};
+use super::{super::*, file, names, open_one, refused, settings};
 use std::time::Duration;
 use tempfile::TempDir;
 

@@ -1,13 +1,27 @@
 //! What settings say of key stores.
-#![cfg(all(feature = "aws-kms", feature = "pkcs11"))]
+#![cfg(all(feature = "aws-kms", feature = "gcp-kms", feature = "pkcs11"))]
 
 mod aws_kms;
+mod gcp_kms;
+mod page;
 mod pkcs11;
 
 use super::*;
 use crate::settings::{Environment, Inputs};
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 use tempfile::TempDir;
+
+fn table() -> Table {
+    Kinds::of_this_build().table()
+}
+
+fn open(settings: &Settings) -> Result<Named, Failure> {
+    Kinds::of_this_build().open(settings)
+}
+
+fn open_one(settings: &Settings, name: &str) -> Result<Arc<dyn SigningBackend>, Failure> {
+    Kinds::of_this_build().open_one(settings, name)
+}
 
 /// Settings of variables, and of a settings file where there is one.
 fn settings(file: Option<&Path>, vars: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -41,7 +55,7 @@ fn refused(file: Option<&Path>, vars: &[(&str, &str)]) -> String {
 #[test]
 fn every_kind_has_a_name_of_its_own() {
     let names: Vec<_> = FACTORIES.iter().map(|factory| factory.settings.name).collect();
-    assert_eq!(names, ["local", "aws-kms", "pkcs11"]);
+    assert_eq!(names, ["local", "aws-kms", "gcp-kms", "pkcs11"]);
     assert_eq!(table().backend_names(), names);
 }
 

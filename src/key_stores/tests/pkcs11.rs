@@ -1,6 +1,6 @@
 //! Tokens.
 
-use super::{super::*, file, names, refused, settings};
+use super::{super::*, file, names, open, open_one, refused, settings, table};
 use std::{fs, os::unix::fs::PermissionsExt as _};
 use tempfile::TempDir;
 

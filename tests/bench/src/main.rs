@@ -8,6 +8,8 @@
 //! . <(tests/run --env) && cargo run --release -p catalyst-bench -- pkcs11   # a token of SoftHSM
 //! tests/run cargo run --release -p catalyst-bench -- aws                    # what stands for AWS KMS
 //! tests/run cargo run --release -p catalyst-bench -- aws-idle               # what an idle service asks it in ten minutes
+//! cargo build --release -p gcp-fake && cargo run --release -p catalyst-bench -- gcp    # what stands for Google Cloud KMS
+//! cargo build --release -p gcp-fake && cargo run --release -p catalyst-bench -- gcp-idle
 //! ```
 //!
 //! - **Cryptography**: raw P-384 in aws-lc-rs on one thread, taken again during every load, since a machine is not
@@ -25,17 +27,17 @@
 //!   its start to its end.
 //! - **PKCS#11**: the backend beside the same module in a tight loop with as many threads as it has sessions, in turn. CPU outside the
 //!   module is what a signature takes more than in that loop.
-//! - **KMS**: issuance over HTTP while a proxy in this process stands for KMS, signs by itself and answers late. Its threads
-//!   and the callers' share the cores with the service, so what they use is shown, and how many certificates the cores are
-//!   enough for with it; `n/L` is what n callers come to if nothing takes time but KMS. Calls are counted at the proxy.
+//! - **KMS**: issuance over HTTP while a proxy in this process (AWS) or a fake in another (Google) stands for KMS, signs by
+//!   itself and answers late. It and the callers share the cores with the service, so what they use is shown, and how many certificates the cores are
+//!   enough for with it; `n/L` is what n callers come to if nothing takes time but KMS. Calls are counted there.
 //!
 //! Rows are those in the store before the load.
 #![forbid(unsafe_code)]
 
-mod aws;
 mod credentials;
 mod cryptography;
 mod filler;
+mod kms;
 mod library;
 mod load;
 mod pkcs11;
@@ -46,6 +48,7 @@ mod service;
 mod table;
 
 use cryptography::Cryptography;
+use kms::{Aws, Gcp};
 use std::{error::Error, process::ExitCode};
 use table::Table;
 
@@ -72,10 +75,12 @@ fn main() -> ExitCode {
         Some("full") => run(&FULL),
         Some("rpc") => alone(|table| service::report_rpc(&requests::make(1)?, table)),
         Some("pkcs11") => alone(pkcs11::report),
-        Some("aws") => alone(aws::report),
-        Some("aws-idle") => alone(aws::report_idle),
+        Some("aws") => alone(kms::report::<Aws>),
+        Some("aws-idle") => alone(kms::report_idle::<Aws>),
+        Some("gcp") => alone(kms::report::<Gcp>),
+        Some("gcp-idle") => alone(kms::report_idle::<Gcp>),
         Some(_) => {
-            eprintln!("usage: catalyst-bench [quick|full|rpc|pkcs11|aws|aws-idle]");
+            eprintln!("usage: catalyst-bench [quick|full|rpc|pkcs11|aws|aws-idle|gcp|gcp-idle]");
             return ExitCode::from(2);
         }
     };

@@ -6,11 +6,11 @@ use crate::{
     process::own_cpu,
     table::{Row, Table},
 };
-use catalyst_pkcs11::{Login, Pin, Pkcs11Backend, TokenChoice, TokenConfig};
+use catalyst_pkcs11::{Pin, Pkcs11Backend, TokenChoice, TokenConfig};
 use catalyst_rigs::pkcs11::{Fault, SoftHsm, TestToken};
 use catalyst_signing::{
-    Guard, GuardedKey, KeyIntent, KeyPin, KeyPolicy, KeyRole, NoObserver, Nonce, Purpose, SignatureAlgorithm,
-    SigningBackend, SigningKey,
+    Guard, GuardedKey, KeyIntent, KeyPin, KeyPolicy, KeyRole, NoObserver, Nonce, Opening, Purpose,
+    SignatureAlgorithm, SigningBackend, SigningKey,
 };
 use cryptoki::{
     context::Pkcs11,
@@ -118,7 +118,7 @@ fn config(token: &TestToken, sessions: usize) -> TokenConfig {
         pin: Pin::Known(token.pin.clone().into()),
         sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
         require_sensitive: true,
-        login: Login::Kept,
+        opening: Opening::Kept,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use catalyst_rigs::aws::Foreign;
+use catalyst_rigs::aws::RuleId;
 
 const WEST: &str = "eu-west-1";
 const NORTH: &str = "eu-north-1";
@@ -116,7 +117,7 @@ fn without_any_region_requests_wait_for_one() {
     }
     cloud.proxy.forget_calls();
     refused(&ask(&cloud.pki, "node", "waits"), 503, "key_store_unavailable");
-    let asked = cloud.signs(&cloud.services);
+    let asked = cloud.signs();
     assert!((3..=60).contains(&asked), "{asked}");
     cloud.warned(&[SERVICES_CA]);
     cloud.proxy.heal();

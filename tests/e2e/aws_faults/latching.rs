@@ -1,37 +1,8 @@
 //! Troubles that stay: the key is not asked again until an operator says so.
 
 use super::*;
+use crate::cloud_faults::latches;
 use catalyst_rigs::aws::{Foreign, Says};
-
-/// Each of these, for good: so many calls, then 500 with this code and these words, and not one call more.
-fn latches(cloud: &Cloud, fault: Fault, calls: usize, code: &str, words: &[&str]) {
-    let (recorded, before) = (cloud.pki.recorded(), cloud.latched().len());
-    cloud.signing(fault.clone());
-    cloud.proxy.forget_calls();
-    let sentence = refused(&ask(&cloud.pki, "node", "refused"), 500, code);
-    assert!(words.iter().all(|word| sentence.contains(word)), "{fault:?}: {sentence}");
-    assert_eq!(cloud.signs(&cloud.services), calls, "{fault:?}");
-    assert_eq!(cloud.metric(&key_state(SERVICES_CA)), Some(-2.0), "{fault:?}");
-    cloud.warned(&[&[SERVICES_CA], words].concat());
-
-    cloud.proxy.heal();
-    for number in 0..3 {
-        refused(&ask(&cloud.pki, "node", "refused"), 500, code);
-        cloud.issues("envoy/app", &format!("unharmed-{recorded}-{number}"));
-    }
-    assert_eq!(cloud.signs(&cloud.services), calls, "{fault:?}: a latched key was asked");
-    assert_eq!(cloud.pki.recorded(), recorded + 3, "{fault:?}: those of the other CA");
-    let said = cloud.latched().split_off(before);
-    assert_eq!(said.len(), 1, "{fault:?}: {said:?}");
-    assert_eq!(said[0].property("code"), Some(code), "{fault:?}");
-    assert!(words.iter().all(|word| said[0].raw.contains(word)), "{fault:?}: {}", said[0].raw);
-
-    let (exit, stdout, stderr) = cloud.retry();
-    assert_eq!(exit, 0, "{fault:?}: {stdout}{stderr}");
-    cloud.issues("node", &format!("again-{recorded}"));
-    assert_eq!(cloud.warnings(), [""; 0], "{fault:?}");
-    assert_eq!(cloud.metric(&key_state(SERVICES_CA)), Some(1.0), "{fault:?}");
-}
 
 fn ready() -> Cloud {
     // What is new may not show yet; this key is to look older.
@@ -40,7 +11,7 @@ fn ready() -> Cloud {
     cloud.proxy.script(When::calling("DescribeKey"), age);
     let mut cloud = cloud.restarted(|launch| launch);
     cloud.pki = cloud.pki.ready();
-    cloud.shows(&key_state(SERVICES_CA), Some(1.0));
+    cloud.shows(&Cloud::key_state(SERVICES_CA), Some(1.0));
     cloud
 }
 
@@ -51,17 +22,17 @@ fn a_false_signature_goes_to_nobody() {
         cloud.proxy.script(cloud.services("Sign").first(times), Fault::FlippedBit);
         cloud.proxy.forget_calls();
         cloud.issues("node", &format!("after-{times}"));
-        assert_eq!(cloud.signs(&cloud.services), times + 1);
+        assert_eq!(cloud.signs(), times + 1);
     }
-    assert_eq!(cloud.ended("sign", "integrity"), 3.0);
-    let arn = cloud.services.trim_start_matches("awskms:").to_owned();
+    assert_eq!(cloud.ended("integrity"), 3.0);
+    let arn = cloud.services_key().to_owned();
     latches(&cloud, Fault::FlippedBit, 3, "key_integrity", &["does not verify", &arn]);
 }
 
 #[test]
 fn another_keys_answer_goes_to_nobody() {
     let cloud = ready();
-    let arn = cloud.services.trim_start_matches("awskms:").to_owned();
+    let arn = cloud.services_key().to_owned();
     for (foreign, words) in [(Foreign::Admitted, "answered for"), (Foreign::Concealed, "does not verify")] {
         latches(&cloud, Fault::OfAnotherKey(foreign), 3, "key_integrity", &[words, &arn]);
     }
@@ -72,7 +43,7 @@ fn another_keys_answer_goes_to_nobody() {
 #[test]
 fn what_is_refused_is_asked_once_and_names_what_is_missing() {
     let cloud = ready();
-    let arn = cloud.services.trim_start_matches("awskms:").to_owned();
+    let arn = cloud.services_key().to_owned();
     let arn = arn.as_str();
     let cases = [
         (Fault::NotFound, "key_refused_missing", ["NotFoundException", arn]),

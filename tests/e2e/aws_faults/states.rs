@@ -6,12 +6,12 @@ use catalyst_rigs::aws::Says;
 #[test]
 fn a_key_that_will_not_last_shows_before_it_bites() {
     let cloud = Cloud::new();
-    cloud.shows(&key_state(SERVICES_CA), Some(1.0));
+    cloud.shows(&Cloud::key_state(SERVICES_CA), Some(1.0));
     cloud.proxy.script(cloud.services("DescribeKey"), Fault::Says(Says::Disabled));
     let other = When::calling("DescribeKey").of_key(&cloud.transport);
     cloud.proxy.script(other, Fault::Says(Says::PendingDeletion));
-    cloud.shows(&key_state(SERVICES_CA), Some(-3.0));
-    cloud.shows(&key_state(TRANSPORT_CA), Some(-4.0));
+    cloud.shows(&Cloud::key_state(SERVICES_CA), Some(-3.0));
+    cloud.shows(&Cloud::key_state(TRANSPORT_CA), Some(-4.0));
     cloud.warned(&[SERVICES_CA, &cloud.services, "disabled in its key store"]);
     cloud.warned(&[TRANSPORT_CA, &cloud.transport, "will be destroyed by its key store"]);
     for (key, word) in [(&cloud.services, "disabled"), (&cloud.transport, "destroyed")] {
@@ -36,7 +36,7 @@ fn keys_that_are_switched_off_and_on_again_while_the_service_runs() {
         let command = if on.len() == 1 { "aws kms enable-key" } else { "aws kms cancel-key-deletion" };
         assert!(sentence.contains(command), "{sentence}");
         cloud.issues("envoy/app", &format!("unharmed-{}", on.len()));
-        assert_eq!(cloud.signs(&cloud.services), 1);
+        assert_eq!(cloud.signs(), 1);
 
         // An operator who asks too early is told so.
         let (exit, stdout, stderr) = cloud.retry();

@@ -2,7 +2,7 @@
 #![no_main]
 
 use catalyst_pki::{
-    key_stores,
+    key_stores::Kinds,
     settings::{Environment, Inputs, Settings},
 };
 use libfuzzer_sys::fuzz_target;
@@ -27,6 +27,6 @@ fuzz_target!(|content: &[u8]| {
         fs::write(file, content).unwrap();
         let flags = BTreeMap::from([("config", file.display().to_string())]);
         let inputs = Inputs { dev: content.len() % 2 == 0, flags, environment: Environment::default() };
-        let _ = Settings::read(&key_stores::table(), &inputs);
+        let _ = Settings::read(&Kinds::of_this_build().table(), &inputs);
     });
 });

@@ -80,6 +80,7 @@ fn alter(state: &mut State, name: &VersionName, alteration: &Alteration) -> Resu
             VersionState::Enabled => Life::Enabled,
             VersionState::Disabled => Life::Disabled,
             VersionState::PendingGeneration => Life::Pending(0),
+            VersionState::GenerationFailed => Life::Failed,
             VersionState::DestroyScheduled => Life::Scheduled(now.saturating_add(Duration::days(30))),
             VersionState::Destroyed => Life::Destroyed(now),
         };

@@ -12,11 +12,10 @@ const PUBLIC_KEY: (&str, &str) = ("/publicKey/data", "/publicKey/crc32cChecksum"
 
 /// Changes the message; one without the field stays as it is.
 pub(crate) fn apply(tamper: &Tamper, message: &mut Value) {
-    let Some((octets, its_checksum)) =
-        [SIGNATURE, PEM, PUBLIC_KEY].into_iter().find(|(octets, _)| message.pointer(octets).is_some())
-    else {
-        return;
-    };
+    let (octets, its_checksum) = [SIGNATURE, PEM, PUBLIC_KEY]
+        .into_iter()
+        .find(|(octets, _)| message.pointer(octets).is_some())
+        .unwrap_or(SIGNATURE);
     match tamper {
         Tamper::Checksum(wrong) => spoil(message, its_checksum, *wrong, |old| {
             let old = old.as_str().and_then(|text| text.parse::<u32>().ok());
@@ -37,6 +36,11 @@ pub(crate) fn apply(tamper: &Tamper, message: &mut Value) {
             let flipped = flip(message, octets);
             if let Some(field) = message.pointer_mut(its_checksum) {
                 *field = checksum(&flipped);
+            }
+        }
+        Tamper::State(state) => {
+            if let Some(field) = message.get_mut("state") {
+                *field = json!(state.name());
             }
         }
         // The method has seen to it.

@@ -16,17 +16,14 @@ use aws_sdk_kms::{
     error::{ProvideErrorMetadata, SdkError},
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use catalyst_signing::{Refusal, Result, SignError, TransientKind};
+use catalyst_signing::{Refusal, Renewed, Result, SignError, place};
 use std::{
     collections::HashMap,
     error::Error,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
-use tokio::{
-    sync::OnceCell,
-    time::{Instant, timeout},
-};
+use tokio::{sync::OnceCell, time::timeout};
 
 /// How soon after they were read anew credentials may be read anew again.
 const REREAD: Duration = Duration::from_secs(5);
@@ -36,21 +33,11 @@ const REREAD: Duration = Duration::from_secs(5);
 pub(crate) struct Clients {
     config: AwsKmsConfig,
     load: Load,
-    now: Mutex<Now>,
+    now: Renewed<Set>,
     memory: Arc<Memory>,
 }
 
-/// What is in use until the credentials are read anew.
-#[derive(Debug)]
-struct Now {
-    set: Arc<Set>,
-    /// When credentials were last forgotten because KMS did not take them.
-    forgotten: Option<Instant>,
-    /// How often an operator had asked to try again when the set was begun.
-    retries: u64,
-}
-
-/// One reading of files and environment. Calls under way keep theirs when another takes its place.
+/// One reading of files and environment.
 #[derive(Debug, Default)]
 struct Set {
     shared: OnceCell<SdkConfig>,
@@ -74,8 +61,7 @@ impl Clients {
     }
 
     fn begin(config: AwsKmsConfig, load: Load, memory: Arc<Memory>) -> Self {
-        let now = Now { set: Arc::default(), forgotten: None, retries: memory.retries() };
-        Self { config, load, now: Mutex::new(now), memory }
+        Self { config, load, now: Renewed::new(memory.retries()), memory }
     }
 
     pub(crate) fn config(&self) -> &AwsKmsConfig {
@@ -137,14 +123,12 @@ impl Clients {
         self.check_endpoint()?;
         let limit = self.config.call_timeout;
         let load = set.shared.get_or_init(|| (self.load)(self.config.clone()));
-        timeout(limit, load).await.map_err(|_| SignError::Transient {
-            kind: TransientKind::TimedOut,
-            reason: format!(
+        timeout(limit, load).await.map_err(|_| {
+            SignError::timed_out(format!(
                 "reading AWS' configuration took longer than {} s; without a Region the instance metadata service \
                  is asked for one: set CATALYST_PKI_AWS_REGION",
                 limit.as_secs()
-            ),
-            retry_after: None,
+            ))
         })
     }
 
@@ -166,10 +150,10 @@ impl Clients {
     ) -> Trouble {
         let mut trouble = asked.trouble(&self.place(asked.about), error);
         if matches!(trouble.cause, Cause::Expired | Cause::Unloaded) {
-            self.forget();
+            self.now.forget(REREAD);
         }
         if trouble.cause == Cause::Unloaded {
-            trouble.error = named(&self.config().name, trouble.error);
+            trouble.error = trouble.error.of_store(&self.config.name);
         }
         if trouble.cause == Cause::Missing && self.memory.is_young(asked.about) {
             trouble.error = SignError::unavailable(format!(
@@ -198,24 +182,11 @@ impl Clients {
 
     /// Lets credentials and connections go, once the calls under way have ended.
     pub(crate) fn let_go(&self) {
-        self.lock().set = Arc::default();
+        self.now.let_go();
     }
 
     fn set(&self) -> Arc<Set> {
-        let retries = self.memory.retries();
-        let mut now = self.lock();
-        if now.retries != retries {
-            *now = Now { set: Arc::default(), forgotten: None, retries };
-        }
-        now.set.clone()
-    }
-
-    fn forget(&self) {
-        let mut now = self.lock();
-        if now.forgotten.is_none_or(|last| last.elapsed() >= REREAD) {
-            now.set = Arc::default();
-            now.forgotten = Some(Instant::now());
-        }
+        self.now.get(self.memory.retries())
     }
 
     /// What is asked about a key, for people.
@@ -233,16 +204,7 @@ impl Clients {
         let endpoint = self.config.endpoint.as_deref()?;
         let endpoint =
             region.map_or_else(|| endpoint.to_owned(), |region| endpoint.replace("{region}", region));
-        Some(match endpoint.split_once("://") {
-            Some((scheme, rest)) => {
-                format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, place)| place))
-            }
-            None => endpoint,
-        })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+        Some(place(&endpoint))
     }
 }
 
@@ -258,15 +220,4 @@ fn client(config: &AwsKmsConfig, shared: &SdkConfig, region: &str) -> Client {
     // stand for every Region.
     builder.set_endpoint_url(config.endpoint.as_ref().map(|endpoint| endpoint.replace("{region}", region)));
     Client::from_conf(builder.build())
-}
-
-/// An error about credentials, with the key store whose they are: the root's may be another's.
-fn named(store: &str, error: SignError) -> SignError {
-    match error {
-        SignError::Refused { kind, reason } => SignError::refused(kind, format!("{store}: {reason}")),
-        SignError::Transient { kind, reason, retry_after } => {
-            SignError::Transient { kind, reason: format!("{store}: {reason}"), retry_after }
-        }
-        other => other,
-    }
 }

@@ -11,11 +11,8 @@ use aws_sdk_kms::{
     types::KeyMetadata,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use catalyst_signing::SignError;
+use catalyst_signing::{SignError, SignatureAlgorithm};
 use std::{error::Error, time::SystemTime};
-
-/// The longest signature there is, that of ML-DSA-87 (FIPS 204, table 2), in octets.
-const LONGEST: usize = 4627;
 
 type Answer<T> = std::result::Result<T, Trouble>;
 
@@ -39,7 +36,11 @@ pub(super) async fn sign(
     let algorithm = answer.signing_algorithm.as_ref().map(|algorithm| algorithm.as_str());
     same("Sign", "algorithm", algorithm, mechanism.algorithm.as_str())?;
     match answer.signature {
-        Some(signature) if (1..=LONGEST).contains(&signature.as_ref().len()) => Ok(signature.into_inner()),
+        Some(signature)
+            if (1..=SignatureAlgorithm::LONGEST_SIGNATURE).contains(&signature.as_ref().len()) =>
+        {
+            Ok(signature.into_inner())
+        }
         Some(signature) => Err(false_answer(format!(
             "AWS KMS gave {} octets as a signature of {arn}, and none has so many",
             signature.as_ref().len()

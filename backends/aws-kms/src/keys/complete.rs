@@ -1,19 +1,19 @@
 //! What a key gets once it is made: its alias and its replicas. It works without them, so what fails here is told and no
 //! more: the next call for its intent tries again.
 
-use super::{KeyArn, Tags, policy, scan::patiently};
+use super::{KeyArn, policy, scan::patiently, tags};
 use crate::{client::Clients, trouble::Asked};
 use aws_sdk_kms::error::ProvideErrorMetadata as _;
-use catalyst_signing::{Result, SignError};
+use catalyst_signing::{KeyTags, Result, SignError};
 use tracing::warn;
 
 /// Gives a key its alias and its replicas.
-pub(crate) async fn complete(clients: &Clients, arn: &KeyArn, tags: &Tags) {
-    name(clients, arn, &tags.alias()).await;
+pub(crate) async fn complete(clients: &Clients, arn: &KeyArn, carried: &KeyTags) {
+    name(clients, arn, &tags::alias(carried)).await;
     if arn.is_multi_region() {
         for region in &clients.config().failover_regions {
             if region != arn.region() {
-                replicate(clients, arn, tags, region).await;
+                replicate(clients, arn, carried, region).await;
             }
         }
     }
@@ -57,7 +57,7 @@ async fn leads_to(clients: &Clients, alias: &str, arn: &KeyArn) -> Result<bool> 
 }
 
 /// Replicas get the same tags, which are not carried over by KMS and which IAM policies go by.
-async fn replicate(clients: &Clients, arn: &KeyArn, tags: &Tags, region: &str) {
+async fn replicate(clients: &Clients, arn: &KeyArn, carried: &KeyTags, region: &str) {
     let asked = Asked { operation: "ReplicateKey", about: arn.as_str() };
     let replicated = patiently(|| async {
         let call = clients
@@ -66,8 +66,8 @@ async fn replicate(clients: &Clients, arn: &KeyArn, tags: &Tags, region: &str) {
             .replicate_key()
             .key_id(arn.as_str())
             .replica_region(region)
-            .description(tags.description())
-            .set_tags(Some(tags.write()))
+            .description(tags::description(carried))
+            .set_tags(Some(tags::write(carried)))
             .set_policy(policy::read(clients.config())?);
         match call.send().await {
             Ok(_) => Ok(()),

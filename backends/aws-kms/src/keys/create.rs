@@ -1,10 +1,10 @@
 //! Making keys.
 
 use super::{
-    Attempts, KeyArn, Mechanism, Tags,
+    Attempts, KeyArn, Mechanism,
     complete::complete,
     find::{look, pin},
-    policy, unsupported,
+    policy, tags, unsupported,
 };
 use crate::{
     client::Clients,
@@ -16,7 +16,7 @@ use aws_sdk_kms::{
     types::{KeyUsageType, OriginType},
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use catalyst_signing::{KeyIntent, KeyPin, Refusal, Result, SignError, TransientKind};
+use catalyst_signing::{KeyIntent, KeyPin, KeyTags, Refusal, Result, SignError, TransientKind};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
@@ -47,7 +47,7 @@ pub(crate) async fn create(
     };
     let pin = pin(clients, intent, &arn).await?;
     // Who waits for the key must not lose it to a Region that hangs.
-    if timeout(COMPLETING, complete(clients, &arn, &Tags::of(intent))).await.is_err() {
+    if timeout(COMPLETING, complete(clients, &arn, &KeyTags::of(intent))).await.is_err() {
         warn!(target: "catalyst.pki", key = %arn,
             "AWS KMS did not give a key its alias and replicas in time: look for what is missing, and make it by hand");
     }
@@ -96,7 +96,7 @@ async fn make(
     mechanism: &Mechanism,
 ) -> Result<KeyArn> {
     let config = clients.config();
-    let (tags, policy) = (Tags::of(intent), policy::read(config)?);
+    let (carried, policy) = (KeyTags::of(intent), policy::read(config)?);
     let client = clients.of(None).await?;
     let call = client
         .create_key()
@@ -104,8 +104,8 @@ async fn make(
         .key_usage(KeyUsageType::SignVerify)
         // KMS' default, said so that policies can go by it.
         .origin(OriginType::AwsKms)
-        .description(tags.description())
-        .set_tags(Some(tags.write()))
+        .description(tags::description(&carried))
+        .set_tags(Some(tags::write(&carried)))
         .set_policy(policy)
         .set_multi_region((!config.failover_regions.is_empty()).then_some(true));
     let sending = attempts.send(intent.nonce);
@@ -117,7 +117,7 @@ async fn make(
             Ok(arn)
         }
         Err(error) => {
-            let asked = Asked { operation: "CreateKey", about: &tags.alias() };
+            let asked = Asked { operation: "CreateKey", about: &tags::alias(&carried) };
             let trouble = clients.trouble(asked, &error);
             if trouble.cause == Cause::Unloaded || is_final(&error) {
                 attempts.made_none(sending);

@@ -1,24 +1,22 @@
 //! Finding the key of an intent, and all of a deployment.
 
 use super::{
-    Attempts, KeyArn, Mechanism, Tags,
+    Attempts, KeyArn, Mechanism,
     resolve::resolve,
     scan::{Tagged, patiently, scan, tagged},
-    unsupported,
+    tags, unsupported,
 };
 use crate::{client::Clients, keys::Reference, trouble::Asked};
 use aws_sdk_kms::types::{
     KeyManagerType, KeyMetadata, KeyState, KeyUsageType, MultiRegionKeyType, OriginType,
 };
-use catalyst_signing::{FoundKey, KeyIntent, KeyPin, Refusal, Result, SignError};
+use catalyst_signing::{FoundKey, KeyIntent, KeyPin, KeyTags, Refusal, Result, SignError};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 use tokio::time::{Instant, sleep};
 
-/// How much older than its intent a key may seem: clocks differ.
-const TOLERANCE: Duration = Duration::from_secs(300);
 /// How long a new key is asked for until KMS knows it everywhere.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long is waited between.
@@ -122,8 +120,8 @@ fn adopt(key: &Tagged, metadata: &KeyMetadata, intent: &KeyIntent) -> Result<Key
 /// What speaks against a key that carries an intent's nonce.
 fn doubts(key: &Tagged, metadata: &KeyMetadata, intent: &KeyIntent) -> Result<Vec<String>> {
     let mut doubts = Vec::new();
-    let wanted = Tags::of(intent);
-    if Tags::read(&key.tags).as_ref() != Some(&wanted) {
+    let wanted = KeyTags::of(intent);
+    if tags::read(&key.tags).as_ref() != Some(&wanted) {
         doubts.push(format!(
             "its tags are not those of {} {} of deployment {}",
             wanted.role, wanted.generation, wanted.deployment
@@ -141,7 +139,7 @@ fn doubts(key: &Tagged, metadata: &KeyMetadata, intent: &KeyIntent) -> Result<Ve
     }
     let made = made_at(metadata)
         .ok_or_else(|| SignError::integrity(format!("AWS KMS does not say when {} was made", key.arn)))?;
-    if made.checked_add(TOLERANCE).is_some_and(|latest| latest < intent.created_at) {
+    if !intent.could_be_made_at(made) {
         doubts.push("it was made before it was wanted".to_owned());
     }
     Ok(doubts)
@@ -151,18 +149,12 @@ fn doubts(key: &Tagged, metadata: &KeyMetadata, intent: &KeyIntent) -> Result<Ve
 pub(crate) async fn list(clients: &Arc<Clients>, deployment: &str) -> Result<Vec<FoundKey>> {
     let mut listed = Vec::new();
     for key in scan(clients).await? {
-        let Some(tags) = Tags::read(&key.tags).filter(|tags| tags.deployment == deployment) else { continue };
+        let Some(tags) = tags::read(&key.tags).filter(|tags| tags.deployment == deployment) else { continue };
         let metadata = describe(clients, &key.arn).await?;
         if is_given_up(&metadata) || primary_elsewhere(&metadata).is_some() {
             continue;
         }
-        listed.push(FoundKey {
-            uri: key.arn.uri().clone(),
-            nonce: tags.nonce,
-            role: tags.role,
-            generation: tags.generation,
-            made_at: made_at(&metadata),
-        });
+        listed.push(tags.found(key.arn.uri().clone(), made_at(&metadata)));
     }
     Ok(listed)
 }

@@ -9,10 +9,8 @@ pub(crate) const RAW_MOST: usize = 4096;
 /// In what form a message goes to KMS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// As its SHA-256 digest.
-    Sha256,
-    /// As its SHA-384 digest.
-    Sha384,
+    /// As its digest.
+    Digest,
     /// As it is, 4096 octets at most.
     Raw,
     /// As it is up to 4096 octets; a longer one as µ (FIPS 204, algorithm 7, line 6).
@@ -32,12 +30,12 @@ impl Mechanism {
     pub(crate) fn of(algorithm: SignatureAlgorithm) -> Option<Self> {
         use SignatureAlgorithm as A;
         let (key_spec, algorithm, form) = match algorithm {
-            A::EcP384 => (KeySpec::EccNistP384, SigningAlgorithmSpec::EcdsaSha384, Form::Sha384),
-            A::EcP256 => (KeySpec::EccNistP256, SigningAlgorithmSpec::EcdsaSha256, Form::Sha256),
-            A::Rsa3072 => (KeySpec::Rsa3072, SigningAlgorithmSpec::RsassaPkcs1V15Sha256, Form::Sha256),
-            A::Rsa4096 => (KeySpec::Rsa4096, SigningAlgorithmSpec::RsassaPkcs1V15Sha256, Form::Sha256),
-            A::Rsa3072Pss => (KeySpec::Rsa3072, SigningAlgorithmSpec::RsassaPssSha256, Form::Sha256),
-            A::Rsa4096Pss => (KeySpec::Rsa4096, SigningAlgorithmSpec::RsassaPssSha256, Form::Sha256),
+            A::EcP384 => (KeySpec::EccNistP384, SigningAlgorithmSpec::EcdsaSha384, Form::Digest),
+            A::EcP256 => (KeySpec::EccNistP256, SigningAlgorithmSpec::EcdsaSha256, Form::Digest),
+            A::Rsa3072 => (KeySpec::Rsa3072, SigningAlgorithmSpec::RsassaPkcs1V15Sha256, Form::Digest),
+            A::Rsa4096 => (KeySpec::Rsa4096, SigningAlgorithmSpec::RsassaPkcs1V15Sha256, Form::Digest),
+            A::Rsa3072Pss => (KeySpec::Rsa3072, SigningAlgorithmSpec::RsassaPssSha256, Form::Digest),
+            A::Rsa4096Pss => (KeySpec::Rsa4096, SigningAlgorithmSpec::RsassaPssSha256, Form::Digest),
             A::Ed25519 => (KeySpec::EccNistEdwards25519, SigningAlgorithmSpec::Ed25519Sha512, Form::Raw),
             A::MlDsa65 => (KeySpec::MlDsa65, SigningAlgorithmSpec::MlDsaShake256, Form::RawOrMu),
             A::MlDsa87 => (KeySpec::MlDsa87, SigningAlgorithmSpec::MlDsaShake256, Form::RawOrMu),

@@ -4,9 +4,8 @@ use super::{
     Mechanism,
     mechanism::{Form, RAW_MOST},
 };
-use aws_lc_rs::digest::{self, SHA256, SHA384};
 use aws_sdk_kms::{primitives::Blob, types::MessageType};
-use catalyst_signing::{KeyPin, Refusal, Result, SignError, external_mu};
+use catalyst_signing::{KeyPin, Refusal, Result, SignError};
 
 /// A message as Sign takes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,14 +18,15 @@ impl Message {
     /// # Errors
     /// [`Refusal::Unsupported`] where the message is longer than the algorithm takes, or empty where it takes no digest.
     pub(super) fn of(message: &[u8], mechanism: &Mechanism, pin: &KeyPin) -> Result<Self> {
+        if let Some(digest) = pin.algorithm.digest(message) {
+            return Ok(Self { kind: MessageType::Digest, octets: Blob::new(digest) });
+        }
         // Nothing at all is no Message to KMS.
         let fits = (1..=RAW_MOST).contains(&message.len());
         let (kind, octets) = match mechanism.form {
-            Form::Sha256 => (MessageType::Digest, digest::digest(&SHA256, message).as_ref().to_vec()),
-            Form::Sha384 => (MessageType::Digest, digest::digest(&SHA384, message).as_ref().to_vec()),
-            Form::Raw | Form::RawOrMu if fits => (MessageType::Raw, message.to_vec()),
-            Form::RawOrMu => (MessageType::ExternalMu, mu(pin, message)?.to_vec()),
-            Form::Raw => {
+            _ if fits => (MessageType::Raw, message.to_vec()),
+            Form::RawOrMu => (MessageType::ExternalMu, pin.external_mu(message)?.to_vec()),
+            _ => {
                 return Err(SignError::refused(
                     Refusal::Unsupported,
                     format!(
@@ -39,11 +39,6 @@ impl Message {
         };
         Ok(Self { kind, octets: Blob::new(octets) })
     }
-}
-
-fn mu(pin: &KeyPin, message: &[u8]) -> Result<[u8; 64]> {
-    let unreadable = || SignError::integrity(format!("the public key pinned for {} is no key", pin.uri));
-    external_mu(&pin.spki, message).ok_or_else(unreadable)
 }
 
 #[cfg(test)]

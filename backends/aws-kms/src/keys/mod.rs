@@ -27,5 +27,4 @@ pub(crate) use give_up::give_up;
 pub(crate) use key::AwsKmsKey;
 pub(crate) use mechanism::{Mechanism, capabilities, unsupported};
 pub(crate) use resolve::resolve;
-pub(crate) use tags::Tags;
 pub(crate) use whereabouts::whereabouts;

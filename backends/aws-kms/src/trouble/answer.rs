@@ -11,8 +11,6 @@ use std::time::{Duration, SystemTime};
 
 /// The longest wait that a Retry-After is believed.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// How much of AWS' own words is repeated.
-const MOST_WORDS: usize = 500;
 
 /// An error that KMS itself answered with.
 #[derive(Debug)]
@@ -234,5 +232,5 @@ pub(super) fn words(message: &str) -> String {
         .min()
         .and_then(|end| line.get(..end))
         .unwrap_or(line);
-    own.trim().trim_end_matches('.').chars().filter(|c| !c.is_control()).take(MOST_WORDS).collect()
+    catalyst_signing::words(own)
 }

@@ -8,7 +8,7 @@ mod way;
 use answer::Answer;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use catalyst_signing::{Refusal, SignError, TransientKind};
+use catalyst_signing::{Refusal, SignError};
 use std::{error::Error, time::SystemTime};
 
 /// One call, for the sentences of its errors.
@@ -61,11 +61,7 @@ impl Asked<'_> {
             }
             SdkError::ResponseError(answer) => self.foreign(place, answer.raw()),
             SdkError::TimeoutError(_) => Trouble {
-                error: SignError::Transient {
-                    kind: TransientKind::TimedOut,
-                    reason: format!("{place} did not answer {operation} of {about} in time"),
-                    retry_after: None,
-                },
+                error: SignError::timed_out(format!("{place} did not answer {operation} of {about} in time")),
                 cause: Cause::Away,
             },
             SdkError::DispatchFailure(failure) => way::lost(self, place, failure),

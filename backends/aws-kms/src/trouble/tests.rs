@@ -15,7 +15,7 @@ fn answered(status: u16, code: &str, message: &str) -> Trouble {
 #[test]
 fn what_passes() {
     use Cause::{Answered, Away, Expired};
-    use TransientKind::{Throttled, Unavailable};
+    use catalyst_signing::TransientKind::{Throttled, Unavailable};
     for (status, code, message, kind, cause) in [
         (500, "KMSInternalException", "", Unavailable, Away),
         (500, "DependencyTimeoutException", "", Unavailable, Away),

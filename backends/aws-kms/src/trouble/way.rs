@@ -3,8 +3,8 @@
 use super::{Asked, Cause, Trouble, answer::words};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::result::DispatchFailure;
-use catalyst_signing::{Refusal, SignError, TransientKind};
-use std::{error::Error, iter::successors};
+use catalyst_signing::{Refusal, SignError, TransientKind, causes};
+use std::error::Error;
 
 /// What to set where nothing gives credentials.
 const SOURCES: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, CATALYST_PKI_AWS_PROFILE, or give this host, \
@@ -51,19 +51,9 @@ fn unloaded(whole: &(dyn Error + 'static), credentials: &CredentialsError) -> Tr
 /// An error and its causes in one line. Whole requests and answers are left out, and so is what a credential process
 /// wrote, which may be anything.
 pub(super) fn told(error: &(dyn Error + 'static)) -> String {
-    let mut line: Vec<String> = Vec::new();
-    for cause in causes(error).map(ToString::to_string) {
-        if line.last().is_none_or(|before| !before.contains(&cause)) {
-            line.push(cause);
-        }
-    }
-    let mut line = line.join(": ");
+    let mut line = catalyst_signing::told(error);
     for rest in ["Stderr:", "Request {", "Response {"] {
         line.truncate(line.find(rest).unwrap_or(line.len()));
     }
     words(&line)
-}
-
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    successors(Some(error), |&error| error.source())
 }

@@ -5,42 +5,31 @@ use crate::{
     GcpKmsConfig,
     trouble::{Asked, Cause, Trouble},
 };
-use catalyst_signing::{Refusal, Result, SignError};
-use google_cloud_gax::retry_policy::NeverRetry;
+use catalyst_signing::{Refusal, Renewed, Result, SignError, place};
+use google_cloud_gax::{client_builder::internal::with_follow_redirects, retry_policy::NeverRetry};
 use google_cloud_kms::client::KeyManagementService;
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
-use tokio::{
-    sync::OnceCell,
-    time::{Instant, timeout},
-};
+use tokio::{sync::OnceCell, task::spawn_blocking, time::timeout};
 
-/// How soon after they were read anew credentials may be read anew again.
+/// How soon after they were read anew because they were not taken credentials may be read anew again.
 const REREAD: Duration = Duration::from_secs(5);
+/// The same where a token is late: it may still come, and each reading leaves the SDK with one more connection that hangs.
+const REREAD_LATE: Duration = Duration::from_secs(60);
 
 /// The client of one way into Cloud KMS. Nothing is read or asked until it is wanted.
 #[derive(Debug)]
 pub(crate) struct Clients {
     config: GcpKmsConfig,
     load: Load,
-    now: Mutex<Now>,
+    now: Renewed<OnceCell<KeyManagementService>>,
     /// How often an operator asked to try again, in all that came from one.
     retries: Arc<AtomicU64>,
-}
-
-/// What is in use until the credentials are read anew.
-#[derive(Debug)]
-struct Now {
-    client: Arc<OnceCell<KeyManagementService>>,
-    /// When credentials were last forgotten because they were not taken.
-    forgotten: Option<Instant>,
-    /// How often an operator had asked to try again when it was begun.
-    retries: u64,
 }
 
 impl Clients {
@@ -59,8 +48,7 @@ impl Clients {
     }
 
     fn begin(config: GcpKmsConfig, load: Load, retries: Arc<AtomicU64>) -> Self {
-        let now = Now { client: Arc::default(), forgotten: None, retries: retries.load(Relaxed) };
-        Self { config, load, now: Mutex::new(now), retries }
+        Self { config, load, now: Renewed::new(retries.load(Relaxed)), retries }
     }
 
     pub(crate) fn config(&self) -> &GcpKmsConfig {
@@ -85,31 +73,39 @@ impl Clients {
         };
         answer.map_err(|error| {
             let mut trouble = asked.trouble(&self.place(), &error);
-            if matches!(trouble.cause, Cause::Expired | Cause::Unloaded) {
-                self.forget();
+            match trouble.cause {
+                Cause::Expired | Cause::Unloaded => self.now.forget(REREAD),
+                Cause::Late => self.now.forget(REREAD_LATE),
+                _ => {}
             }
-            if trouble.cause == Cause::Unloaded {
-                trouble.error = self.named(trouble.error);
+            if matches!(trouble.cause, Cause::Unloaded | Cause::Late) {
+                trouble.error = trouble.error.of_store(&self.config.name);
             }
             trouble
         })
     }
 
     async fn client(&self) -> std::result::Result<KeyManagementService, Trouble> {
-        let begun = self.begun();
-        let client = begun.get_or_try_init(|| self.make()).await;
-        client.cloned().map_err(|error| Trouble { error: self.named(error), cause: Cause::Unloaded })
+        let now = self.now.get(self.retries.load(Relaxed));
+        let client = now.get_or_try_init(|| self.make()).await;
+        client
+            .cloned()
+            .map_err(|error| Trouble { error: error.of_store(&self.config.name), cause: Cause::Unloaded })
     }
 
     async fn make(&self) -> Result<KeyManagementService> {
-        let credentials = (self.load)(&self.config).map_err(|unreadable| {
-            SignError::refused(
-                Refusal::Configuration,
-                format!("the Google credentials cannot be used: {unreadable}"),
-            )
-        })?;
-        let mut builder =
+        let (load, config) = (self.load, self.config.clone());
+        // Files are read.
+        let loaded = spawn_blocking(move || load(&config)).await;
+        let credentials =
+            loaded.unwrap_or_else(|_| Err("the SDK could not make them".into())).map_err(|unreadable| {
+                let reason = format!("the Google credentials cannot be used: {unreadable}");
+                SignError::refused(Refusal::Configuration, reason)
+            })?;
+        let builder =
             KeyManagementService::builder().with_credentials(credentials).with_retry_policy(NeverRetry);
+        // What is to be signed goes nowhere but to the endpoint.
+        let mut builder = with_follow_redirects(builder, false);
         if let Some(endpoint) = &self.config.endpoint {
             builder = builder.with_endpoint(endpoint);
         }
@@ -126,50 +122,11 @@ impl Clients {
 
     /// Lets credentials and connections go, once the calls under way have ended.
     pub(crate) fn let_go(&self) {
-        self.lock().client = Arc::default();
-    }
-
-    fn begun(&self) -> Arc<OnceCell<KeyManagementService>> {
-        let retries = self.retries.load(Relaxed);
-        let mut now = self.lock();
-        if now.retries != retries {
-            *now = Now { client: Arc::default(), forgotten: None, retries };
-        }
-        now.client.clone()
-    }
-
-    fn forget(&self) {
-        let mut now = self.lock();
-        if now.forgotten.is_none_or(|last| last.elapsed() >= REREAD) {
-            now.client = Arc::default();
-            now.forgotten = Some(Instant::now());
-        }
+        self.now.let_go();
     }
 
     /// What is asked, for people: without what stands before an `@`.
     pub(super) fn place(&self) -> String {
-        let Some(endpoint) = self.config.endpoint.as_deref() else { return "Google Cloud KMS".to_owned() };
-        match endpoint.split_once("://") {
-            Some((scheme, rest)) => {
-                format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, place)| place))
-            }
-            None => endpoint.to_owned(),
-        }
-    }
-
-    /// An error about credentials, with the key store whose they are: the root's may be another's.
-    fn named(&self, error: SignError) -> SignError {
-        let store = &self.config.name;
-        match error {
-            SignError::Refused { kind, reason } => SignError::refused(kind, format!("{store}: {reason}")),
-            SignError::Transient { kind, reason, retry_after } => {
-                SignError::Transient { kind, reason: format!("{store}: {reason}"), retry_after }
-            }
-            other => other,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+        self.config.endpoint.as_deref().map_or_else(|| "Google Cloud KMS".to_owned(), place)
     }
 }

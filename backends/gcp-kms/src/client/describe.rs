@@ -1,11 +1,13 @@
 //! What an operator knows a way into Cloud KMS by.
 
-use super::Clients;
+use super::{Clients, credentials::account_of};
 use crate::{
     Credentials, Protection,
     trouble::{Asked, Cause, Trouble},
 };
 use catalyst_signing::{Fact, Result};
+use std::{env, path::Path};
+use tokio::task::spawn_blocking;
 
 impl Clients {
     /// Endpoint, key rings, protection level, who asks and what he may.
@@ -22,7 +24,7 @@ impl Clients {
         let mut facts = vec![
             Fact { name: "endpoint", value: endpoint },
             Fact { name: "protection", value: protection.into() },
-            Fact { name: "credentials", value: who(&config.credentials) },
+            Fact { name: "credentials", value: self.who().await },
         ];
         for ring in config.rings.all() {
             facts.push(Fact { name: "key ring", value: ring.to_string() });
@@ -42,12 +44,31 @@ impl Clients {
         }
         Ok(facts)
     }
+
+    async fn who(&self) -> String {
+        let credentials = self.config().credentials.clone();
+        // Files are read.
+        spawn_blocking(move || who(&credentials)).await.unwrap_or_else(|_| "not known".into())
+    }
 }
 
+/// The service account where it is known without asking: the metadata server alone knows the machine's.
 fn who(credentials: &Credentials) -> String {
+    let of_file = |path: &Path| match account_of(path) {
+        Some(account) => format!("{account}, of {}", path.display()),
+        None => format!("of {}", path.display()),
+    };
     match credentials {
-        Credentials::Default => "Application Default Credentials".into(),
-        Credentials::File(path) => format!("of {}", path.display()),
-        Credentials::Impersonated { account, .. } => format!("{account}, impersonated"),
+        Credentials::Default => match env::var_os("GOOGLE_APPLICATION_CREDENTIALS") {
+            Some(path) => format!("{} (GOOGLE_APPLICATION_CREDENTIALS)", of_file(Path::new(&path))),
+            None => "Application Default Credentials (gcloud's file, or else the metadata server)".into(),
+        },
+        Credentials::File(path) => of_file(path),
+        Credentials::Impersonated { account, file: None } => {
+            format!("{account}, impersonated by {}", who(&Credentials::Default))
+        }
+        Credentials::Impersonated { account, file: Some(path) } => {
+            format!("{account}, impersonated by {}", of_file(path))
+        }
     }
 }

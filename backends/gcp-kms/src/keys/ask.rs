@@ -3,19 +3,18 @@
 use super::{
     CryptoKey, Mechanism, Version,
     message::{Message, checksum},
+    pages::{self, Pages},
 };
 use crate::{
     client::Clients,
     trouble::{Asked, Cause, Trouble},
 };
+use catalyst_signing::SignatureAlgorithm;
 use google_cloud_kms::model::{self, ProtectionLevel, public_key::PublicKeyFormat};
 use spki::{
     AlgorithmIdentifierRef, SubjectPublicKeyInfo,
     der::{Decode, Document, Encode, asn1::BitStringRef},
 };
-
-/// The longest signature there is, that of ML-DSA-87 (FIPS 204, table 2), in octets.
-const LONGEST: usize = 4627;
 
 pub(super) type Answer<T> = std::result::Result<T, Trouble>;
 
@@ -51,11 +50,12 @@ pub(super) async fn sign(clients: &Clients, version: &Version, message: Message)
         return Err(asked.false_answer("it did not confirm the checksum of what was to be signed"));
     }
     check(asked, "signature", &answer.signature, answer.signature_crc32c)?;
-    if !(1..=LONGEST).contains(&answer.signature.len()) {
+    if !(1..=SignatureAlgorithm::LONGEST_SIGNATURE).contains(&answer.signature.len()) {
         let said = format!("it gave {} octets as a signature, and none has so many", answer.signature.len());
         return Err(asked.false_answer(&said));
     }
-    Ok(Signature { octets: answer.signature.to_vec(), level: answer.protection_level })
+    let level = said(asked, answer.protection_level)?;
+    Ok(Signature { octets: answer.signature.to_vec(), level })
 }
 
 /// Its public key; `None`: reading it is not permitted.
@@ -83,10 +83,7 @@ pub(super) async fn public_key(
         answer => answer?,
     };
     same(asked, "version", &answer.name, version.as_str())?;
-    let algorithm = answer.algorithm.name().unwrap_or("none").to_owned();
-    if answer.algorithm != mechanism.algorithm {
-        return Err(asked.wrong_type(&algorithm, mechanism.name()));
-    }
+    mechanism.check(&answer.algorithm, version.as_str())?;
     let spki = match answer.public_key {
         Some(raw) if mechanism.is_post_quantum() => {
             check(asked, "public key", &raw.data, raw.crc32c_checksum)?;
@@ -101,7 +98,8 @@ pub(super) async fn public_key(
         }
     };
     let spki = spki.ok_or_else(|| asked.false_answer("it gave no public key"))?;
-    Ok(Some(PublicKey { spki, level: answer.protection_level }))
+    let level = said(asked, answer.protection_level)?;
+    Ok(Some(PublicKey { spki, level }))
 }
 
 /// What Cloud KMS says of it; `None`: asking is not permitted.
@@ -129,27 +127,24 @@ pub(super) async fn versions(clients: &Clients, key: &CryptoKey) -> Answer<Vec<m
         about: key.as_str(),
     };
     let mut versions = Vec::new();
-    let mut page = String::new();
+    let mut pages = Pages::default();
     loop {
         let answer = clients
             .ask(asked, |client| {
                 client
                     .list_crypto_key_versions()
                     .set_parent(key.as_str())
-                    .set_page_size(PAGE)
-                    .set_page_token(&page)
+                    .set_page_size(pages::SIZE)
+                    .set_page_token(pages.token())
                     .send()
             })
             .await?;
         versions.extend(answer.crypto_key_versions);
-        if !asked.turn_page(&mut page, answer.next_page_token)? {
+        if !pages.turn(asked, answer.next_page_token)? {
             return Ok(versions);
         }
     }
 }
-
-/// How many are asked for at once.
-pub(super) const PAGE: i32 = 100;
 
 /// The SubjectPublicKeyInfo of an ML-DSA key (RFC 9881, section 4): the algorithm's identifier is that of its signatures.
 fn wrapped(mechanism: &Mechanism, raw: &[u8]) -> Option<Vec<u8>> {
@@ -168,6 +163,15 @@ fn check(asked: Asked<'_>, what: &str, octets: &[u8], said: Option<i64>) -> Answ
         Some(_) => format!("the {what} came with another checksum (CRC32C) than its own"),
         None => format!("the {what} came without its checksum (CRC32C)"),
     }))
+}
+
+fn said(asked: Asked<'_>, level: ProtectionLevel) -> Answer<ProtectionLevel> {
+    match level {
+        ProtectionLevel::Unspecified => {
+            Err(asked.false_answer("it did not say at which protection level the key is held"))
+        }
+        level => Ok(level),
+    }
 }
 
 fn same(asked: Asked<'_>, what: &str, got: &str, wanted: &str) -> Answer<()> {

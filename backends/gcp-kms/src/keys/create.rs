@@ -1,10 +1,10 @@
 //! Making keys.
 
 use super::{
-    CryptoKey, Labels, Mechanism,
+    CryptoKey, Mechanism,
     ask::Answer,
-    find::{Found, look, place},
-    level,
+    find::{Found, look, place, refuse_elsewhere, unshown},
+    labels, level,
     resolve::pin,
     unsupported,
 };
@@ -12,7 +12,7 @@ use crate::{
     client::Clients,
     trouble::{Asked, Cause, Trouble},
 };
-use catalyst_signing::{KeyIntent, KeyPin, Refusal, Result, SignError, TransientKind};
+use catalyst_signing::{KeyIntent, KeyPin, KeyTags, Refusal, Result, SignError, TransientKind};
 use google_cloud_kms::model::{
     self, CryptoKeyVersion, CryptoKeyVersionTemplate, crypto_key::CryptoKeyPurpose,
 };
@@ -20,7 +20,7 @@ use google_cloud_wkt as wkt;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long one call waits for a version to be made; the next call goes on.
+/// How long one call waits for a version to be made and to show; the next call goes on.
 const WAITING: Duration = Duration::from_secs(20);
 /// How long is waited between two looks at first, and at most: Google allows 300 of them a minute.
 const BETWEEN: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
@@ -30,25 +30,53 @@ const RESTORABLE: i64 = 30 * 24 * 3600;
 /// Makes the key of an intent, or gives the one made before. Its name is the intent's, so that two calls at once, or two
 /// processes, make one.
 pub(crate) async fn create(clients: &Clients, intent: &KeyIntent) -> Result<KeyPin> {
+    create_within(WAITING, clients, intent).await
+}
+
+/// The same, waiting no longer than that for what Cloud KMS has begun.
+pub(super) async fn create_within(limit: Duration, clients: &Clients, intent: &KeyIntent) -> Result<KeyPin> {
     let mechanism = Mechanism::of(intent.algorithm).ok_or_else(|| unsupported(intent.algorithm))?;
     let (began, mut pause) = (Instant::now(), BETWEEN[0]);
+    // This call makes no more than one of each: what does not show is waited for.
+    let (mut made, mut spent) = (false, None);
     loop {
-        match look(clients, intent).await? {
+        let waiting = match look(clients, intent).await? {
             Found::Ready(version) => return pin(clients, version, &mechanism).await,
-            Found::Nothing => make_key(clients, intent, &mechanism).await?,
-            Found::Empty(key) => make_version(clients, &key).await?,
-            Found::Pending(version) if began.elapsed() >= WAITING => {
-                return Err(SignError::Transient {
-                    kind: TransientKind::Unavailable,
-                    reason: format!("Google Cloud KMS is still making {version}: try again"),
-                    retry_after: Some(BETWEEN[1]),
-                });
+            Found::Nothing if !made => {
+                refuse_elsewhere(clients, intent).await?;
+                make_key(clients, intent, &mechanism).await?;
+                made = true;
+                continue;
             }
-            Found::Pending(_) => {
-                sleep(pause).await;
-                pause = (pause * 2).min(BETWEEN[1]);
+            Found::Spent { key, versions } if spent.is_none() => {
+                make_version(clients, &key).await?;
+                spent = Some(versions);
+                continue;
             }
+            Found::Spent { key, versions } if spent.is_some_and(|before| versions > before) => {
+                return Err(SignError::unavailable(format!(
+                    "Google Cloud KMS made another version of {key}, which came to nothing either (gcloud kms keys versions \
+                     list shows why): try again later, or choose a key ring in another location"
+                )));
+            }
+            Found::Nothing => {
+                format!("Google Cloud KMS does not show {} yet: try again", place(clients, intent)?)
+            }
+            Found::Bare(key) => unshown(&key),
+            Found::Spent { key, .. } => {
+                format!("Google Cloud KMS does not show the new version of {key} yet: try again")
+            }
+            Found::Pending(version) => format!("Google Cloud KMS is still making {version}: try again"),
+        };
+        if began.elapsed() >= limit {
+            return Err(SignError::Transient {
+                kind: TransientKind::Unavailable,
+                reason: waiting,
+                retry_after: Some(BETWEEN[1]),
+            });
         }
+        sleep(pause).await;
+        pause = (pause * 2).min(BETWEEN[1]);
     }
 }
 
@@ -63,7 +91,7 @@ async fn make_key(clients: &Clients, intent: &KeyIntent, mechanism: &Mechanism) 
         .set_algorithm(mechanism.algorithm.clone());
     let wanted = model::CryptoKey::new()
         .set_purpose(CryptoKeyPurpose::AsymmetricSign)
-        .set_labels(Labels::of(intent).write())
+        .set_labels(labels::write(&KeyTags::of(intent)))
         .set_version_template(template)
         .set_destroy_scheduled_duration(wkt::Duration::clamp(RESTORABLE, 0));
     let made: Answer<model::CryptoKey> = clients

@@ -3,6 +3,7 @@
 use super::{
     Mechanism, Version,
     ask::{self, Answer},
+    find::is_imported,
     level,
     message::Message,
     unsupported,
@@ -46,26 +47,26 @@ impl GcpKmsKey {
 
     /// Compares where an answer says that the key is held with what was said before, and with what is wanted.
     fn held_at(&self, level: ProtectionLevel) -> Result<()> {
-        match self.level.get() {
-            Some(known) if *known == level => return Ok(()),
-            Some(known) => {
-                return Err(SignError::integrity(format!(
-                    "{} is held at protection level {}, and Google Cloud KMS answered for {}",
-                    self.version,
-                    level::written(known),
-                    level::written(&level)
-                )));
-            }
-            None => level::check(self.clients.config().protection, &level, self.version.as_str())?,
+        if self.level.get().is_none() {
+            level::check(self.clients.config().protection, &level, self.version.as_str())?;
         }
-        self.level.get_or_init(|| level);
-        Ok(())
+        // Of two answers at once one is the first.
+        let known = self.level.get_or_init(|| level.clone());
+        if *known == level {
+            return Ok(());
+        }
+        Err(SignError::integrity(format!(
+            "{} is held at protection level {}, and Google Cloud KMS answered for {}",
+            self.version,
+            level::written(known),
+            level::written(&level)
+        )))
     }
 
     async fn described(&self) -> Answer<Option<CryptoKeyVersion>> {
         let described = ask::version(&self.clients, &self.version).await?;
         if let Some(version) = &described {
-            self.imported.get_or_init(|| !version.import_job.is_empty());
+            self.imported.get_or_init(|| is_imported(version));
         }
         Ok(described)
     }

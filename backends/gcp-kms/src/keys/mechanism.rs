@@ -1,7 +1,7 @@
 //! Which algorithm of Cloud KMS stands for an algorithm of ours.
 
 use crate::Protection;
-use catalyst_signing::{Capability, Refusal, SignError, SignatureAlgorithm};
+use catalyst_signing::{Capability, Refusal, Result, SignError, SignatureAlgorithm};
 use google_cloud_kms::model::crypto_key_version::CryptoKeyVersionAlgorithm as Algorithm;
 
 /// The most octets that AsymmetricSign takes as `data`.
@@ -61,6 +61,24 @@ impl Mechanism {
     /// As Google writes it: `EC_SIGN_P384_SHA384`.
     pub(crate) fn name(&self) -> &str {
         self.algorithm.name().unwrap_or("an algorithm without a name")
+    }
+
+    /// Refuses a version (`name`) of another algorithm.
+    pub(super) fn check(&self, got: &Algorithm, name: &str) -> Result<()> {
+        if *got == self.algorithm {
+            return Ok(());
+        }
+        let (wanted, written) = (self.name(), got.name().unwrap_or("an unknown algorithm"));
+        let why = match (self.signature, got) {
+            (SignatureAlgorithm::MlDsa65, Algorithm::PqSignMlDsa65)
+            | (SignatureAlgorithm::MlDsa87, Algorithm::PqSignMlDsa87) => {
+                ": its signatures are the same, but it takes 64 KiB at most, and a CRL may be longer. Choose a version of a \
+                 key that was made for the other"
+            }
+            _ => ": choose a version of a key that was made for it",
+        };
+        let reason = format!("{name} is a version of {written}, and {wanted} is wanted{why}");
+        Err(SignError::refused(Refusal::WrongType, reason))
     }
 
     /// Whether its public keys come as the octets of FIPS 204, and not as a SubjectPublicKeyInfo.

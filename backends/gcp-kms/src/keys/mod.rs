@@ -10,6 +10,7 @@ mod level;
 mod mechanism;
 mod message;
 mod name;
+mod pages;
 mod patience;
 mod resolve;
 #[cfg(test)]
@@ -19,7 +20,6 @@ pub(crate) use create::create;
 pub(crate) use find::{find, list};
 pub(crate) use give_up::give_up;
 pub(crate) use key::GcpKmsKey;
-pub(crate) use labels::Labels;
 pub(crate) use mechanism::{Mechanism, capabilities, unsupported};
 pub(crate) use name::{CryptoKey, Version};
 pub use name::{KeyRing, Reference};

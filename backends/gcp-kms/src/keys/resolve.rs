@@ -109,13 +109,7 @@ fn fits(
     mechanism: &Mechanism,
 ) -> Result<()> {
     let refused = |kind, reason: String| Err(SignError::refused(kind, reason));
-    if described.algorithm != mechanism.algorithm {
-        let got = described.algorithm.name().unwrap_or("an unknown algorithm");
-        let wanted = mechanism.name();
-        // The signatures are the same, and that algorithm takes 64 KiB at most: too few for a CRL.
-        let reason = format!("{version} is a version of {got}, and {wanted} is wanted");
-        return refused(Refusal::WrongType, reason);
-    }
+    mechanism.check(&described.algorithm, version.as_str())?;
     level::check(clients.config().protection, &described.protection_level, version.as_str())?;
     match &described.state {
         State::Enabled => Ok(()),

@@ -10,8 +10,6 @@ use std::time::Duration;
 
 /// The longest wait that is believed.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// How much of Google's own words is repeated.
-const MOST_WORDS: usize = 500;
 
 /// An error that Cloud KMS itself answered with.
 #[derive(Debug)]
@@ -74,7 +72,7 @@ impl Answer {
         let reason =
             format!("Google Cloud KMS answered {operation} of {about} with {}{message}", code.name());
         let transient = |kind, reason| SignError::Transient { kind, reason, retry_after: *retry_after };
-        let (error, cause) = match self.meaning() {
+        let (error, cause) = match self.meaning(asked) {
             Meaning::Away => (transient(TransientKind::Unavailable, reason), Cause::Other),
             Meaning::Late => (transient(TransientKind::TimedOut, reason), Cause::Other),
             Meaning::Throttled => (transient(TransientKind::Throttled, reason), Cause::Other),
@@ -101,7 +99,7 @@ impl Answer {
         Trouble { error, cause }
     }
 
-    fn meaning(&self) -> Meaning {
+    fn meaning(&self, asked: Asked<'_>) -> Meaning {
         use Meaning::{Away, Damaged, Exists, Expired, Late, Pending, Stays, Throttled};
         match self.code {
             Code::DeadlineExceeded => Late,
@@ -115,7 +113,8 @@ impl Answer {
             Code::NotFound => Stays(Refusal::Missing),
             Code::AlreadyExists => Exists,
             Code::FailedPrecondition if self.says("PENDING_GENERATION") => Pending,
-            Code::FailedPrecondition => Stays(Refusal::Disabled),
+            Code::FailedPrecondition if asked.is_of_version() => Stays(Refusal::Disabled),
+            Code::FailedPrecondition => Stays(Refusal::Configuration),
             Code::InvalidArgument if self.says("CRC32C") => Damaged,
             Code::InvalidArgument if self.says("algorithm") => Stays(Refusal::Unsupported),
             Code::InvalidArgument => Stays(Refusal::Configuration),
@@ -127,6 +126,14 @@ impl Answer {
 
     fn advice(&self, kind: Refusal, asked: Asked<'_>) -> String {
         match kind {
+            Refusal::Denied if self.is_for("ACCESS_TOKEN_SCOPE_INSUFFICIENT") => {
+                "what the credentials are good for does not include Cloud KMS: give the machine or the token the scope \
+                 https://www.googleapis.com/auth/cloud-platform"
+                    .into()
+            }
+            Refusal::Denied if self.is_for("SECURITY_POLICY_VIOLATED") => {
+                "a perimeter of VPC Service Controls forbids it: let who asks, or this network, into it".into()
+            }
             Refusal::Denied if self.code == Code::PermissionDenied => match &self.missing {
                 Some((permission, resource)) => format!("grant {permission} on {resource} to who asks"),
                 None => format!("grant {} on it to who asks", asked.full_permission()),
@@ -142,12 +149,23 @@ impl Answer {
                 "`{}` brings it back if it is disabled, and `catalyst backend retry` lets it sign again",
                 command("enable", asked.about)
             ),
+            Refusal::Missing if asked.operation == "ListCryptoKeys" => {
+                "look at its project, its location and its name; `gcloud kms keyrings create` makes a key ring".into()
+            }
             Refusal::Missing => "look at its project, its location and its name".into(),
             Refusal::Unsupported => {
                 "it cannot be done there: choose another algorithm, protection level or location".into()
             }
             Refusal::Configuration if self.is_for("SERVICE_DISABLED") => {
                 "`gcloud services enable cloudkms.googleapis.com` in that project enables it".into()
+            }
+            Refusal::Configuration if self.is_for("BILLING_DISABLED") => {
+                "give that project a billing account".into()
+            }
+            Refusal::Configuration if self.code == Code::FailedPrecondition => {
+                "look at what the organization's policies (constraints/cloudkms.allowedProtectionLevels, \
+                 constraints/gcp.resourceLocations) allow in that project"
+                    .into()
             }
             _ => "correct what was asked for".into(),
         }
@@ -167,6 +185,11 @@ impl Asked<'_> {
     fn full_permission(self) -> String {
         format!("cloudkms.{}", self.permission)
     }
+
+    /// Whether it was about a version, which alone can be disabled.
+    fn is_of_version(self) -> bool {
+        self.about.contains("/cryptoKeyVersions/")
+    }
 }
 
 /// What an operator types about a version.
@@ -174,8 +197,11 @@ fn command(what: &str, version: &str) -> String {
     format!("gcloud kms keys versions {what} {version}")
 }
 
-/// Google's own words, in one line.
+/// Others' words in one line, without a token: Google's own, or a JWT (RFC 7519), whose header is JSON in base64.
 pub(super) fn words(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    line.trim().trim_end_matches('.').chars().filter(|c| !c.is_control()).take(MOST_WORDS).collect()
+    let mut line = message.lines().next().unwrap_or_default();
+    for token in ["Bearer ", "ya29.", "eyJ"] {
+        line = line.split(token).next().unwrap_or_default();
+    }
+    catalyst_signing::words(line.trim_end_matches([' ', ':']))
 }

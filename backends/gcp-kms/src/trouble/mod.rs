@@ -8,6 +8,7 @@ mod way;
 use answer::Answer;
 use catalyst_signing::{Refusal, SignError, TransientKind};
 use google_cloud_gax::error::Error;
+pub(crate) use way::Late;
 
 /// One call, for the sentences of its errors.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,8 @@ pub(crate) enum Cause {
     Expired,
     /// There are no credentials to ask with.
     Unloaded,
+    /// They did not come in time.
+    Late,
     /// The one operation is not permitted.
     Denied,
     /// There is no such thing.
@@ -76,22 +79,18 @@ impl Asked<'_> {
     /// No answer came in time.
     pub(crate) fn late(self, place: &str) -> Trouble {
         let Self { operation, about, .. } = self;
-        SignError::Transient {
-            kind: TransientKind::TimedOut,
-            reason: format!("{place} did not answer {operation} of {about} in time"),
-            retry_after: None,
-        }
-        .into()
+        SignError::timed_out(format!("{place} did not answer {operation} of {about} in time")).into()
     }
 
     /// What came back is not Cloud KMS' own: a proxy's page, or an answer that was cut off. None of it is repeated.
     fn foreign(self, place: &str, status: u16) -> Trouble {
         let Self { operation, about, .. } = self;
-        SignError::unavailable(format!(
+        let kind = if status == 429 { TransientKind::Throttled } else { TransientKind::Unavailable };
+        let reason = format!(
             "{place} answered {operation} of {about} with HTTP {status} and what is no whole answer of Google Cloud KMS: \
              look at the endpoint, and at proxies on the way"
-        ))
-        .into()
+        );
+        SignError::Transient { kind, reason, retry_after: None }.into()
     }
 
     /// What was answered cannot be true.
@@ -99,20 +98,5 @@ impl Asked<'_> {
         let Self { operation, about, .. } = self;
         SignError::integrity(format!("Google Cloud KMS was asked for {operation} of {about}, and {said}"))
             .into()
-    }
-
-    /// The key is of another algorithm.
-    pub(crate) fn wrong_type(self, got: &str, wanted: &str) -> Trouble {
-        let reason = format!("{} is a version of {got}, and {wanted} is wanted", self.about);
-        SignError::refused(Refusal::WrongType, reason).into()
-    }
-
-    /// Whether a list goes on, after its page said how. A service that gives the same page for ever would keep us for ever.
-    pub(crate) fn turn_page(self, page: &mut String, next: String) -> Result<bool, Trouble> {
-        if !next.is_empty() && next == *page {
-            return Err(self.false_answer("the list does not end"));
-        }
-        *page = next;
-        Ok(!page.is_empty())
     }
 }

@@ -7,7 +7,7 @@ mod faults;
 mod giving_up;
 mod plant;
 
-use crate::{Login, Pin, Pkcs11Backend, TokenChoice, TokenConfig};
+use crate::{Opening, Pin, Pkcs11Backend, TokenChoice, TokenConfig};
 use catalyst_rigs::pkcs11::{Kryoptic, SoftHsm, TestToken};
 use catalyst_signing::{KeyIntent, KeyRole, Nonce, Refusal, Result, SignError, SignatureAlgorithm};
 use std::time::SystemTime;
@@ -34,7 +34,7 @@ pub(crate) fn config(token: &TestToken) -> TokenConfig {
         pin: Pin::Known(token.pin.clone().into()),
         sessions: 4,
         require_sensitive: true,
-        login: Login::Kept,
+        opening: Opening::Kept,
     }
 }
 

@@ -11,8 +11,7 @@ use super::{
     whereabouts::Whereabouts,
 };
 use crate::{
-    TokenConfig,
-    config::Login,
+    Opening, TokenConfig,
     trouble::{Loss, Trouble},
 };
 use catalyst_signing::{Refusal, SignError, TransientKind};
@@ -367,7 +366,7 @@ impl Trade for Counter {
         let Some(seat) = bench.seat.take() else {
             return;
         };
-        if self.config.login == Login::WhileInUse
+        if self.config.opening == Opening::WhileInUse
             && let Some(_visit) = seat.place.module.visit_at(seat.place.epoch)
         {
             self.logins.leave(&seat.place, &seat.session, || self.uses.load(Ordering::SeqCst) > 0);

@@ -5,7 +5,8 @@ use super::{
     turn::{PATIENCE, Taken, Turn},
 };
 use crate::{
-    config::{Login, Pin, TokenConfig},
+    Opening,
+    config::{Pin, TokenConfig},
     trouble::Trouble,
 };
 use catalyst_signing::{Refusal, SignError};
@@ -98,9 +99,9 @@ impl Logins {
     /// C_Logout or C_Login when another session is used meanwhile. Only for those who count among the users whom
     /// [`Logins::leave`] asks for.
     pub(super) fn logouts(&self, config: &TokenConfig, place: &Place) -> Result<u64, Trouble> {
-        match config.login {
-            Login::Kept => Ok(0),
-            Login::WhileInUse => {
+        match config.opening {
+            Opening::Kept => Ok(0),
+            Opening::WhileInUse => {
                 let _turn = take(config, place)?;
                 Ok(self.logouts.load(Ordering::Relaxed))
             }

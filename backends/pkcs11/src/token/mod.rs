@@ -20,7 +20,7 @@ mod whereabouts;
 pub(crate) use desk::Desk;
 pub(crate) use place::TokenFacts;
 
-use crate::{TokenConfig, config::Login, trouble::Trouble};
+use crate::{Opening, TokenConfig, trouble::Trouble};
 use catalyst_signing::{Result, SignError};
 use counter::{Counter, Errand, Job};
 use pool::Pool;
@@ -58,7 +58,7 @@ struct Inner {
     pool: Pool<Counter>,
 }
 
-/// Keeps a token in use: with [`Login::WhileInUse`] it is logged out when the last of these is gone.
+/// Keeps a token in use: with [`Opening::WhileInUse`] it is logged out when the last of these is gone.
 pub(crate) struct Hold {
     inner: Arc<Inner>,
 }
@@ -161,7 +161,7 @@ impl Drop for Token {
 impl Drop for Hold {
     fn drop(&mut self) {
         let counter = &self.inner.counter;
-        if counter.uses.fetch_sub(1, Ordering::SeqCst) == 1 && counter.config.login == Login::WhileInUse {
+        if counter.uses.fetch_sub(1, Ordering::SeqCst) == 1 && counter.config.opening == Opening::WhileInUse {
             self.inner.pool.clear();
         }
     }

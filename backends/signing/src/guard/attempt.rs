@@ -49,15 +49,11 @@ impl Scene {
     }
 
     fn too_late(&self) -> SignError {
-        timed_out(format!(
+        SignError::timed_out(format!(
             "the {} key store did not answer for {} before the deadline",
             self.backend, self.name
         ))
     }
-}
-
-pub(super) fn timed_out(reason: String) -> SignError {
-    SignError::Transient { kind: TransientKind::TimedOut, reason, retry_after: None }
 }
 
 /// Tells the observer of the end however the call ends: answered, late, or dropped with its caller.

@@ -2,7 +2,7 @@
 
 use super::{
     KeyHealth, KeyPolicy, KeyView, Operation, Purpose, Verified,
-    attempt::{Scene, timed_out},
+    attempt::Scene,
     bucket::{Bucket, Want},
     health::Health,
     retry::{Backoff, Jitter},
@@ -216,12 +216,15 @@ impl Inner {
     async fn admit(&self, purpose: Purpose, retry: bool, deadline: Instant) -> Result<Permits<'_>> {
         let busy = |_| {
             let KeyPolicy { name, concurrency, .. } = &self.policy;
-            timed_out(format!(
+            SignError::timed_out(format!(
                 "all {concurrency} calls of {name} to the key store were busy until the deadline"
             ))
         };
         if Instant::now() >= deadline {
-            return Err(timed_out(format!("the deadline had passed before {} could sign", self.policy.name)));
+            return Err(SignError::timed_out(format!(
+                "the deadline had passed before {} could sign",
+                self.policy.name
+            )));
         }
         if retry {
             self.pass_quota(Want::Retry, deadline).await?;

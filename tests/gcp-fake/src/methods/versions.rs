@@ -23,7 +23,7 @@ pub(super) fn new(settings: &Settings, now: OffsetDateTime, purpose: Purpose, te
         Purpose::AsymmetricSign => {
             let calls = match settings.generation {
                 Generation::AfterCalls(calls) => calls,
-                Generation::Held => 0,
+                Generation::Held | Generation::Failing => 0,
             };
             let material = Material::generate(template.algorithm);
             Version::new(now, template, Life::Pending(calls), Some(material))

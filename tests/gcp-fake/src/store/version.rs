@@ -19,6 +19,8 @@ use time::OffsetDateTime;
 pub(crate) enum Life {
     /// So many calls still find it so.
     Pending(u32),
+    /// Its key could not be made.
+    Failed,
     Enabled,
     Disabled,
     /// Until this moment.
@@ -52,6 +54,7 @@ impl Version {
     pub(crate) fn state(&self) -> State {
         match self.life {
             Life::Pending(_) => State::PendingGeneration,
+            Life::Failed => State::GenerationFailed,
             Life::Enabled => State::Enabled,
             Life::Disabled => State::Disabled,
             Life::Scheduled(_) => State::DestroyScheduled,
@@ -75,6 +78,10 @@ impl Version {
         let made = self.material.as_ref().is_none_or(Material::is_ready);
         match generation {
             Generation::Held => {}
+            Generation::Failing => {
+                self.life = Life::Failed;
+                self.material = None;
+            }
             Generation::AfterCalls(_) if calls == 0 && made => self.life = Life::Enabled,
             Generation::AfterCalls(_) => self.life = Life::Pending(calls.saturating_sub(1)),
         }
@@ -146,7 +153,7 @@ impl Version {
             "algorithm": self.template.algorithm.name(),
             "createTime": timestamp(self.made),
         });
-        if !matches!(self.life, Life::Pending(_)) {
+        if !matches!(self.life, Life::Pending(_) | Life::Failed) {
             match &self.import_job {
                 Some(job) => {
                     message["importJob"] = json!(job);
@@ -161,6 +168,7 @@ impl Version {
         match self.life {
             Life::Scheduled(moment) => message["destroyTime"] = json!(timestamp(moment)),
             Life::Destroyed(moment) => message["destroyEventTime"] = json!(timestamp(moment)),
+            Life::Failed => message["generationFailureReason"] = json!("The HSM has no room."),
             Life::Pending(_) | Life::Enabled | Life::Disabled => {}
         }
         message

@@ -41,6 +41,24 @@ fn generation_is_held_until_it_is_released() {
 }
 
 #[test]
+fn generation_fails_and_the_key_takes_another_version() {
+    let fake = start();
+    fake.set(&Settings { generation: Generation::Failing, ..Settings::default() }).unwrap();
+    let version = create(&fake);
+    let failed = get(&fake, &version).json().unwrap();
+    assert_eq!(failed["state"], "GENERATION_FAILED");
+    assert!(failed["generationFailureReason"].is_string() && failed["generateTime"].is_null(), "{failed}");
+    assert_eq!(status(&sign(&fake, &version).unwrap()), "FAILED_PRECONDITION");
+    let destroyed = post(&fake, &format!("{version}:destroy"), &json!({})).unwrap();
+    assert_eq!(status(&destroyed), "FAILED_PRECONDITION");
+    fake.set(&Settings::default()).unwrap();
+    let versions = version.strip_suffix("/1").unwrap();
+    let next = post(&fake, versions, &json!({})).unwrap().json().unwrap();
+    assert_eq!(next["name"], format!("{versions}/2"));
+    assert_eq!(state(&fake, &version), "GENERATION_FAILED");
+}
+
+#[test]
 fn a_new_key_is_invisible_for_a_while_and_its_id_is_taken() {
     let fake = start();
     fake.set(&Settings { invisible_for: 3, ..Settings::default() }).unwrap();

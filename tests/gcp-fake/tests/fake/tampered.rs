@@ -8,7 +8,7 @@ use aws_lc_rs::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use catalyst_rigs::gcp::{
     Effect, FakeKms, On, Tamper, When, Wrong, ZERO_CHECKSUM_OF_SHA256, ZERO_CHECKSUM_OF_SHA384,
-    api::{Algorithm, ProtectionLevel},
+    api::{Algorithm, Method, ProtectionLevel, State},
     with_zero_checksum,
 };
 use serde_json::{Value, json};
@@ -155,4 +155,13 @@ fn public_keys_are_tampered_with_in_either_form() {
         .unwrap();
     let answer = get(&fake, &format!("{version}/publicKey?$alt=json;enum-encoding=int")).json().unwrap();
     assert_eq!(answer["algorithm"], 12);
+}
+
+#[test]
+fn a_version_is_shown_in_a_state_that_has_not_reached_it() {
+    let (fake, version) = with_key(Algorithm::EcSignEd25519);
+    let on = On { method: Some(Method::GetCryptoKeyVersion), ..On::default() };
+    fake.add(on, When::Always, Effect::Tamper(Tamper::State(State::Disabled))).unwrap();
+    assert_eq!(get(&fake, &version).json().unwrap()["state"], "DISABLED");
+    assert_eq!(sign(&fake, &version).unwrap().status, 200);
 }

@@ -68,6 +68,8 @@ enumeration! {
         DestroyScheduled = 4, "DESTROY_SCHEDULED";
         /// Its key is being made.
         PendingGeneration = 5, "PENDING_GENERATION";
+        /// Its key could not be made; there never was one.
+        GenerationFailed = 8, "GENERATION_FAILED";
     }
 }
 

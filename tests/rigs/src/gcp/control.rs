@@ -84,7 +84,7 @@ impl From<Code> for Refusal {
     }
 }
 
-/// What is wrong in an answer of `asymmetricSign` or `publicKey`.
+/// What is wrong in an answer: of `asymmetricSign` or `publicKey`; of any method, if it has the field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tamper {
     /// The checksum: of the signature, of the PEM, or of the public key's octets.
@@ -107,6 +107,8 @@ pub enum Tamper {
     FlippedBitWithChecksum,
     /// Signature or public key are of another key of the same algorithm, with the right checksum.
     OtherKey,
+    /// The state of a version is this, and it does what it did: changes take hours to arrive everywhere.
+    State(State),
 }
 
 /// How a field is wrong.
@@ -156,6 +158,8 @@ pub enum Generation {
     AfterCalls(u32),
     /// Until this is set to something else.
     Held,
+    /// Until the first call that looks at the version, which finds it GENERATION_FAILED.
+    Failing,
 }
 
 /// A key that is there without anybody having made it: its key ring comes into being with it, its one version is

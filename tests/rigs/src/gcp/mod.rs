@@ -72,6 +72,12 @@ impl FakeKms {
         self.address
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.program.id()
+    }
+
     /// What a client of Google's is given as its endpoint.
     #[must_use]
     pub fn endpoint(&self) -> String {

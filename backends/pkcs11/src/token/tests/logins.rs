@@ -56,7 +56,7 @@ async fn a_login_that_fails_without_a_clear_word_and_costs_a_try_is_not_repeated
 #[tokio::test]
 async fn no_session_is_used_while_the_token_is_logged_out() {
     let (fault, token) = faulty(2).await;
-    let token = Arc::new(Token::new(TokenConfig { login: Login::WhileInUse, ..token.config().clone() }));
+    let token = Arc::new(Token::new(TokenConfig { opening: Opening::WhileInUse, ..token.config().clone() }));
     let key = token.hold();
     fault.set(&["C_Sign delay 50ms"]).unwrap();
     for outcome in signatures(&token, 2).await {

@@ -8,8 +8,8 @@ mod sessions;
 
 use super::{Desk, Purpose, Token};
 use crate::{
-    TokenConfig,
-    config::{Login, Pin, TokenChoice},
+    Opening, TokenConfig,
+    config::{Pin, TokenChoice},
     tests::{config, softhsm as token_of_softhsm},
     trouble::Trouble,
 };

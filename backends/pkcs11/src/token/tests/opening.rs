@@ -138,7 +138,7 @@ fn a_token_prints_no_pin() {
         pin: Pin::Known(SecretString::from("s3cret")),
         sessions: 1,
         require_sensitive: true,
-        login: Login::Kept,
+        opening: Opening::Kept,
     };
     let Pin::Known(pin) = &config.pin else { unreachable!() };
     assert!(!format!("{:?}", Token::new(config.clone())).contains(pin.expose_secret()));

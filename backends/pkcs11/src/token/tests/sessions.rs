@@ -135,7 +135,7 @@ async fn a_token_that_is_used_for_a_ceremony_is_logged_out_after_it() {
     watcher.run(Purpose::Change, make_key).await.unwrap();
     watcher.shut_down().await;
 
-    let ceremony = Token::new(TokenConfig { login: Login::WhileInUse, ..config(&rig) });
+    let ceremony = Token::new(TokenConfig { opening: Opening::WhileInUse, ..config(&rig) });
     let key = ceremony.hold();
     signature(&ceremony).await.unwrap();
     signature(&ceremony).await.unwrap();

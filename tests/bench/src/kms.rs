@@ -1,6 +1,8 @@
-//! Issuance over HTTP with keys in KMS. A proxy stands for KMS, signs by itself, and answers as late as it is told.
+//! Issuance over HTTP with keys in a KMS. What stands for it signs by itself, and answers as late as it is told.
 
+mod aws;
 mod cost;
+mod gcp;
 mod idle;
 
 use crate::{
@@ -11,16 +13,11 @@ use crate::{
     table::{Row, Table},
 };
 use catalyst_pki::identity::ServiceType;
-use catalyst_rigs::{
-    Service,
-    aws::{Fault, FaultProxy, When},
-};
+use catalyst_rigs::{Launch, Service};
 use cost::Cost;
-use serde_json::json;
-use std::{collections::BTreeMap, path::Path, process, thread, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, process, thread, time::Duration};
 use tempfile::TempDir;
 
-const REGION: &str = "eu-central-1";
 /// How late KMS answers, how many callers there are, and how many certificates they ask for together.
 const LOADS: [(u64, usize, usize); 9] = [
     (0, 1, 400),
@@ -45,21 +42,54 @@ const SLOW_EACH: usize = 4;
 const BESIDE: (usize, usize) = (16, 2_000);
 /// The CAs of a hierarchy, each with a certificate that was signed.
 const CAS: usize = 3;
-/// A caller that is no SDK, and how often it asks.
-const BARE: &str = "bare";
+/// How often each caller asks that is no SDK.
 const ALONE: usize = 50;
 
+/// What stands for a KMS.
+pub(crate) trait Kms: Sized + Sync {
+    /// The operation that signs.
+    const SIGN: &'static str;
+
+    fn start() -> Outcome<Self>;
+
+    /// Tells a service to make its keys in it.
+    fn serve(&self, launch: Launch) -> Launch;
+
+    fn address(&self) -> Outcome<SocketAddr>;
+
+    /// A request that has this EC-P384 key sign, by somebody whose calls are not counted.
+    fn bare(&self, key: &str) -> Vec<u8>;
+
+    /// From now on this key, or every key, signs so much later.
+    fn slow(&self, key: Option<&str>, late: Duration) -> Outcome;
+
+    /// Nothing is late any more.
+    fn heal(&self) -> Outcome;
+
+    /// The calls so far.
+    fn calls(&self) -> Outcome<Vec<Call>>;
+
+    /// CPU time so far: its own, and that of the rest of this process, which is the callers'.
+    fn cpu(&self) -> Outcome<[Duration; 2]>;
+}
+
+/// A call of the service.
+pub(crate) struct Call {
+    operation: String,
+    key: Option<String>,
+}
+
 /// The service, its keys in what stands for KMS.
-struct Bench {
-    proxy: FaultProxy,
+struct Bench<K> {
+    kms: K,
     service: Service,
     token: String,
     _directory: TempDir,
 }
 
 /// Everything but [`idle::report`].
-pub(crate) fn report(table: &mut Table) -> Outcome {
-    let bench = Bench::start()?;
+pub(crate) fn report<K: Kms>(table: &mut Table) -> Outcome {
+    let bench = Bench::<K>::start()?;
     let wanted: usize = LOADS.iter().map(|(_, _, count)| count).sum();
     let wanted = wanted + 2 * ROUNDS * ROUND + SLOW_CALLERS * SLOW_EACH + 2;
     eprintln!("making {wanted} keys and requests");
@@ -71,6 +101,8 @@ pub(crate) fn report(table: &mut Table) -> Outcome {
     bench.count(table)
 }
 
+pub(crate) use aws::Aws;
+pub(crate) use gcp::Gcp;
 pub(crate) use idle::report as report_idle;
 
 /// Each is used once.
@@ -83,43 +115,36 @@ impl Requests {
     }
 }
 
-impl Bench {
+impl<K: Kms> Bench<K> {
     fn start() -> Outcome<Self> {
-        let proxy = FaultProxy::at_hand()?;
-        proxy.sign_alone();
+        let kms = K::start()?;
         let directory = tempfile::tempdir()?;
-        let mut launch = service::launch(directory.path())?
-            .env("CATALYST_PKI_KEY_BACKEND", "aws-kms")
-            .env("CATALYST_PKI_AWS_REGION", REGION)
-            .env("CATALYST_PKI_AWS_ENDPOINT", &proxy.endpoint())
-            .env("CATALYST_PKI_AWS_RATE", "100000");
-        for (name, value) in proxy.localstack().credentials() {
-            launch = launch.env(&name, &value);
-        }
-        let service = launch.start()?;
+        let service = kms.serve(service::launch(directory.path())?).start()?;
         let (service, token) = initialized(service, directory.path())?;
-        Ok(Self { proxy, service, token, _directory: directory })
+        Ok(Self { kms, service, token, _directory: directory })
     }
 
     /// The throughput at each latency.
     fn latencies(&self, nodes: &mut Requests, table: &mut Table) -> Outcome {
         let key = self.key_of(nodes)?;
         // Its own time is part of what it is late.
-        let own = self.bare(&key)?.within(0.5);
+        let own = self.bare(&key, 1)?.within(0.5);
+        let what = format!("KMS at 0 ms: {} and nothing else, {CALLERS} callers", K::SIGN);
+        table.push(Row::seen(what, &self.bare(&key, CALLERS)?).without_cpu());
         let mut late = Duration::ZERO;
         for (delay, callers, count) in LOADS {
             let delay = Duration::from_millis(delay);
-            let slow = Fault::Slow(delay.saturating_sub(own));
-            let rule = self.proxy.script(When::calling("Sign"), slow);
+            self.kms.slow(None, delay.saturating_sub(own))?;
             if callers == 1 {
-                let alone = self.bare(&key)?;
+                let alone = self.bare(&key, 1)?;
                 late = alone.within(0.5);
-                let what = format!("KMS at {} ms: Sign and nothing else, 1 caller: L", delay.as_millis());
+                let what =
+                    format!("KMS at {} ms: {} and nothing else, 1 caller: L", delay.as_millis(), K::SIGN);
                 table.push(Row::seen(what, &alone).without_cpu());
             }
             let requests = nodes.take(count, &self.token)?;
             let (seen, cost) = self.measured(&requests, callers)?;
-            self.proxy.lift(rule);
+            self.kms.heal()?;
             let what = format!("KMS at {} ms: issuance, {callers} callers", delay.as_millis());
             let limit = cost.limit();
             let mut figure = format!("{cost}; {:.2} of it", seen.per_second() / limit);
@@ -133,28 +158,16 @@ impl Bench {
         Ok(())
     }
 
-    /// Sign, for who keeps a connection, asks one thing after another and does nothing else.
-    fn bare(&self, key: &str) -> Outcome<Seen> {
-        let body = json!({
-            "KeyId": key,
-            "Message": "A".repeat(64),
-            "MessageType": "DIGEST",
-            "SigningAlgorithm": "ECDSA_SHA_384",
-        });
-        let (body, signature) = (body.to_string(), "0".repeat(64));
-        let request = format!(
-            "POST / HTTP/1.1\r\nhost: kms\r\ncontent-type: application/x-amz-json-1.1\r\n\
-             x-amz-target: TrentService.Sign\r\nauthorization: AWS4-HMAC-SHA256 \
-             Credential={BARE}/20260101/{REGION}/kms/aws4_request, SignedHeaders=x-amz-target, \
-             Signature={signature}\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let address = self.proxy.endpoint().trim_start_matches("http://").parse()?;
-        load::send(address, process::id(), &vec![request.into_bytes(); ALONE], 1)
+    /// Signatures, for callers who keep a connection each, ask one thing after another and do nothing else.
+    fn bare(&self, key: &str, callers: usize) -> Outcome<Seen> {
+        let requests = vec![self.kms.bare(key); ALONE * callers];
+        load::send(self.kms.address()?, process::id(), &requests, callers)
     }
 
     fn measured(&self, requests: &[Vec<u8>], callers: usize) -> Outcome<(Seen, Cost)> {
-        Cost::of(requests.len(), || load::send(self.service.address(), self.service.pid(), requests, callers))
+        Cost::of(&self.kms, requests.len(), || {
+            load::send(self.service.address(), self.service.pid(), requests, callers)
+        })
     }
 
     /// The transport CA's issuance with and without a services CA whose key takes seconds.
@@ -162,10 +175,9 @@ impl Bench {
         let (address, pid) = (self.service.address(), self.service.pid());
         let (callers, count) = BESIDE;
         let (slow, quick) = (self.key_of(nodes)?, self.key_of(envoys)?);
-        let rule =
-            self.proxy.script(When::calling("Sign").of_key(&quick), Fault::Slow(Duration::from_millis(20)));
+        self.kms.slow(Some(&quick), Duration::from_millis(20))?;
         let alone = load::send(address, pid, &envoys.take(count, &self.token)?, callers)?;
-        let slowly = self.proxy.script(When::calling("Sign").of_key(&slow), Fault::Slow(SLOW));
+        self.kms.slow(Some(&slow), SLOW)?;
         let (waiting, moving) =
             (nodes.take(SLOW_CALLERS * SLOW_EACH, &self.token)?, envoys.take(count, &self.token)?);
         let (beside, waited) = thread::scope(|scope| -> Outcome<_> {
@@ -176,8 +188,7 @@ impl Bench {
             }
             Ok((beside, slow.join().map_err(|_| "a thread panicked")??))
         })?;
-        self.proxy.lift(rule);
-        self.proxy.lift(slowly);
+        self.kms.heal()?;
         table.push(Row::seen(format!("KMS at 20 ms: transport certificates, {callers} callers"), &alone));
         let ratio = |beside: Duration, alone: Duration| beside.as_secs_f64() / alone.as_secs_f64();
         let figure = format!(
@@ -202,13 +213,13 @@ impl Bench {
         let directory = tempfile::tempdir()?;
         let local = service::launch(directory.path())?.start()?;
         let (local, token) = initialized(local, directory.path())?;
-        let rule = self.proxy.script(When::calling("Sign"), Fault::Slow(Duration::from_millis(20)));
+        self.kms.slow(None, Duration::from_millis(20))?;
         let (mut here, mut there) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             here.push(load::send(local.address(), local.pid(), &nodes.take(ROUND, &token)?, CALLERS)?);
             there.push(self.measured(&nodes.take(ROUND, &self.token)?, CALLERS)?.0);
         }
-        self.proxy.lift(rule);
+        self.kms.heal()?;
         let (here, there) = (Seen::joined(here), Seen::joined(there));
         let more = there.cpu.saturating_sub(here.cpu);
         table.push(Row::seen(format!("local keys: issuance, {CALLERS} callers"), &here));
@@ -227,18 +238,19 @@ impl Bench {
     /// The calls of the whole run, from the service's start, by what they were for.
     fn count(&self, table: &mut Table) -> Outcome {
         let mut calls: BTreeMap<String, usize> = BTreeMap::new();
-        for call in self.proxy.calls().into_iter().filter(|call| call.access_key_id != BARE) {
+        for call in self.kms.calls()? {
             *calls.entry(call.operation).or_default() += 1;
         }
-        let signed = calls.remove("Sign").unwrap_or_default();
+        let signed = calls.remove(K::SIGN).unwrap_or_default();
         let log = self.service.log();
         let logged = |message: &str| log.lines().filter(|line| line.contains(message)).count();
         let (issued, crls, probes) = (logged("Certificate issued"), logged("CRL published"), self.probes()?);
         let for_certificates = signed.saturating_sub(CAS + crls + probes);
         let others: Vec<_> = calls.iter().map(|(operation, count)| format!("{count} {operation}")).collect();
         let figure = format!(
-            "{signed} Sign: {CAS} CA certificates, {crls} CRLs, {probes} probes, {for_certificates} for {issued} \
+            "{signed} {}: {CAS} CA certificates, {crls} CRLs, {probes} probes, {for_certificates} for {issued} \
              certificates, which is {:.4} each; {}",
+            K::SIGN,
             for_certificates as f64 / issued.max(1) as f64,
             others.join(", ")
         );
@@ -250,9 +262,8 @@ impl Bench {
     fn key_of(&self, requests: &mut Requests) -> Outcome<String> {
         let (address, pid) = (self.service.address(), self.service.pid());
         load::send(address, pid, &requests.take(1, &self.token)?, 1)?;
-        let calls = self.proxy.calls();
-        let signed = calls.iter().rev().find(|call| call.operation == "Sign");
-        Ok(signed.and_then(|call| call.key.clone()).ok_or("nothing was signed")?)
+        let signed = self.kms.calls()?.into_iter().rfind(|call| call.operation == K::SIGN);
+        Ok(signed.and_then(|call| call.key).ok_or("nothing was signed")?)
     }
 
     /// Probe signatures so far, as the service counts them.

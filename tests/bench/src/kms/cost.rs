@@ -1,11 +1,7 @@
 //! What a certificate takes of the machine: the service, and what plays KMS and the callers on the same cores.
 
-use crate::{
-    Outcome,
-    load::Seen,
-    process::{cpu_of_all, cpu_of_threads, own_cpu},
-};
-use catalyst_rigs::aws::FaultProxy;
+use super::Kms;
+use crate::{Outcome, load::Seen, process::cpu_of_all};
 use std::{fmt, thread, time::Duration};
 
 /// CPU time for one certificate, and how many cores there were.
@@ -20,17 +16,24 @@ pub(super) struct Cost {
 
 impl Cost {
     /// Of so many certificates that `load` asks for.
-    pub(super) fn of(count: usize, load: impl FnOnce() -> Outcome<Seen>) -> Outcome<(Seen, Self)> {
-        let now = || -> Outcome<_> { Ok([cpu_of_threads(FaultProxy::THREADS)?, own_cpu(), cpu_of_all()?]) };
+    pub(super) fn of(
+        kms: &impl Kms,
+        count: usize,
+        load: impl FnOnce() -> Outcome<Seen>,
+    ) -> Outcome<(Seen, Self)> {
+        let now = || -> Outcome<_> {
+            let [kms, callers] = kms.cpu()?;
+            Ok([kms, callers, cpu_of_all()?])
+        };
         let before = now()?;
         let seen = load()?;
         let after = now()?;
-        let [kms, own, all] = [0, 1, 2].map(|at: usize| after[at].saturating_sub(before[at]));
+        let [kms, callers, all] = [0, 1, 2].map(|at: usize| after[at].saturating_sub(before[at]));
         let count = u32::try_from(count)?.max(1);
-        let others = all.saturating_sub(own + seen.cpu * count).as_secs_f64() / seen.took.as_secs_f64();
-        let callers = own.saturating_sub(kms) / count;
+        let others =
+            all.saturating_sub(kms + callers + seen.cpu * count).as_secs_f64() / seen.took.as_secs_f64();
         let cores = thread::available_parallelism()?.get();
-        let cost = Self { service: seen.cpu, kms: kms / count, callers, cores, others };
+        let cost = Self { service: seen.cpu, kms: kms / count, callers: callers / count, cores, others };
         Ok((seen, cost))
     }
 
