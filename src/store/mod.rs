@@ -11,6 +11,7 @@ mod copy;
 mod data_dir;
 mod error;
 mod hierarchy;
+mod journal;
 mod revocation;
 mod sqlite;
 mod token;
@@ -27,6 +28,7 @@ pub use hierarchy::{
     CaIntention, CaPlan, CaRow, Deployment, Hierarchy, InitPlan, KeyIntention, KeyRole, KeyRow, KeyRowState,
     MadeKey, SignedCa,
 };
+pub use journal::{JOURNAL, JOURNALLED, JournalLine};
 pub use revocation::{
     AllowOutcome, CrlEntry, CrlPublication, CrlReservation, CrlRow, Denial, DenyOutcome, ExpiringCertificate,
     RevocationReason,
@@ -50,6 +52,17 @@ pub struct Stamp {
     pub by: Actor,
 }
 
+/// That a store was put back from a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restoration {
+    /// When the copy was made: what was issued later may be unknown.
+    pub snapshot_at: Timestamp,
+    /// When the store was put in place.
+    pub restored_at: Timestamp,
+    /// When an operator said that the instance of before is gone; until then nothing is issued.
+    pub confirmed_at: Option<Timestamp>,
+}
+
 /// The contract of a store. The suite in `store::conformance` states it for every implementation.
 ///
 /// Every method fails with [`StoreError`] when the storage itself fails; then nothing of the step has happened.
@@ -59,6 +72,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// What this store belongs to.
     async fn deployment(&self) -> Result<Deployment>;
+
+    /// The newest time that this store was put back, if it ever was.
+    async fn restoration(&self) -> Result<Option<Restoration>>;
+
+    /// Ends the recovery: the instance of before is gone. Answers whether one was unconfirmed.
+    async fn confirm_restoration(&self, stamp: &Stamp) -> Result<bool>;
 
     /// The newest time that any step was recorded at; the clock must not be far behind it.
     async fn newest_time(&self) -> Result<Timestamp>;

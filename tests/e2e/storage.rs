@@ -95,7 +95,7 @@ fn a_file_that_is_no_store_of_ours_is_refused_and_left_alone() {
 fn a_store_of_a_newer_version_is_refused_and_both_schemas_are_named() {
     let (deployment, path) = with_store();
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let words = ["written by a newer version (schema 99, this program knows 2)", "start that version"];
+    let words = ["written by a newer version (schema 99, this program knows 3)", "start that version"];
     refused(&deployment, deployment.launch(), &words);
 }
 

@@ -25,6 +25,8 @@ async fn a_new_store_belongs_to_nobody(store: &dyn Store) {
     assert!(deployment.id.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()));
     assert_eq!(store.deployment().await.unwrap(), deployment);
     assert_eq!(store.newest_time().await.unwrap(), Timestamp::from_millis(0));
+    assert_eq!(store.restoration().await.unwrap(), None);
+    assert!(!store.confirm_restoration(&stamp(0)).await.unwrap(), "there is nothing to confirm");
     let hierarchy = store.hierarchy().await.unwrap();
     assert!(hierarchy.plan.is_none() && hierarchy.keys.is_empty() && hierarchy.cas.is_empty());
     assert_eq!(store.crls().await.unwrap(), []);

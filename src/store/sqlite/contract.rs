@@ -5,10 +5,10 @@ use super::{
         AllowOutcome, AuditEntry, AuditHead, AuditQuery, AuditRecord, AuditVerdict, CaIntention,
         CertificateQuery, CertificateRow, CrlPublication, CrlReservation, CrlRow, Denial, DenyOutcome,
         Deployment, Hierarchy, InitPlan, IssuanceLimit, KeyIntention, KeyRole, KeyRow, MadeKey, Preflight,
-        PresetSecret, RecordOutcome, Result, RevocationReason, SignedCa, SignedCertificate, Stamp, Store,
-        Summary, Ticket, TokenQuery, TokenRecord, TokenRow, TokenSelector,
+        PresetSecret, RecordOutcome, Restoration, Result, RevocationReason, SignedCa, SignedCertificate,
+        Stamp, Store, Summary, Ticket, TokenQuery, TokenRecord, TokenRow, TokenSelector,
     },
-    SqliteStore, audit, ca, crl, deny, deployment, issue, key, list, secret, token,
+    SqliteStore, audit, ca, crl, deny, deployment, issue, key, list, recovery, secret, token,
 };
 use crate::identity::{DnsName, Fingerprint, InstanceId, KeyId, Serial, SpiffeId, SpkiHash, Timestamp};
 use std::sync::{Arc, atomic::Ordering};
@@ -17,6 +17,15 @@ use std::sync::{Arc, atomic::Ordering};
 impl Store for SqliteStore {
     async fn deployment(&self) -> Result<Deployment> {
         self.read(deployment::deployment).await
+    }
+
+    async fn restoration(&self) -> Result<Option<Restoration>> {
+        self.read(recovery::last).await
+    }
+
+    async fn confirm_restoration(&self, stamp: &Stamp) -> Result<bool> {
+        let stamp = stamp.clone();
+        self.write(move |step| recovery::confirm(step, &stamp)).await
     }
 
     async fn newest_time(&self) -> Result<Timestamp> {

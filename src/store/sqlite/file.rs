@@ -15,8 +15,11 @@ use std::{
 /// "CPKI": what `file` and other programs tell the database by.
 pub(super) const APPLICATION_ID: i32 = 0x4350_4b49;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-const STEPS: &[M<'_>] =
-    &[M::up(include_str!("migrations/0001_store.sql")), M::up(include_str!("migrations/0002_access.sql"))];
+const STEPS: &[M<'_>] = &[
+    M::up(include_str!("migrations/0001_store.sql")),
+    M::up(include_str!("migrations/0002_access.sql")),
+    M::up(include_str!("migrations/0003_recovery.sql")),
+];
 const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
 
 /// Enough for the pages that every issuance touches; the rest is the operating system's to keep. Not larger: whenever

@@ -14,6 +14,7 @@ mod issue;
 mod key;
 mod list;
 mod reader;
+mod recovery;
 mod secret;
 mod step;
 #[cfg(test)]

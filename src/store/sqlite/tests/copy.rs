@@ -29,7 +29,7 @@ fn copied(path: &Path) -> StoreCopy {
 
 #[test]
 fn stores_of_every_schema_are_copied_and_told_of() {
-    for schema in 1..=2 {
+    for schema in 1..=3 {
         let (_directory, path, _open) = store(schema);
         let copy = copied(&path);
         assert_eq!(copy.faults().unwrap(), Vec::<String>::new());
