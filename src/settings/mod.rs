@@ -89,6 +89,8 @@ pub struct Settings {
     pub node_id: Option<String>,
     /// DNS domains of this deployment.
     pub domains: Vec<String>,
+    /// Where backups and the journal of denials go.
+    pub backup_dir: Option<PathBuf>,
     /// age recipients of backups.
     pub backup_recipients: Vec<String>,
     /// Directory of the policies that replace the program's.
@@ -176,6 +178,7 @@ impl Settings {
             allowed_origins: list(&values, "CATALYST_PKI_ALLOWED_ORIGINS", values::list)?,
             node_id: values.text("CATALYST_NODE_ID").map(str::to_owned),
             domains: list(&values, "CATALYST_DOMAINS", values::list)?,
+            backup_dir: values.text("CATALYST_PKI_BACKUP_DIR").map(PathBuf::from),
             backup_recipients: list(&values, "CATALYST_PKI_BACKUP_RECIPIENTS", values::list)?,
             policy_dir: values.text("CATALYST_POLICY_DIR").map(PathBuf::from),
             values,

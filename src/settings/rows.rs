@@ -308,6 +308,15 @@ pub(super) const SERVICE: &[Setting] = &[
         help: "Directory of `*.cedar` files that replace the program's policies; read again while the service runs",
     },
     Setting {
+        variable: "CATALYST_PKI_BACKUP_DIR",
+        flag: Some("backup-dir"),
+        key: Some("backup_dir"),
+        kind: Kind::Path,
+        fallback: Fallback::Unset("the service makes no backups and keeps no journal of denials"),
+        dev: None,
+        help: "Where the service puts backups, and `denied.jsonl` beside them; best on another disk than the data directory",
+    },
+    Setting {
         variable: "CATALYST_PKI_BACKUP_RECIPIENTS",
         flag: None,
         key: Some("backup_recipients"),
