@@ -43,6 +43,7 @@ mod issuing;
 mod keys;
 mod kill;
 mod library;
+mod links;
 mod long_run;
 mod manual_cli;
 mod mutual_tls;
