@@ -10,35 +10,39 @@ use std::{fs, path::Path, process::Command};
 
 const PAGE: &str = "operations.md";
 
-fn chapter(title: &str) -> Chapter {
-    let found = chapters(&read(PAGE)).into_iter().find(|chapter| chapter.title == title);
-    found.unwrap_or_else(|| panic!("{PAGE} has no chapter '{title}'"))
+fn chapter(page: &str, title: &str) -> Chapter {
+    let found = chapters(&read(page)).into_iter().find(|chapter| chapter.title == title);
+    found.unwrap_or_else(|| panic!("{page} has no chapter '{title}'"))
 }
 
-/// The chapters to be typed for this one, in their order: it is the last.
-fn with_what_comes_before(title: &str) -> Vec<Chapter> {
-    let last = chapter(title);
-    let mut all = last.after.as_deref().map(with_what_comes_before).unwrap_or_default();
-    all.push(last);
-    all
+/// The chapters to be typed for this one, in their order: it is the last. Those of other pages go by `page: title`.
+fn with_what_comes_before(page: &str, title: &str) -> Vec<Chapter> {
+    let last = chapter(page, title);
+    let before = last.after.as_deref().map(|before| {
+        before.split_once(".md: ").map_or_else(
+            || with_what_comes_before(page, before),
+            |(page, title)| with_what_comes_before(&format!("{page}.md"), title),
+        )
+    });
+    before.into_iter().flatten().chain([last]).collect()
 }
 
-fn follow(title: &str) {
-    let chapters = with_what_comes_before(title);
+fn follow(page: &str, title: &str) {
+    let chapters = with_what_comes_before(page, title);
     let key_store = chapters.iter().find_map(|chapter| chapter.with.as_deref()).unwrap_or("key files");
     let terminal = Terminal::on_a_machine(key_store);
     for chapter in &chapters {
         let differing = differences(&terminal, &chapter.steps, "2>&1");
         let log = terminal.log();
         let title = &chapter.title;
-        assert!(differing.is_empty(), "{log}\n\n'{title}' in {PAGE} differs:\n\n{}", differing.join("\n\n"));
+        assert!(differing.is_empty(), "{log}\n\n'{title}' differs:\n\n{}", differing.join("\n\n"));
     }
 }
 
 /// Chapters whose commands are run, each by a test; and a test that there are no others.
 macro_rules! followed {
     ($($name:ident: $title:literal,)+) => {
-        $(#[test] fn $name() { follow($title); })+
+        $(#[test] fn $name() { follow(PAGE, $title); })+
 
         #[test]
         fn every_chapter_with_commands_has_a_test() {
@@ -66,6 +70,16 @@ followed! {
     everything_lies_in_its_place: "What lies where",
     backups_are_made_and_verified: "Backups",
     somebody_looks_after_it: "What to watch",
+}
+
+#[test]
+fn a_certificate_renews_by_a_jwt_as_its_page_shows() {
+    follow("api.md", "Renewal");
+}
+
+#[test]
+fn the_audit_log_is_verified_as_its_page_shows() {
+    follow("audit.md", "Whether it is whole");
 }
 
 #[test]
