@@ -22,7 +22,7 @@ fn results_go_to_stdout_alone() {
     assert_eq!((code, stderr.as_str()), (0, ""));
     assert_eq!(
         stdout,
-        concat!("catalyst ", env!("CARGO_PKG_VERSION"), "\nkey stores: local, aws-kms, pkcs11\n")
+        concat!("catalyst ", env!("CARGO_PKG_VERSION"), "\nkey stores: local, aws-kms, gcp-kms, pkcs11\n")
     );
     let (code, stdout, _) = in_scratch(&["version", "--output", "json"], &[]);
     assert_eq!(code, 0);
