@@ -28,7 +28,7 @@ fn results_go_to_stdout_alone() {
     assert_eq!(code, 0);
     assert_eq!(
         serde_json::from_str::<Value>(&stdout).unwrap()["backends"],
-        serde_json::json!(["local", "aws-kms", "pkcs11"])
+        serde_json::json!(["local", "aws-kms", "gcp-kms", "pkcs11"])
     );
 }
 
