@@ -90,7 +90,7 @@ fn what_is_wrong_is_said_and_nothing_is_made() {
         (
             &["elsewhere"],
             1,
-            "error: elsewhere: this build has no key store 'elsewhere'; it has: local, aws-kms, pkcs11",
+            "error: elsewhere: this build has no key store 'elsewhere'; it has: local, aws-kms, gcp-kms, pkcs11",
         ),
         (
             &["local", "--algorithm", "RSA-4096-PSS"],

@@ -22,13 +22,13 @@ fn results_go_to_stdout_alone() {
     assert_eq!((code, stderr.as_str()), (0, ""));
     assert_eq!(
         stdout,
-        concat!("catalyst ", env!("CARGO_PKG_VERSION"), "\nkey stores: local, aws-kms, pkcs11\n")
+        concat!("catalyst ", env!("CARGO_PKG_VERSION"), "\nkey stores: local, aws-kms, gcp-kms, pkcs11\n")
     );
     let (code, stdout, _) = in_scratch(&["version", "--output", "json"], &[]);
     assert_eq!(code, 0);
     assert_eq!(
         serde_json::from_str::<Value>(&stdout).unwrap()["backends"],
-        serde_json::json!(["local", "aws-kms", "pkcs11"])
+        serde_json::json!(["local", "aws-kms", "gcp-kms", "pkcs11"])
     );
 }
 

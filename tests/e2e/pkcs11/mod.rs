@@ -12,7 +12,7 @@ mod moving;
 mod pin;
 mod readme;
 
-use crate::pki::{Pki, launch_in, ok};
+use crate::pki::{Pki, eventually, launch_in, ok};
 use catalyst_rigs::{Launch, catalyst, http::Response, pkcs11::TestToken};
 use serde_json::Value;
 use std::{
@@ -42,14 +42,13 @@ fn directory_of(token: &TestToken) -> PathBuf {
     let (_, configuration) = token.environment.iter().find(|(name, _)| name == "SOFTHSM2_CONF").unwrap();
     let tokens = Path::new(configuration).with_file_name("tokens");
     let label = token.label.as_bytes();
-    fs::read_dir(tokens)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| {
+    // SoftHSM writes the file anew where it stands: for a moment it is empty.
+    eventually("the token's file", || {
+        fs::read_dir(&tokens).unwrap().map(|entry| entry.unwrap().path()).find(|path| {
             let own = fs::read(path.join("token.object")).unwrap_or_default();
             own.windows(label.len()).any(|window| window == label)
         })
-        .unwrap()
+    })
 }
 
 /// The objects on a token of SoftHSM, as they lie in its directory.
