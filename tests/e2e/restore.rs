@@ -31,7 +31,7 @@ impl Backed {
         Self { kept, root }
     }
 
-    fn into(&self, name: &str) -> PathBuf {
+    fn beside(&self, name: &str) -> PathBuf {
         self.kept.deployment.beside(name)
     }
 
@@ -155,7 +155,7 @@ fn what_was_known_after_the_backup_still_holds() {
     let crl_text = crl.to_str().unwrap().to_owned();
     let (stdout, stderr) = done(restore(&kept, &root, &into, &["--crl", &crl_text]));
     assert!(stdout.starts_with("[ok] Backup restored: ") && stdout.contains("Newer CRLs: 1"), "{stdout}");
-    assert!(stdout.contains("denied.jsonl (4 lines)") && stdout.contains("Denied besides: 1 "), "{stdout}");
+    assert!(stdout.contains("denied.jsonl (5 lines)") && stdout.contains("Identities denied: 1"), "{stdout}");
     assert!(stderr.contains(&format!("{} stays denied", gateways[3].spiffe_id)), "{stderr}");
     let steps = ["catalyst token recover --data-dir", "start the service", "pki recovery confirm"];
     let places: Vec<_> =
@@ -231,7 +231,8 @@ fn a_store_that_is_there_is_kept_and_only_put_aside_by_force() {
     let (code, _, stderr) = run(backed.restore(&theirs, &["--force"]));
     assert_eq!(code, 2);
     assert!(stderr.contains("holds the store of the deployment"), "{stderr}");
-    let empty = backed.into("empty");
+    let empty = backed.beside("empty");
+    fs::create_dir(&empty).unwrap();
     drop(launch(&backed.kept.deployment, &empty).start().unwrap());
     done(backed.restore(&empty, &["--force"]));
 }
@@ -239,7 +240,7 @@ fn a_store_that_is_there_is_kept_and_only_put_aside_by_force() {
 #[test]
 fn what_a_restore_does_not_take_is_named_and_changes_nothing() {
     let backed = Backed::new();
-    let into = backed.into("elsewhere");
+    let into = backed.beside("elsewhere");
     let left = |stderr: &str| assert_eq!(names(&into), ["catalyst.lock"], "{stderr}");
     let mut command = backed.restore(&into, &[]);
     command.env_remove("CATALYST_PKI_LOCAL_PASSPHRASE_FILE");
@@ -307,7 +308,7 @@ fn what_a_restore_does_not_take_is_named_and_changes_nothing() {
 #[test]
 fn tokens_of_before_stay_good_where_that_is_wanted() {
     let backed = Backed::new();
-    let (old, into) = (backed.kept.deployment.token().unwrap(), backed.into("elsewhere"));
+    let (old, into) = (backed.kept.deployment.token().unwrap(), backed.beside("elsewhere"));
     let (_, stderr) = done(backed.restore(&into, &["--keep-tokens"]));
     assert!(!stderr.contains("token recover"), "{stderr}");
     let service = launch(&backed.kept.deployment, &into).start().unwrap();
@@ -346,7 +347,7 @@ fn a_killed_restore_leaves_one_store_and_the_next_goes_on() {
 #[test]
 fn a_half_restored_directory_is_refused_until_it_is_restored_again() {
     let backed = Backed::new();
-    let into = backed.into("elsewhere");
+    let into = backed.beside("elsewhere");
     done(backed.restore(&into, &[]));
     // As it is between the two moves.
     fs::write(into.join("restore-unfinished"), r#"{"aside":null,"was":[]}"#).unwrap();
@@ -375,7 +376,10 @@ fn a_full_disk_at_any_step_changes_nothing() {
         command.args(["-c", &limited, "sh"]).arg(program.get_program()).args(program.get_args());
         command.current_dir(backed.kept.backups());
         for (name, value) in program.get_envs() {
-            value.map_or_else(|| command.env_remove(name), |value| command.env(name, value));
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
         }
         let (code, stdout, stderr) = run(command);
         if code == 0 {

@@ -175,8 +175,8 @@ impl Restore {
             ("As of", manifest.created_at.to_string()),
             ("Journal of denials", none(journals.join(", "))),
             ("Newer CRLs", restored.crls.to_string()),
-            ("Denied besides", format!("{} identities", restored.denied)),
-            ("Revoked besides", format!("{} certificates", restored.revoked)),
+            ("Identities denied", restored.denied.to_string()),
+            ("Certificates revoked", restored.revoked.to_string()),
             ("Tokens revoked", format!("{}, and {} preset secrets", restored.tokens, restored.secrets)),
             ("Store of before", none(aside.unwrap_or_default())),
         ];

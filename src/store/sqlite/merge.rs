@@ -144,13 +144,14 @@ fn put(
     revision: i64,
     at: Timestamp,
 ) -> Outcome<bool> {
-    let sql = "SELECT 1 FROM crl_entry WHERE ca = ?1 AND serial = ?2 AND (reason <> 6 OR ?3 = 6)";
-    let reason = entry.reason;
-    if not_after <= at.millis() || step.exists(sql, (ca, entry.serial.as_bytes(), reason.code()))? {
+    let (serial, reason) = (*entry.serial.as_bytes(), entry.reason);
+    let sql = "UPDATE crl_entry SET revoked_at = min(revoked_at, ?3)
+         WHERE ca = ?1 AND serial = ?2 AND (reason <> 6 OR ?4 = 6)";
+    let stands = step.execute(sql, (ca, serial, entry.revoked_at.millis(), reason.code()))? > 0;
+    if stands || not_after <= at.millis() {
         return Ok(false);
     }
-    let line = crl::Line { serial: *entry.serial.as_bytes(), reason, not_after, revision };
-    crl::put(step, ca, &line, entry.revoked_at)?;
+    crl::put(step, ca, &crl::Line { serial, reason, not_after, revision }, entry.revoked_at)?;
     Ok(true)
 }
 

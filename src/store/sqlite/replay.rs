@@ -247,8 +247,8 @@ impl Replay<'_, '_> {
                 "spki": detail.spki, "issuer": detail.issuer, "notAfter": detail.not_after,
             });
             self.step.audit(self.stamp, "certificate.revoked", serial, record.to_string())?;
-            self.restored.revoked += 1;
         }
+        self.restored.revoked += u64::from(on_crl);
         Ok(())
     }
 

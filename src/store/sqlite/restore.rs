@@ -17,7 +17,7 @@ use serde_json::json;
 use std::path::Path;
 
 /// Brings the store at `path`, which came out of a backup and which nobody else works on, to this program's schema and
-/// up to date: newer CRLs, then the journal, then tokens. All in one transaction, and in the file when this returns.
+/// up to date: the journal, then newer CRLs, then tokens. All in one transaction, and in the file when this returns.
 ///
 /// # Errors
 /// [`crate::store::StoreError::Conflict`] where the clock stands before what the store has recorded; the file's.
@@ -47,10 +47,11 @@ fn bring_up_to_date(step: &mut Step<'_>, plan: &RestorePlan, at: Timestamp) -> O
     }
     let stamp = Stamp { at, by: Actor::Service };
     let mut restored = Restored::default();
+    // The journal first: a denial that it ends, and that a CRL still shows, is one that the operator has to end.
+    replay::journal(step, &plan.journal, &stamp, &mut restored)?;
     for crl in &plan.crls {
         merge::newer_crl(step, crl, &stamp, &mut restored)?;
     }
-    replay::journal(step, &plan.journal, &stamp, &mut restored)?;
     if !plan.keep_tokens {
         let live = token::live_at(step.connection(), at)?;
         restored.tokens += token::end(step, live, &stamp)?.len() as u64;
