@@ -12,7 +12,7 @@ pub struct RestorePlan {
     pub manifest_sha256: [u8; 32],
     /// CRLs of this store's CAs; whoever gives them has checked their signatures.
     pub crls: Vec<NewerCrl>,
-    /// Lines of the denial journal, in the order in which they were written.
+    /// Lines of the denial journal, in any order.
     pub journal: Vec<JournalLine>,
     /// Tokens and preset secrets of before stay good.
     pub keep_tokens: bool,

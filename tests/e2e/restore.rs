@@ -363,6 +363,73 @@ fn a_half_restored_directory_is_refused_until_it_is_restored_again() {
     drop(launch(&backed.kept.deployment, &into).start().unwrap());
 }
 
+/// Whoever runs it, this is not theirs.
+fn others(backed: &Backed) -> PathBuf {
+    if !rustix::process::geteuid().is_root() {
+        return PathBuf::from("/");
+    }
+    let directory = backed.beside("theirs");
+    fs::create_dir(&directory).unwrap();
+    std::os::unix::fs::chown(&directory, Some(12_345), None).unwrap();
+    directory
+}
+
+#[test]
+fn another_users_directory_is_refused_and_a_wide_one_is_closed() {
+    let backed = Backed::new();
+    let theirs = others(&backed);
+    let (code, _, stderr) = run(backed.restore(&theirs, &[]));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("belongs to the user with the number"), "{stderr}");
+    let wide = backed.beside("wide");
+    fs::create_dir(&wide).unwrap();
+    fs::set_permissions(&wide, fs::Permissions::from_mode(0o755)).unwrap();
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(names(&theirs), [""; 0]);
+        fs::write(wide.join("certs.db"), "theirs").unwrap();
+        std::os::unix::fs::chown(wide.join("certs.db"), Some(12_345), None).unwrap();
+        let (code, _, stderr) = run(backed.restore(&wide, &["--force"]));
+        assert!(code == 2 && stderr.contains("certs.db belongs to the user"), "{stderr}");
+        fs::remove_file(wide.join("certs.db")).unwrap();
+    }
+    done(backed.restore(&wide, &[]));
+    assert_eq!(fs::metadata(&wide).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+/// A file system of its own, of which `$1` is the size and `$2` the place.
+const SMALL: &str = r#"mount -t tmpfs -o size=$1,mode=700 small "$2" && shift 2 && into=$1 && shift && "$@"; code=$?; ls -A "$into"; exit $code"#;
+
+#[test]
+fn a_disk_without_room_is_told_and_nothing_lies_there() {
+    let backed = Backed::new();
+    let into = backed.beside("small");
+    fs::create_dir(&into).unwrap();
+    for size in ["8k", "64k", "200k", "256k", "320k"] {
+        let program = backed.restore(&into, &[]);
+        let mut command = Command::new("unshare");
+        command.arg("--mount");
+        if !rustix::process::geteuid().is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command.args(["sh", "-c", SMALL, "sh", size]).arg(&into).arg(&into);
+        command.arg(program.get_program()).args(program.get_args());
+        command.current_dir(backed.kept.backups());
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let (code, stdout, stderr) = run(command);
+        if code == 0 {
+            assert!(stdout.ends_with("catalyst.lock\ncerts.db\nkeys\n"), "{stdout}");
+            continue;
+        }
+        assert_eq!((code, stdout.as_str()), (1, "catalyst.lock\n"), "{size}: {stderr}");
+        assert!(stderr.contains("no room in") || stderr.contains("No space left"), "{size}: {stderr}");
+    }
+}
+
 #[test]
 fn a_full_disk_at_any_step_changes_nothing() {
     let backed = Backed::new();

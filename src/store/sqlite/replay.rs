@@ -15,29 +15,31 @@ use crate::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Kinds of preset secrets.
 const SECRETS: [&str; 2] = ["system", "bootstrap"];
 
-/// Replays the lines in their order. One that does not fit the store is told, and leaves nothing.
+/// Replays the lines in the order of their times. One that does not fit the store is told, and leaves nothing.
 ///
 /// Lines may stand twice, and those of the time before the backup may come after later ones: an instance that was
-/// restored appends them again. So what an allowing undoes is a matter of their times, not of their places, and a denial
-/// that is on record in the store already, or whose end is, is not made again: it would strike what was issued since.
+/// restored appends them again. So their places mean nothing, and a denial that is on record in the store already, or
+/// whose end is, is not made again: it would strike what was issued since.
 pub(super) fn journal(
     step: &mut Step<'_>,
     lines: &[JournalLine],
     stamp: &Stamp,
     restored: &mut Restored,
 ) -> Outcome<()> {
-    let (mut denied_here, mut ended) = (BTreeMap::new(), BTreeMap::new());
+    let mut lines: Vec<_> = lines.iter().collect();
+    lines.sort_by_key(|line| (line.at, line.seq));
+    let mut ended = BTreeMap::new();
     for line in lines.iter().filter(|line| line.action == "identity.allowed") {
         if is_recorded(step, line)? {
-            let at: &mut i64 = ended.entry(line.subject.as_str()).or_insert(line.at);
-            *at = line.at.max(*at);
+            ended.insert(line.subject.as_str(), line.at);
         }
     }
+    let mut denied_here = BTreeSet::new();
     for line in lines {
         let mut replay = Replay { step, line, stamp, ended: &ended, denied_here: &mut denied_here, restored };
         replay.guarded()?;
@@ -86,8 +88,8 @@ struct Replay<'r, 'c> {
     stamp: &'r Stamp,
     /// When the store itself has last allowed an identity, in milliseconds.
     ended: &'r BTreeMap<&'r str, i64>,
-    /// Identities that the journal alone denies, and the last time at which it does.
-    denied_here: &'r mut BTreeMap<SpiffeId, i64>,
+    /// Identities that the journal alone denies.
+    denied_here: &'r mut BTreeSet<SpiffeId>,
     restored: &'r mut Restored,
 }
 
@@ -169,22 +171,17 @@ impl Replay<'_, '_> {
         if standing.is_none() {
             let sql = "UPDATE denied_identity SET denied_at = ?2 WHERE spiffe_id = ?1";
             self.step.execute(sql, (spiffe_id.as_str(), self.happened_at().millis()))?;
-            self.denied_here.insert(spiffe_id, self.line.at);
+            self.denied_here.insert(spiffe_id);
             self.restored.denied += 1;
-        } else if let Some(last) = self.denied_here.get_mut(&spiffe_id) {
-            *last = self.line.at.max(*last);
         }
         Ok(())
     }
 
     fn allow(&mut self) -> Outcome<()> {
         let spiffe_id: SpiffeId = self.subject("SPIFFE id")?;
-        if let Some(last) = self.denied_here.get(&spiffe_id) {
-            if *last <= self.line.at {
-                self.denied_here.remove(&spiffe_id);
-                deny::allow(self.step, &spiffe_id, self.stamp)?;
-                self.restored.denied -= 1;
-            }
+        if self.denied_here.remove(&spiffe_id) {
+            deny::allow(self.step, &spiffe_id, self.stamp)?;
+            self.restored.denied -= 1;
             return Ok(());
         }
         let standing = deny::get(self.step.connection(), &spiffe_id)?;
