@@ -6,12 +6,17 @@
 
 mod age_header;
 mod archive;
+mod crl;
 mod error;
+mod ground;
 mod identities;
+mod journal;
 mod keys;
 mod list;
 mod manifest;
+mod placement;
 mod recipients;
+mod restore;
 mod scratch;
 mod seal;
 mod snapshot;
@@ -25,13 +30,16 @@ mod watch;
 pub use age_header::{AgeHeader, Recipient};
 pub use archive::{Front, Unpack, unpack, write};
 pub use error::{BackupError, Result};
+pub use ground::Ground;
 pub use identities::{Identities, passphrase_identity, read_identities};
+pub use journal::{Journal, journal_in_file, read_journal};
 pub use keys::{KeyCheck, KeyFinding, OpenStore, check_keys, open_signer};
 pub use list::{Listed, list, read_header};
 pub use manifest::{
     AuditPoint, CaEntry, CrlEntry, FORMAT, MAX_MANIFEST, Manifest, Part, PartName, Pin, StoreEntry,
 };
 pub use recipients::{Lock, parse_recipients, recipients_in_file};
+pub use restore::{Besides, InPlace, restore};
 pub use scratch::Scratch;
 pub use seal::{MAX_SEAL, Seal, Signature, Signer, Trust};
 pub use snapshot::{KeyFile, Snapshot, Source};

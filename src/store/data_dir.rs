@@ -9,6 +9,9 @@ use std::{
 };
 
 const LOCK_FILE: &str = "catalyst.lock";
+/// Lies in a data directory while the files of a restored store are put in place. Nothing works on the directory then
+/// but the restore that ends or undoes it.
+pub const UNFINISHED_RESTORE: &str = "restore-unfinished";
 
 /// The exclusive right to work on a data directory; given back when dropped, or when the process ends however.
 #[derive(Debug)]
@@ -21,9 +24,23 @@ impl DataDirLock {
     /// Takes the lock on `dir`, which is made (0700) if it is missing.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] with the process that holds it, [`StoreError::NetworkFileSystem`], and
-    /// [`StoreError::ReadOnly`] where the lock file can't be written.
+    /// [`StoreError::Locked`] with the process that holds it, [`StoreError::NetworkFileSystem`],
+    /// [`StoreError::ReadOnly`] where the lock file can't be written, and [`StoreError::HalfRestored`].
     pub fn acquire(dir: &Path) -> Result<Self> {
+        let lock = Self::acquire_for_restore(dir)?;
+        let marker = dir.join(UNFINISHED_RESTORE);
+        match marker.try_exists() {
+            Ok(false) => Ok(lock),
+            Ok(true) => Err(StoreError::HalfRestored { directory: dir.display().to_string() }),
+            Err(error) => Err(file_error(&error, &marker)),
+        }
+    }
+
+    /// The same for whoever ends a restore that came to no end.
+    ///
+    /// # Errors
+    /// As [`DataDirLock::acquire`], but for [`StoreError::HalfRestored`].
+    pub fn acquire_for_restore(dir: &Path) -> Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| file_error(&error, dir))?;
         refuse_network_file_system(dir)?;
         let path = dir.join(LOCK_FILE);

@@ -27,6 +27,14 @@ pub enum StoreError {
         /// Which file system.
         kind: String,
     },
+    /// A restore into the directory was ended half-way.
+    #[error(
+        "the data directory {directory} is half restored: run the same 'catalyst backup restore' again, which puts it back as it was and begins anew"
+    )]
+    HalfRestored {
+        /// Which directory.
+        directory: String,
+    },
     /// Written by a later version of this program.
     #[error(
         "{path} was written by a newer version (schema {found}, this program knows {known}): start that version, or restore a backup made before the upgrade"

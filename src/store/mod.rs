@@ -12,6 +12,7 @@ mod data_dir;
 mod error;
 mod hierarchy;
 mod journal;
+mod restore;
 mod revocation;
 mod sqlite;
 mod token;
@@ -22,18 +23,19 @@ pub use certificate::{
     KeyRefusal, Preflight, RecordOutcome, SignedCertificate, Summary,
 };
 pub use copy::{CaFacts, CrlFacts, KeyFacts, StoreFacts};
-pub use data_dir::DataDirLock;
+pub use data_dir::{DataDirLock, UNFINISHED_RESTORE};
 pub use error::{Result, StoreError};
 pub use hierarchy::{
     CaIntention, CaPlan, CaRow, Deployment, Hierarchy, InitPlan, KeyIntention, KeyRole, KeyRow, KeyRowState,
     MadeKey, SignedCa,
 };
 pub use journal::{JOURNAL, JOURNALLED, JournalLine};
+pub use restore::{NewerCrl, RestorePlan, Restored};
 pub use revocation::{
     AllowOutcome, CrlEntry, CrlPublication, CrlReservation, CrlRow, Denial, DenyOutcome, ExpiringCertificate,
     RevocationReason,
 };
-pub use sqlite::{Copied, SqliteStore, StoreCopy, copy_store};
+pub use sqlite::{Copied, Occupant, SqliteStore, StoreCopy, copy_store, occupant, restore_store};
 pub use token::{
     BootstrapGrant, BootstrapUse, PresetSecret, RenewalUse, Ticket, TicketRefusal, TokenQuery, TokenRecord,
     TokenRow, TokenSelector,

@@ -34,7 +34,7 @@ impl Kept {
         self.deployment.beside("backups")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(catalyst().unwrap());
         command.arg("backup").args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
         command.current_dir(self.backups());
@@ -55,7 +55,7 @@ impl Kept {
         command
     }
 
-    fn root(&self, client: &Client) -> String {
+    pub(crate) fn root(&self, client: &Client) -> String {
         let status: Value = client.get("/pki/status").unwrap().json().unwrap();
         status["rootCa"]["fingerprint"].as_str().unwrap().to_owned()
     }

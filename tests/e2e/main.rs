@@ -58,6 +58,7 @@ mod race;
 mod readme;
 mod recover;
 mod renewal;
+mod restore;
 mod rotation;
 mod rpc;
 mod rpc_clients;

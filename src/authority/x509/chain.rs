@@ -63,6 +63,6 @@ fn must_be_ca(certificate: &Certificate) -> Result<(), EncodingError> {
     must(usage.is_some_and(|(_, usage)| usage.key_cert_sign()), "its key may not sign certificates")
 }
 
-fn must(holds: bool, clause: &str) -> Result<(), EncodingError> {
+pub(super) fn must(holds: bool, clause: &str) -> Result<(), EncodingError> {
     if holds { Ok(()) } else { Err(EncodingError(clause.to_owned())) }
 }

@@ -2,8 +2,9 @@
 
 use super::{Output, group, inputs, output_arg, paths, with_settings};
 use crate::{
-    cli::backup::{Create, Inspect, Key, Task, Verify, Whose},
-    settings::{Environment, Table},
+    backup::Besides,
+    cli::backup::{Create, Inspect, Key, Restore, Task, Verify, Whose},
+    settings::{Environment, Inputs, Table},
 };
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ pub(super) fn command(table: &Table) -> Command {
     group("backup", "Encrypted backups; no service is asked, and none is disturbed").subcommands([
         create(table),
         verify(table),
+        restore(table),
         inspect(),
         list(),
     ])
@@ -64,6 +66,35 @@ fn verify(table: &Table) -> Command {
         .arg(output_arg(&["text", "json"]))
         .after_help("Exit codes: 0 whole and verified, 1 not, 3 no identity opens it, 6 all but keys whose key store\ncould not be asked, 7 whole, and unsigned.\n\nExamples:\n  catalyst backup verify catalyst-….tar.zst.age --identity key.txt --root-fingerprint SHA256\n  catalyst backup verify catalyst-….tar.zst.age --header-only");
     with_settings(verify, table)
+}
+
+fn restore(table: &Table) -> Command {
+    let restore = Command::new("restore")
+        .about("Put a verified backup into a data directory, while no service runs on it")
+        .arg(file())
+        .arg(
+            paths::directory(Arg::new("into").long("into").value_name("DIR").required(true))
+                .conflicts_with("certs-db")
+                .help("The data directory, which is made if it is missing"),
+        )
+        .args(opening())
+        .arg(flag("force", "Put a store that is there aside, in a directory replaced-… in DIR"))
+        .arg(
+            paths::file(Arg::new("denied").long("denied").value_name("FILE"))
+                .action(ArgAction::Append)
+                .help("Journal of denials; denied.jsonl beside the backup unless said; may be repeated"),
+        )
+        .arg(
+            paths::file(Arg::new("crl").long("crl").value_name("FILE"))
+                .action(ArgAction::Append)
+                .help("A CRL that was published after the backup, PEM or DER; may be repeated"),
+        )
+        .arg(flag("keep-tokens", "Let tokens and preset secrets of before stay good"))
+        .arg(flag("unsigned", "Take a backup that nobody vouches for"))
+        .arg(flag("keys-unchecked", "Leave key stores alone"))
+        .arg(output_arg(&["text", "json"]))
+        .after_help("Exit codes: 0 restored; else nothing was: 1 it does not hold, 2 wrong usage, 3 no identity opens it,\n6 keys whose key store could not be asked, 7 unsigned.\n\nExamples:\n  catalyst backup restore catalyst-….tar.zst.age --into /var/lib/catalyst --identity key.txt \\\n    --root-fingerprint SHA256 --local-passphrase-file /etc/catalyst/passphrase");
+    with_settings(restore, table)
 }
 
 fn inspect() -> Command {
@@ -139,6 +170,21 @@ pub(super) fn task(
             work_dir: path(verify, "work-dir"),
             inputs: inputs(table, verify, environment),
         }),
+        Some(("restore", restore)) => Task::Restore(Restore {
+            file: file_of(restore),
+            into: path(restore, "into").unwrap_or_default(),
+            force: restore.get_flag("force"),
+            key: key(restore),
+            whose: whose(restore),
+            unsigned: restore.get_flag("unsigned"),
+            keys_unchecked: restore.get_flag("keys-unchecked"),
+            besides: Besides {
+                denied: all(restore, "denied"),
+                crls: all(restore, "crl"),
+                keep_tokens: restore.get_flag("keep-tokens"),
+            },
+            inputs: inputs_into(table, restore, environment),
+        }),
         Some(("inspect", inspect)) => Task::Inspect(Inspect {
             file: file_of(inspect),
             key: key(inspect),
@@ -150,6 +196,14 @@ pub(super) fn task(
         None => Task::List(PathBuf::new()),
     };
     super::Command::Backup(task, output)
+}
+
+/// The settings of a service that runs on the directory.
+fn inputs_into(table: &Table, matches: &ArgMatches, environment: Environment) -> Inputs {
+    let mut inputs = inputs(table, matches, environment);
+    let store = path(matches, "into").unwrap_or_default().join("certs.db");
+    inputs.flags.insert("certs-db", store.to_string_lossy().into_owned());
+    inputs
 }
 
 fn path(matches: &ArgMatches, name: &str) -> Option<PathBuf> {

@@ -5,10 +5,12 @@ mod lists;
 mod opening;
 mod progress;
 mod prompt;
+mod restore;
 mod verify;
 
 pub(super) use create::Create;
 pub(super) use opening::{Key, Whose};
+pub(super) use restore::Restore;
 pub(super) use verify::{Inspect, Verify};
 
 use super::{
@@ -37,6 +39,7 @@ use tokio::{runtime::Runtime, time::timeout};
 #[derive(Debug)]
 pub(super) enum Task {
     Create(Create),
+    Restore(Restore),
     Verify(Verify),
     /// `verify --header-only`
     Header(PathBuf),
@@ -47,6 +50,7 @@ pub(super) enum Task {
 pub(super) fn run(kinds: &Kinds, table: &Table, task: Task, form: Output) -> ExitCode {
     let done = match task {
         Task::Create(create) => create.run(kinds, table, form),
+        Task::Restore(restore) => restore.run(kinds, table, form),
         Task::Verify(verify) => verify.run(kinds, table, form),
         Task::Header(file) => lists::header(&file, form),
         Task::Inspect(inspect) => inspect.run(form),

@@ -46,6 +46,16 @@ pub(in crate::cli) struct Whose {
 }
 
 impl Whose {
+    /// For commands that believe a backup.
+    pub(super) fn needed(&self, environment: &Environment) -> Result<Trust, Trouble> {
+        let trust = self.trust(environment)?.ok_or_else(|| {
+            BackupError::Usage(
+                "nothing says whose backup this must be, and whoever knows your recipients can make one: give the root's fingerprint with --root-fingerprint ('catalyst pki status' shows it), or --trust-on-first-use".into(),
+            )
+        })?;
+        Ok(trust)
+    }
+
     /// `None`: nobody has said.
     pub(super) fn trust(&self, environment: &Environment) -> Result<Option<Trust>, Trouble> {
         if self.first_use {

@@ -37,11 +37,7 @@ impl Verify {
     pub(super) fn run(&self, kinds: &Kinds, table: &Table, form: Output) -> Result<ExitCode, Trouble> {
         let settings = Settings::read(table, &self.inputs)?;
         let environment = &self.inputs.environment;
-        let trust = self.whose.trust(environment)?.ok_or_else(|| {
-            BackupError::Usage(
-                "nothing says whose backup this must be, and whoever knows your recipients can make one: give the root's fingerprint with --root-fingerprint ('catalyst pki status' shows it), or --trust-on-first-use".into(),
-            )
-        })?;
+        let trust = self.whose.needed(environment)?;
         let identities = self.key.open(environment)?.ok_or_else(|| {
             BackupError::Usage(
                 "nothing opens the backup: give --identity or --passphrase, or look at --header-only".into(),
@@ -77,14 +73,7 @@ impl Verify {
             Output::Json => json(&verification_json(verified, found, trust))?,
             Output::Text | Output::Markdown => text(&self.file.display().to_string(), verified, found),
         });
-        verified.problems.iter().for_each(|problem| output::error(problem));
-        for check in &verified.keys {
-            match &check.finding {
-                KeyFinding::Differs(how) => output::error(&format!("{}: {how}", check.pin.key_uri)),
-                KeyFinding::Unreachable(why) => output::warn(&format!("{}: {why}", check.pin.key_uri)),
-                KeyFinding::Matches | KeyFinding::Unchecked => {}
-            }
-        }
+        tell_problems(verified);
         warn_of(&verified.opened, Some(trust));
         Ok(match found {
             Found::Good => printed,
@@ -95,7 +84,18 @@ impl Verify {
     }
 }
 
-async fn keys(stores: &Stores, verified: &Verification) -> Vec<KeyCheck> {
+pub(super) fn tell_problems(verified: &Verification) {
+    verified.problems.iter().for_each(|problem| output::error(problem));
+    for check in &verified.keys {
+        match &check.finding {
+            KeyFinding::Differs(how) => output::error(&format!("{}: {how}", check.pin.key_uri)),
+            KeyFinding::Unreachable(why) => output::warn(&format!("{}: {why}", check.pin.key_uri)),
+            KeyFinding::Matches | KeyFinding::Unchecked => {}
+        }
+    }
+}
+
+pub(super) async fn keys(stores: &Stores, verified: &Verification) -> Vec<KeyCheck> {
     let open = |name: &str| stores.open(name);
     let lies_in_file = |name: &str, uri: &str| stores.lies_in_file(name, uri);
     check_keys(&verified.opened.manifest, &verified.facts, &open, &lies_in_file).await
@@ -167,7 +167,7 @@ impl Inspect {
 }
 
 /// What every reader says of a backup that anybody may have made.
-fn warn_of(opened: &Opened, trust: Option<Trust>) {
+pub(super) fn warn_of(opened: &Opened, trust: Option<Trust>) {
     match (&opened.signer, trust) {
         (None, _) => {
             output::warn("the backup is unsigned: nothing shows who has made it, or whether it was altered")

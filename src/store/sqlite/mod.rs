@@ -13,8 +13,11 @@ mod file;
 mod issue;
 mod key;
 mod list;
+mod merge;
 mod reader;
 mod recovery;
+mod replay;
+mod restore;
 mod secret;
 mod step;
 #[cfg(test)]
@@ -24,6 +27,7 @@ mod token;
 mod writer;
 
 pub use copy::{Copied, StoreCopy, copy_store};
+pub use restore::{Occupant, occupant, restore_store};
 
 use super::{DataDirLock, Result, StoreError};
 use fault::Outcome;

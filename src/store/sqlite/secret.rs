@@ -2,7 +2,7 @@
 
 use super::{
     fault::Outcome,
-    step::{Step, one, time, time_if_any},
+    step::{Step, all, one, time, time_if_any},
 };
 use crate::{
     identity::Fingerprint,
@@ -46,6 +46,17 @@ pub(super) fn revoke(step: &mut Step<'_>, kind: &str, sha256: &[u8; 32], stamp: 
     step.end_credentials();
     step.audit(stamp, "secret.revoked", kind, named(sha256))?;
     Ok(true)
+}
+
+/// Revokes each that is still good; answers how many there were.
+pub(super) fn revoke_all(step: &mut Step<'_>, stamp: &Stamp) -> Outcome<u64> {
+    let sql = "SELECT kind, sha256 FROM preset_secret WHERE revoked_at IS NULL";
+    let good =
+        all(step.connection(), sql, (), |row| Ok((row.get::<_, String>(0)?, row.get::<_, [u8; 32]>(1)?)))?;
+    for (kind, sha256) in &good {
+        revoke(step, kind, sha256, stamp)?;
+    }
+    Ok(good.len() as u64)
 }
 
 /// How the audit log names the secret.

@@ -155,6 +155,11 @@ fn live(connection: &Connection, selected: &str, values: impl Params) -> Outcome
     select(connection, &format!("{selected} AND t.revoked_at IS NULL AND t.expires_at > ?1"), values)
 }
 
+/// All of them.
+pub(super) fn live_at(connection: &Connection, at: Timestamp) -> Outcome<Vec<TokenRow>> {
+    live(connection, "token AS t WHERE true", [at.millis()])
+}
+
 /// Those bound to any certificate of an identity, expired ones included.
 pub(super) fn live_of_identity(
     connection: &Connection,

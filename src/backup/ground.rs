@@ -1,0 +1,122 @@
+//! The data directory that a store is restored into: ours alone, and as it was before if an earlier restore was killed.
+
+use super::{
+    BackupError, Manifest, Result,
+    placement::{self, STORE_FILES},
+    scratch::is_own,
+};
+use crate::store::{DataDirLock, occupant};
+use std::{
+    fs,
+    io::ErrorKind,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+/// Such a directory, and the exclusive right to work on it.
+#[derive(Debug)]
+pub struct Ground {
+    path: PathBuf,
+    /// An earlier restore had come to no end.
+    was_unfinished: bool,
+    _lock: DataDirLock,
+}
+
+impl Ground {
+    /// Takes a data directory, which is made if it is missing, and undoes what a restore has left that came to no end.
+    /// `force`: a store that is there may be put aside.
+    ///
+    /// # Errors
+    /// Somebody else's directory, one that a service works on, a network file system, a store that is to be kept.
+    pub fn take(path: &Path, force: bool) -> Result<Self> {
+        match fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(BackupError::io("look at", path)(error)),
+            Ok(there) if !there.is_dir() => {
+                return Err(BackupError::Usage(format!(
+                    "{} is no directory: name the data directory with --into",
+                    path.display()
+                )));
+            }
+            Ok(there) => check_owner(path, there.uid())?,
+        }
+        let lock = DataDirLock::acquire_for_restore(path)?;
+        let was_unfinished = placement::undo(path)?;
+        let ground = Self { path: path.to_owned(), was_unfinished, _lock: lock };
+        if ground.holds_store()? && !force {
+            return Err(BackupError::Usage(format!(
+                "{} holds a store already, and it is kept: name another directory, or have it put aside with --force",
+                path.display()
+            )));
+        }
+        Ok(ground)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a restore had come to no end here, which is undone.
+    #[must_use]
+    pub fn was_unfinished(&self) -> bool {
+        self.was_unfinished
+    }
+
+    /// Refuses a backup of another deployment than that whose store lies here. A store that was never initialized is
+    /// nobody's, and so is one that can't be read: that one is told.
+    ///
+    /// # Errors
+    /// [`BackupError::Usage`]
+    pub(super) fn refuse_others(&self, manifest: &Manifest) -> Result<Option<String>> {
+        let certs_db = self.path.join("certs.db");
+        if !certs_db.exists() {
+            return Ok(None);
+        }
+        match occupant(&certs_db) {
+            Ok(there) if there.is_in_use && there.deployment != manifest.store.deployment => {
+                Err(BackupError::Usage(format!(
+                    "{} holds the store of the deployment {}, and the backup is of {}: restore it into another directory",
+                    self.path.display(),
+                    there.deployment,
+                    manifest.store.deployment
+                )))
+            }
+            Ok(_) => Ok(None),
+            Err(error) => Ok(Some(format!("what lies there cannot be told: {error}"))),
+        }
+    }
+
+    /// Ours, and no one else may write.
+    pub(super) fn make_private(&self) -> Result<()> {
+        fs::set_permissions(&self.path, fs::Permissions::from_mode(0o700))
+            .map_err(BackupError::io("set the mode of", &self.path))
+    }
+
+    /// Whether there is anything that a restore would put aside, all of it ours.
+    fn holds_store(&self) -> Result<bool> {
+        let mut any = false;
+        for name in STORE_FILES {
+            let path = self.path.join(name);
+            let there = match fs::symlink_metadata(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                there => there.map_err(BackupError::io("look at", &path))?,
+            };
+            check_owner(&path, there.uid())?;
+            any |= placement::is_there(&path)?;
+        }
+        Ok(any)
+    }
+}
+
+fn check_owner(path: &Path, owner: u32) -> Result<()> {
+    if is_own(path) {
+        return Ok(());
+    }
+    Err(BackupError::Usage(format!(
+        "{} belongs to the user with the number {owner}, and this is {}: run it as the user that the service runs as, who has to own all of it",
+        path.display(),
+        rustix::process::geteuid().as_raw()
+    )))
+}

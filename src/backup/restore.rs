@@ -1,0 +1,147 @@
+//! Puts a verified backup into a data directory, brought up to date with what is known besides.
+
+use super::{
+    BackupError, Ground, Journal, Result, Verification, Watch,
+    crl::crl_in_file,
+    journal_in_file,
+    placement::{Placement, sync},
+    watch::go_on,
+};
+use crate::{
+    identity::Timestamp,
+    store::{JOURNAL, RestorePlan, Restored, StoreCopy, StoreError, restore_store},
+};
+use std::{
+    fs::{self, File},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+/// What is known besides the backup.
+#[derive(Clone, Debug, Default)]
+pub struct Besides {
+    /// Journals of denials; where none is named, the one beside the backup counts.
+    pub denied: Vec<PathBuf>,
+    /// CRLs that were published after it.
+    pub crls: Vec<PathBuf>,
+    /// Tokens and preset secrets of before stay good.
+    pub keep_tokens: bool,
+}
+
+/// A store that was put in its place.
+#[derive(Clone, Debug)]
+pub struct InPlace {
+    /// Which journals were read, and how many lines of each counted.
+    pub journals: Vec<(PathBuf, usize)>,
+    /// What was done to it.
+    pub restored: Restored,
+    /// Where the store of before lies.
+    pub aside: Option<PathBuf>,
+}
+
+/// Restores a backup that was verified on this ground, by [`super::verify`] with its path as the working directory. Whoever
+/// calls has looked at what does not hold of it, and at its keys.
+///
+/// # Errors
+/// Another deployment's store, a clock that stands before the backup, a journal or CRL that can't be taken, no room.
+/// Nothing has changed in the directory then.
+pub fn restore(
+    ground: &Ground,
+    file: &Path,
+    verified: &Verification,
+    besides: &Besides,
+    at: Timestamp,
+    watch: &dyn Watch,
+) -> Result<InPlace> {
+    let manifest = &verified.opened.manifest;
+    let mut notes: Vec<String> = ground.refuse_others(manifest)?.into_iter().collect();
+    if at < manifest.created_at {
+        return Err(BackupError::Usage(format!(
+            "the clock of this machine stands at {at}, and the backup was made at {}: set the clock, for numbers that come from it have to rise",
+            manifest.created_at
+        )));
+    }
+    let crls = besides.crls.iter().map(|path| crl_in_file(path, &verified.facts, at));
+    let crls = crls.collect::<Result<Vec<_>>>()?;
+    let (mut journals, mut lines) = (Vec::new(), Vec::new());
+    for (path, journal) in journals_of(file, besides, &manifest.store.deployment)? {
+        journals.push((path, journal.lines.len()));
+        notes.extend(journal.notes);
+        lines.extend(journal.lines);
+    }
+    if journals.is_empty() {
+        notes.push(format!(
+            "there is no {JOURNAL} beside the backup, so that nothing is known of who was denied after {}: name one with --denied if there is one",
+            manifest.created_at
+        ));
+    }
+    let plan = RestorePlan {
+        snapshot_at: manifest.created_at,
+        manifest_sha256: verified.opened.manifest_sha256,
+        crls,
+        journal: lines,
+        keep_tokens: besides.keep_tokens,
+    };
+    watch.has_done("restoring", 0, 0);
+    let prepared = verified.directory();
+    let certs_db = prepared.join("certs.db");
+    let restored = restore_store(&certs_db, &plan, at).map_err(|error| no_room(error, ground.path()))?;
+    settle(prepared, &certs_db)?;
+    go_on(watch)?;
+    let placement = Placement::plan(ground.path(), prepared, besides.keep_tokens, at)?;
+    ground.make_private()?;
+    placement.go()?;
+    notes.extend(restored.notes);
+    Ok(InPlace { journals, restored: Restored { notes, ..restored }, aside: placement.aside() })
+}
+
+fn journals_of(file: &Path, besides: &Besides, deployment: &str) -> Result<Vec<(PathBuf, Journal)>> {
+    let beside = file.parent().unwrap_or(Path::new(".")).join(JOURNAL);
+    let paths = match besides.denied.is_empty() {
+        true if beside.exists() => vec![beside],
+        _ => besides.denied.clone(),
+    };
+    let read = |path: PathBuf| journal_in_file(&path, deployment).map(|journal| (path, journal));
+    paths.into_iter().map(read).collect()
+}
+
+/// The disk of the data directory is full.
+fn no_room(error: StoreError, directory: &Path) -> BackupError {
+    match error {
+        StoreError::Full => BackupError::NoRoom {
+            directory: directory.display().to_string(),
+            wanted: 1,
+            free: 0,
+            instead: "name another directory with --into",
+        },
+        other => other.into(),
+    }
+}
+
+/// Looks at it once more, and brings every octet to the disk.
+fn settle(prepared: &Path, certs_db: &Path) -> Result<()> {
+    let faults = StoreCopy::open(certs_db)?.faults()?;
+    if let Some(first) = faults.first() {
+        return Err(BackupError::Store(StoreError::Damaged {
+            path: certs_db.display().to_string(),
+            reason: format!("after it was brought up to date: {first}"),
+        }));
+    }
+    let keys = prepared.join("keys");
+    let mut files = vec![certs_db.to_owned()];
+    for entry in fs::read_dir(&keys).map_err(BackupError::io("read", &keys))? {
+        files.push(entry.map_err(BackupError::io("read", &keys))?.path());
+    }
+    if files.len() == 1 {
+        fs::remove_dir(&keys).map_err(BackupError::io("remove", &keys))?;
+    }
+    for path in &files {
+        let failed = BackupError::io("bring to the disk", path);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(&failed)?;
+        File::open(path).and_then(|file| file.sync_all()).map_err(&failed)?;
+    }
+    if files.len() > 1 {
+        sync(&keys)?;
+    }
+    sync(prepared)
+}

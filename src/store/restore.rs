@@ -1,0 +1,53 @@
+//! What is known besides a backup when its store is put back, and what came of it.
+
+use super::{CrlEntry, JournalLine};
+use crate::identity::{KeyId, Timestamp};
+
+/// What a store out of a backup is brought up to date with.
+#[derive(Clone, Debug)]
+pub struct RestorePlan {
+    /// When the backup's copy was made.
+    pub snapshot_at: Timestamp,
+    /// SHA-256 of the backup's manifest.
+    pub manifest_sha256: [u8; 32],
+    /// CRLs of this store's CAs; whoever gives them has checked their signatures.
+    pub crls: Vec<NewerCrl>,
+    /// Lines of the denial journal, in any order.
+    pub journal: Vec<JournalLine>,
+    /// Tokens and preset secrets of before stay good.
+    pub keep_tokens: bool,
+}
+
+/// A CRL that was published after the backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewerCrl {
+    /// Whose it is.
+    pub issuer: KeyId,
+    /// Its CRLNumber.
+    pub number: i64,
+    /// thisUpdate.
+    pub this_update: Timestamp,
+    /// nextUpdate.
+    pub next_update: Timestamp,
+    /// CertificateList, DER.
+    pub der: Vec<u8>,
+    /// What stands on it.
+    pub entries: Vec<CrlEntry>,
+}
+
+/// What was done to a store out of a backup.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Identities that are denied now and were not in the backup.
+    pub denied: u64,
+    /// Certificates and CAs that are revoked or on hold now and were not in the backup.
+    pub revoked: u64,
+    /// Tokens that were revoked.
+    pub tokens: u64,
+    /// Preset secrets that were revoked.
+    pub secrets: u64,
+    /// CRLs that were newer than those of the backup.
+    pub crls: u64,
+    /// What the operator should know, in sentences.
+    pub notes: Vec<String>,
+}

@@ -1,0 +1,103 @@
+//! Brings a store that came out of a backup up to date with what is known besides, in one transaction.
+
+use super::{
+    deployment::raise_bundle,
+    fault::{Outcome, conflict},
+    file::{self, connect, told},
+    merge, replay, secret,
+    step::{Ledger, Step, all},
+    token,
+};
+use crate::{
+    identity::{Actor, Timestamp, hex},
+    store::{RestorePlan, Restored, Result, Stamp},
+};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use serde_json::json;
+use std::path::Path;
+
+/// Brings the store at `path`, which came out of a backup and which nobody else works on, to this program's schema and
+/// up to date: the journal, then newer CRLs, then tokens. All in one transaction, and in the file when this returns.
+///
+/// # Errors
+/// [`crate::store::StoreError::Conflict`] where the clock stands before what the store has recorded; the file's.
+pub fn restore_store(path: &Path, plan: &RestorePlan, at: Timestamp) -> Result<Restored> {
+    let mut connection = file::open_writer(path)?;
+    told(path, || {
+        let before = Ledger::load(&connection)?;
+        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let mut step = Step::new(&transaction, before.clone());
+        let restored = bring_up_to_date(&mut step, plan, at)?;
+        step.finish(&before)?;
+        transaction.commit()?;
+        // Into the file itself: it goes to its place without its log.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
+        connection.close().map_err(|(_, error)| error)?;
+        Ok(restored)
+    })
+}
+
+fn bring_up_to_date(step: &mut Step<'_>, plan: &RestorePlan, at: Timestamp) -> Outcome<Restored> {
+    let newest = Timestamp::from_millis(step.newest());
+    if at < newest || at < plan.snapshot_at {
+        return conflict(format!(
+            "the clock of this machine stands at {at}, and the backup is of {}: set the clock, for numbers that come from it have to rise",
+            newest.max(plan.snapshot_at)
+        ));
+    }
+    let stamp = Stamp { at, by: Actor::Service };
+    let mut restored = Restored::default();
+    // The journal first: a denial that it ends, and that a CRL still shows, is one that the operator has to end.
+    replay::journal(step, &plan.journal, &stamp, &mut restored)?;
+    for crl in &plan.crls {
+        merge::newer_crl(step, crl, &stamp, &mut restored)?;
+    }
+    if !plan.keep_tokens {
+        let live = token::live_at(step.connection(), at)?;
+        restored.tokens += token::end(step, live, &stamp)?.len() as u64;
+        restored.secrets += secret::revoke_all(step, &stamp)?;
+    }
+    raise_bundle(step, at, true)?;
+    step.execute(
+        "INSERT INTO restoration (snapshot_at, restored_at) VALUES (?1, ?2)",
+        (plan.snapshot_at.millis(), at.millis()),
+    )?;
+    let detail = json!({
+        "snapshotAt": plan.snapshot_at.millis(), "manifestSha256": hex(&plan.manifest_sha256),
+        "denied": restored.denied, "revoked": restored.revoked, "tokens": restored.tokens,
+        "secrets": restored.secrets, "crls": restored.crls, "keepTokens": plan.keep_tokens,
+    });
+    step.audit(&stamp, "deployment.restored", "deployment", detail.to_string())?;
+    Ok(restored)
+}
+
+/// Whose a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occupant {
+    /// The deployment id.
+    pub deployment: String,
+    /// It has a hierarchy, or the plan of one.
+    pub is_in_use: bool,
+}
+
+/// Looks whose the store at `path` is, whatever else is wrong with it. Its rows that still stand in its log count, and
+/// stay there.
+///
+/// # Errors
+/// It can't be read that far.
+pub fn occupant(path: &Path) -> Result<Occupant> {
+    file::check_header(path)?;
+    told(path, || {
+        let connection: Connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.pragma_update(None, "query_only", true)?;
+        let sql = "SELECT id, plan IS NOT NULL FROM deployment";
+        let found = all(&connection, sql, (), |row| {
+            Ok(Occupant { deployment: row.get(0)?, is_in_use: row.get(1)? })
+        })?;
+        match found.into_iter().next() {
+            Some(occupant) => Ok(occupant),
+            None => conflict("its table deployment is empty".to_owned()),
+        }
+    })
+}

@@ -1,0 +1,460 @@
+//! Backups put back: what was known after them still holds, and a restore that is ended leaves one store or a refusal.
+
+use crate::{
+    backup::{Kept, done, names, run},
+    deployment::{Deployment, Holder, until},
+};
+use catalyst_rigs::{Launch, catalyst, http::Client};
+use rusqlite::Connection;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// A deployment whose backup `a.age` was made, with the service stopped, and the root's fingerprint.
+struct Backed {
+    kept: Kept,
+    root: String,
+}
+
+impl Backed {
+    fn new() -> Self {
+        let kept = Kept::new();
+        let (service, client) = kept.deployment.initialized();
+        let root = kept.root(&client);
+        done(kept.create(&["--output", "a.age"]));
+        drop(service);
+        Self { kept, root }
+    }
+
+    fn beside(&self, name: &str) -> PathBuf {
+        self.kept.deployment.beside(name)
+    }
+
+    fn restore(&self, into: &Path, args: &[&str]) -> Command {
+        restore(&self.kept, &self.root, into, args)
+    }
+}
+
+fn restore(kept: &Kept, root: &str, into: &Path, args: &[&str]) -> Command {
+    let mut command = kept.command(&["restore", "a.age", "--root-fingerprint", root]);
+    command.env_remove("CATALYST_PKI_CERTS_DB").arg("--into").arg(into).args(args);
+    command.arg("--identity").arg(kept.deployment.beside("identity"));
+    command
+}
+
+fn launch(deployment: &Deployment, directory: &Path) -> Launch {
+    let passphrase = deployment.beside("passphrase");
+    let launch = Launch::new(&catalyst().unwrap(), directory);
+    launch.env("CATALYST_PKI_LOCAL_PASSPHRASE_FILE", passphrase.to_str().unwrap())
+}
+
+/// What the audit log has of what the journal is made of, as the service writes it there.
+fn journal(data_dir: &Path) -> String {
+    let store = Connection::open(data_dir.join("certs.db")).unwrap();
+    let deployment: String = store.query_row("SELECT id FROM deployment", (), |row| row.get(0)).unwrap();
+    let issuer_of = |serial: &str| -> (String, i64) {
+        let sql =
+            "SELECT lower(hex(ca.ski)), c.not_after FROM certificate_record AS c JOIN ca ON ca.id = c.issuer
+             WHERE lower(hex(c.serial)) = ?1";
+        store.query_row(sql, [serial], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    let sql = "SELECT seq, at, action, subject, detail FROM audit WHERE action IN ('identity.denied',
+         'identity.allowed', 'certificate.revoked', 'ca.revoked', 'token.revoked', 'secret.revoked') ORDER BY seq";
+    let mut statement = store.prepare(sql).unwrap();
+    let mut rows = statement.query(()).unwrap();
+    let mut text = String::new();
+    while let Some(row) = rows.next().unwrap() {
+        let (action, subject): (String, String) = (row.get(2).unwrap(), row.get(3).unwrap());
+        let mut detail: Value = serde_json::from_str(&row.get::<_, String>(4).unwrap()).unwrap();
+        if action == "certificate.revoked" {
+            let (issuer, not_after) = issuer_of(&subject);
+            detail["issuer"] = issuer.into();
+            detail["notAfter"] = not_after.into();
+        }
+        let (seq, at): (i64, i64) = (row.get(0).unwrap(), row.get(1).unwrap());
+        let line = json!({"deployment": deployment, "seq": seq, "at": at, "action": action,
+            "subject": subject, "detail": detail});
+        text.push_str(&format!("{line}\n"));
+    }
+    text
+}
+
+fn one<T: rusqlite::types::FromSql>(data_dir: &Path, sql: &str) -> T {
+    let store = Connection::open(data_dir.join("certs.db")).unwrap();
+    store.query_row(sql, (), |row| row.get(0)).unwrap()
+}
+
+/// A number of a CRL, as `openssl` reads it.
+fn crl_number(der: &Path) -> i64 {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["crl", "-noout", "-crlnumber", "-in"]).arg(der);
+    let said = String::from_utf8(openssl.output().unwrap().stdout).unwrap();
+    i64::from_str_radix(said.trim().trim_start_matches("crlNumber=").trim_start_matches("0x"), 16).unwrap()
+}
+
+fn post(client: &Client, path: &str, body: &Value) -> Value {
+    let answer = client.post(path, body).unwrap();
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    answer.json().unwrap()
+}
+
+fn save_crl(client: &Client, to: &Path) {
+    let answer = client.get("/pki/crl/services").unwrap();
+    assert_eq!(answer.status, 200);
+    fs::write(to, answer.body).unwrap();
+}
+
+#[test]
+fn what_was_known_after_the_backup_still_holds() {
+    let kept = Kept::new();
+    let (service, client) = kept.deployment.initialized();
+    let root = kept.root(&client);
+    let gateways: Vec<_> = (0..4).map(|n| Holder::new("gateway", &format!("g-{n}.example.org"))).collect();
+    let before: Vec<_> = gateways.iter().map(|holder| holder.get(&client)).collect();
+    assert_eq!(gateways[3].deny(&client).unwrap().status, 200);
+    done(kept.create(&["--output", "a.age"]));
+
+    // After the backup: one denied, one revoked, one issued and revoked, one allowed.
+    assert_eq!(gateways[0].deny(&client).unwrap().status, 200);
+    let serial = |certificate: &Value| certificate["serial"].as_str().unwrap().to_owned();
+    let revoke = |serial: &str| {
+        post(&client, &format!("/pki/certificates/{serial}/revoke"), &json!({"reason": "keyCompromise"}))
+    };
+    revoke(&serial(&before[1]));
+    let late = serial(&Holder::new("gateway", "late.example.org").get(&client));
+    revoke(&late);
+    assert_eq!(gateways[3].allow(&client).unwrap().status, 200);
+    let crl = kept.deployment.beside("services.crl");
+    until("the CRL has both", || {
+        save_crl(&client, &crl);
+        let mut openssl = Command::new("openssl");
+        openssl.args(["crl", "-noout", "-text", "-in"]).arg(&crl);
+        let said = String::from_utf8(openssl.output().unwrap().stdout).unwrap().to_lowercase();
+        [&serial(&before[1]), &late].iter().all(|serial| said.contains(&serial.to_lowercase())).then_some(())
+    });
+    let old_token = kept.deployment.token().unwrap();
+    let (bundle, spiffe): (i64, i64) = {
+        let data = kept.deployment.data_dir();
+        (
+            one(&data, "SELECT bundle_version FROM deployment"),
+            one(&data, "SELECT spiffe_sequence FROM deployment"),
+        )
+    };
+    drop(service);
+    let mut lines = journal(&kept.deployment.data_dir());
+    lines.push_str("{\"deployment\":\"0123");
+    fs::write(kept.backups().join("denied.jsonl"), lines).unwrap();
+    fs::remove_dir_all(kept.deployment.data_dir()).unwrap();
+
+    let into = kept.deployment.beside("elsewhere");
+    let crl_text = crl.to_str().unwrap().to_owned();
+    let (stdout, stderr) = done(restore(&kept, &root, &into, &["--crl", &crl_text]));
+    assert!(stdout.starts_with("[ok] Backup restored: ") && stdout.contains("Newer CRLs: 1"), "{stdout}");
+    assert!(stdout.contains("denied.jsonl (5 lines)") && stdout.contains("Identities denied: 1"), "{stdout}");
+    assert!(stderr.contains(&format!("{} stays denied", gateways[3].spiffe_id)), "{stderr}");
+    let steps = ["catalyst token recover --data-dir", "start the service", "pki recovery confirm"];
+    let places: Vec<_> =
+        steps.iter().map(|step| stderr.find(step).unwrap_or_else(|| panic!("{stderr}"))).collect();
+    assert!(places.is_sorted(), "{stderr}");
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(into.clone()), 0o700);
+    assert_eq!(names(&into), ["catalyst.lock", "certs.db", "keys"]);
+    assert_eq!((mode(into.join("keys")), mode(into.join("certs.db"))), (0o700, 0o600));
+    assert_eq!(mode(into.join("keys/services-1.pem")), 0o600);
+
+    assert!(one::<i64>(&into, "SELECT bundle_version FROM deployment") > bundle);
+    assert!(one::<i64>(&into, "SELECT spiffe_sequence FROM deployment") > spiffe);
+    assert!(one::<i64>(&into, "SELECT max(reserved_number) FROM crl") >= crl_number(&crl));
+    assert_eq!(one::<i64>(&into, "SELECT count(*) FROM token WHERE revoked_at IS NULL"), 0);
+    assert_eq!(one::<i64>(&into, "SELECT count(*) FROM restoration WHERE confirmed_at IS NULL"), 1);
+    assert_eq!(one::<i64>(&into, "SELECT count(*) FROM denied_identity"), 2);
+    let states = "SELECT group_concat(state, ',') FROM (SELECT state FROM certificate_record WHERE identity IS NOT NULL AND common_name LIKE 'g-%' ORDER BY common_name)";
+    assert_eq!(one::<String>(&into, states), "1,2,0,1");
+    let on_crl = format!("SELECT count(*) FROM crl_entry WHERE lower(hex(serial)) = '{late}'");
+    assert_eq!(one::<i64>(&into, &on_crl), 1);
+
+    // What the hints say, works.
+    let mut recover = Command::new(catalyst().unwrap());
+    recover.args(["token", "recover", "--data-dir"]).arg(&into).env_clear();
+    recover.env("CATALYST_PKI_LOCAL_PASSPHRASE_FILE", kept.deployment.beside("passphrase"));
+    done(recover);
+    let service = launch(&kept.deployment, &into).start().unwrap();
+    let token = fs::read_to_string(into.join("system-token")).unwrap().trim().to_owned();
+    let client = service.http().with_token(&token);
+    until("credentials are checked", || (client.get("/pki/status").unwrap().status == 200).then_some(()));
+    assert_eq!(service.http().with_token(&old_token).get("/pki/status").unwrap().status, 401);
+    for certificate in &before {
+        let path = format!("/pki/certificates/{}", serial(certificate));
+        assert_eq!(client.get(&path).unwrap().status, 200);
+    }
+    until("a CRL of its own is served", || {
+        let now = kept.deployment.beside("now.crl");
+        save_crl(&client, &now);
+        (crl_number(&now) > crl_number(&crl)).then_some(())
+    });
+    drop(service);
+}
+
+#[test]
+fn a_store_that_is_there_is_kept_and_only_put_aside_by_force() {
+    let backed = Backed::new();
+    let data = backed.kept.deployment.data_dir();
+    let before = fs::read(data.join("certs.db")).unwrap();
+    let (code, _, stderr) = run(backed.restore(&data, &[]));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("holds a store already") && stderr.contains("--force"), "{stderr}");
+    let service = backed.kept.deployment.start();
+    let (code, _, stderr) = run(backed.restore(&data, &["--force"]));
+    assert_eq!(code, 1);
+    assert!(stderr.contains(&format!("process {}", service.pid())), "{stderr}");
+    drop(service);
+    let before_names = names(&data);
+    let (stdout, _) = done(backed.restore(&data, &["--force", "--output", "json"]));
+    let json: Value = serde_json::from_str(&stdout).unwrap();
+    let aside = PathBuf::from(json["aside"].as_str().unwrap());
+    assert_eq!(aside.parent().unwrap(), data);
+    let kept: Vec<_> = names(&aside);
+    let stays = |name: &String| ["audit", "catalyst.lock"].contains(&name.as_str());
+    assert_eq!(kept, before_names.into_iter().filter(|name| !stays(name)).collect::<Vec<_>>());
+    let kept_deployment: String = one(&aside, "SELECT id FROM deployment");
+    assert_eq!(json["deployment"], kept_deployment);
+    assert!(before.starts_with(b"SQLite format 3"));
+
+    // Another deployment's directory is not for it, by force neither; one that is not initialized is nobody's.
+    let other = Backed::new();
+    let theirs = other.kept.deployment.data_dir();
+    let (code, _, stderr) = run(backed.restore(&theirs, &["--force"]));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("holds the store of the deployment"), "{stderr}");
+    let empty = backed.beside("empty");
+    fs::create_dir(&empty).unwrap();
+    drop(launch(&backed.kept.deployment, &empty).start().unwrap());
+    done(backed.restore(&empty, &["--force"]));
+}
+
+#[test]
+fn what_a_restore_does_not_take_is_named_and_changes_nothing() {
+    let backed = Backed::new();
+    let into = backed.beside("elsewhere");
+    let left = |stderr: &str| assert_eq!(names(&into), ["catalyst.lock"], "{stderr}");
+    let mut command = backed.restore(&into, &[]);
+    command.env_remove("CATALYST_PKI_LOCAL_PASSPHRASE_FILE");
+    let (code, _, stderr) = run(command);
+    assert_eq!(code, 6, "{stderr}");
+    assert!(stderr.contains("--keys-unchecked") && stderr.contains("--local-passphrase-file"), "{stderr}");
+    left(&stderr);
+    fs::write(backed.kept.deployment.beside("wrong"), "not the passphrase of it\n").unwrap();
+    let mut command = backed.restore(&into, &[]);
+    command.env("CATALYST_PKI_LOCAL_PASSPHRASE_FILE", backed.kept.deployment.beside("wrong"));
+    assert_ne!(run(command).0, 0);
+    left("");
+
+    let file = backed.kept.deployment.beside("file");
+    fs::write(&file, "no CRL").unwrap();
+    let other = Backed::new();
+    let service = other.kept.deployment.start();
+    let theirs = other.kept.deployment.beside("services.crl");
+    save_crl(&service.http(), &theirs);
+    drop(service);
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    for (args, said) in [
+        (["--crl", &text(&file)], "is not taken"),
+        (["--crl", &text(&theirs)], "which is not in the backup"),
+        (["--crl", "absent.crl"], "absent.crl"),
+        (["--denied", "absent.jsonl"], "absent.jsonl"),
+    ] {
+        let (code, _, stderr) = run(backed.restore(&into, &args));
+        assert!([1, 2].contains(&code) && stderr.contains(said), "{args:?}: {stderr}");
+        left(&stderr);
+    }
+    let (code, _, stderr) = run(backed.restore(&file, &[]));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("is no directory"), "{stderr}");
+
+    // Cut off at each of some places, and with an octet altered there.
+    let whole = fs::read(backed.kept.backups().join("a.age")).unwrap();
+    for at in (0..whole.len()).step_by(4096) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1;
+        for octets in [&whole[..at], &flipped[..]] {
+            fs::write(backed.kept.backups().join("a.age"), octets).unwrap();
+            let (code, stdout, stderr) = run(backed.restore(&into, &[]));
+            assert!([1, 3].contains(&code) && stdout.is_empty(), "{at}: {stderr}");
+            left(&stderr);
+        }
+    }
+    fs::write(backed.kept.backups().join("a.age"), &whole).unwrap();
+
+    // Nobody vouches for it.
+    let mut create = backed.kept.create(&["--output", "a.age", "--force", "--unsigned"]);
+    create.env("CATALYST_PKI_CERTS_DB", backed.kept.deployment.data_dir().join("certs.db"));
+    done(create);
+    let (code, _, stderr) = run(backed.restore(&into, &[]));
+    assert_eq!(code, 7);
+    assert!(stderr.contains("--unsigned"), "{stderr}");
+    left(&stderr);
+    let (_, stderr) = done(backed.restore(&into, &["--unsigned"]));
+    assert!(
+        stderr.contains("the backup is unsigned") && stderr.contains("there is no denied.jsonl"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn tokens_of_before_stay_good_where_that_is_wanted() {
+    let backed = Backed::new();
+    let (old, into) = (backed.kept.deployment.token().unwrap(), backed.beside("elsewhere"));
+    let (_, stderr) = done(backed.restore(&into, &["--keep-tokens"]));
+    assert!(!stderr.contains("token recover"), "{stderr}");
+    let service = launch(&backed.kept.deployment, &into).start().unwrap();
+    let client = service.http().with_token(&old);
+    until("credentials are checked", || (client.get("/pki/status").unwrap().status == 200).then_some(()));
+}
+
+/// At moments that fall into every step of it. The unit tests kill it between any two of its moves.
+#[test]
+fn a_killed_restore_leaves_one_store_and_the_next_goes_on() {
+    let backed = Backed::new();
+    let data = backed.kept.deployment.data_dir();
+    let deployment: String = one(&data, "SELECT id FROM deployment");
+    for (signal, waits) in
+        [(Signal::KILL, [0, 30, 80, 150, 250, 400]), (Signal::TERM, [10, 50, 110, 200, 320, 500])]
+    {
+        for wait in waits {
+            let mut command = backed.restore(&data, &["--force"]);
+            let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(wait));
+            // It may have come to its end before.
+            let _ = kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), signal);
+            child.wait_with_output().unwrap();
+            if !data.join("restore-unfinished").exists() {
+                assert_eq!(one::<String>(&data, "SELECT id FROM deployment"), deployment);
+                assert!(data.join("keys/services-1.pem").exists());
+            }
+        }
+    }
+    done(backed.restore(&data, &["--force"]));
+    assert_eq!(backed.kept.left(), Vec::<String>::new());
+    drop(backed.kept.deployment.start());
+}
+
+/// A directory that a restore was killed in is nobody's to start on, and no new deployment.
+#[test]
+fn a_half_restored_directory_is_refused_until_it_is_restored_again() {
+    let backed = Backed::new();
+    let into = backed.beside("elsewhere");
+    done(backed.restore(&into, &[]));
+    // As it is between the two moves.
+    fs::write(into.join("restore-unfinished"), r#"{"aside":null,"was":[]}"#).unwrap();
+    fs::remove_file(into.join("certs.db")).unwrap();
+    let (status, log) = launch(&backed.kept.deployment, &into).run_to_end().unwrap();
+    assert!(
+        !status.success() && log.contains("is half restored: run the same 'catalyst backup restore' again"),
+        "{log}"
+    );
+    assert!(!into.join("certs.db").exists());
+    let (_, stderr) = done(backed.restore(&into, &[]));
+    assert!(stderr.contains("an earlier restore was ended half-way"), "{stderr}");
+    drop(launch(&backed.kept.deployment, &into).start().unwrap());
+}
+
+/// Whoever runs it, this is not theirs.
+fn others(backed: &Backed) -> PathBuf {
+    if !rustix::process::geteuid().is_root() {
+        return PathBuf::from("/");
+    }
+    let directory = backed.beside("theirs");
+    fs::create_dir(&directory).unwrap();
+    std::os::unix::fs::chown(&directory, Some(12_345), None).unwrap();
+    directory
+}
+
+#[test]
+fn another_users_directory_is_refused_and_a_wide_one_is_closed() {
+    let backed = Backed::new();
+    let theirs = others(&backed);
+    let (code, _, stderr) = run(backed.restore(&theirs, &[]));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("belongs to the user with the number"), "{stderr}");
+    let wide = backed.beside("wide");
+    fs::create_dir(&wide).unwrap();
+    fs::set_permissions(&wide, fs::Permissions::from_mode(0o755)).unwrap();
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(names(&theirs), [""; 0]);
+        fs::write(wide.join("certs.db"), "theirs").unwrap();
+        std::os::unix::fs::chown(wide.join("certs.db"), Some(12_345), None).unwrap();
+        let (code, _, stderr) = run(backed.restore(&wide, &["--force"]));
+        assert!(code == 2 && stderr.contains("certs.db belongs to the user"), "{stderr}");
+        fs::remove_file(wide.join("certs.db")).unwrap();
+    }
+    done(backed.restore(&wide, &[]));
+    assert_eq!(fs::metadata(&wide).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+/// A file system of its own, of which `$1` is the size and `$2` the place.
+const SMALL: &str = r#"mount -t tmpfs -o size=$1,mode=700 small "$2" && shift 2 && into=$1 && shift && "$@"; code=$?; ls -A "$into"; exit $code"#;
+
+#[test]
+fn a_disk_without_room_is_told_and_nothing_lies_there() {
+    let backed = Backed::new();
+    let into = backed.beside("small");
+    fs::create_dir(&into).unwrap();
+    for size in ["8k", "64k", "200k", "256k", "320k"] {
+        let program = backed.restore(&into, &[]);
+        let mut command = Command::new("unshare");
+        command.arg("--mount");
+        if !rustix::process::geteuid().is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command.args(["sh", "-c", SMALL, "sh", size]).arg(&into).arg(&into);
+        command.arg(program.get_program()).args(program.get_args());
+        command.current_dir(backed.kept.backups());
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let (code, stdout, stderr) = run(command);
+        if code == 0 {
+            assert!(stdout.ends_with("catalyst.lock\ncerts.db\nkeys\n"), "{stdout}");
+            continue;
+        }
+        assert_eq!((code, stdout.as_str()), (1, "catalyst.lock\n"), "{size}: {stderr}");
+        assert!(stderr.contains("no room in") || stderr.contains("No space left"), "{size}: {stderr}");
+    }
+}
+
+#[test]
+fn a_full_disk_at_any_step_changes_nothing() {
+    let backed = Backed::new();
+    let data = backed.kept.deployment.data_dir();
+    let before = names(&data);
+    // Of every length that a file may come to; in units of 512 octets.
+    for blocks in [0, 1, 2, 9, 100, 300, 500] {
+        let program = backed.restore(&data, &["--force"]);
+        let mut command = Command::new("sh");
+        let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+        command.args(["-c", &limited, "sh"]).arg(program.get_program()).args(program.get_args());
+        command.current_dir(backed.kept.backups());
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let (code, stdout, stderr) = run(command);
+        if code == 0 {
+            assert!(blocks >= 500, "{blocks}: {stdout}");
+            return;
+        }
+        assert_eq!((code, stdout.as_str()), (1, ""), "{blocks}: {stderr}");
+        assert_eq!(names(&data), before, "{blocks}: {stderr}");
+    }
+    drop(backed.kept.deployment.start());
+}
