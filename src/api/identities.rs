@@ -26,6 +26,9 @@ pub struct DenyAnswer {
     pub expiring_certs: Vec<ExpiringCert>,
     /// The CRL that says so is still to be signed.
     pub crl_pending: bool,
+    /// It does not stand in the journal of denials yet.
+    #[serde(default)]
+    pub journal_pending: bool,
 }
 
 /// A certificate that has not expired yet.

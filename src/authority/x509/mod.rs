@@ -12,6 +12,7 @@ mod frame;
 mod jwk;
 mod lint;
 mod pem;
+mod svid;
 mod tbs;
 #[cfg(feature = "server")]
 mod validity;
@@ -26,6 +27,7 @@ pub use jwk::public_jwk;
 pub use lint::LintError;
 pub(crate) use lint::{ca_tbs as lint_ca, crl_tbs as lint_crl, svid_tbs as lint_svid};
 pub(crate) use pem::{certificate_pem, crl_pem, private_key_pem};
+pub(crate) use svid::{IssuedSvid, check_svid};
 pub(crate) use tbs::{CaContent, Signer, SvidContent, ca_tbs, meant, svid_tbs};
 #[cfg(feature = "server")]
 pub(crate) use validity::validity_of;
