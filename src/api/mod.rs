@@ -46,8 +46,8 @@ pub struct Done {
     pub success: bool,
     /// A CRL that says so is still to be signed.
     pub crl_pending: bool,
-    /// It does not stand in the journal of denials yet.
-    #[serde(default)]
+    /// It does not stand in the journal of denials yet; missing where it does, or where there is none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub journal_pending: bool,
 }
 
