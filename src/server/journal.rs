@@ -153,7 +153,12 @@ impl Keeper {
     /// One look; answers whether all that stands is known to be in the file.
     async fn round(&mut self, is_compared: bool) -> bool {
         let number = self.journal.asked.load(Ordering::SeqCst);
-        let outcome = self.catch_up(is_compared && self.file.is_some()).await;
+        let was_open = self.file.is_some();
+        let mut outcome = self.catch_up(is_compared && was_open).await;
+        if outcome.is_err() && was_open {
+            // The file may have been taken away: it is begun anew at once.
+            outcome = self.catch_up(false).await;
+        }
         let is_whole = outcome.is_ok();
         match outcome {
             Ok(()) => self.is_well(),
