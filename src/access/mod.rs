@@ -1,5 +1,6 @@
 //! Who may do what: credentials are checked, tokens minted and revoked, and every action is put to Cedar.
 
+mod adopter;
 mod audit;
 mod authenticate;
 mod bootstrap;
@@ -18,6 +19,7 @@ mod system_token;
 mod token_key;
 mod vocabulary;
 
+pub use adopter::Adopter;
 pub use audit::{SEALED_DIRECTORY, Seal, SignedHead, head_octets};
 pub use authenticate::bearer;
 pub use claims::{Bootstrap, Claims, Confirmation, Entity};
@@ -82,6 +84,8 @@ pub struct Access {
     /// One rotation at a time.
     rotating: Mutex<()>,
     denials: Denials,
+    /// Asked of certificates that the store does not know.
+    adopter: Option<Arc<dyn Adopter>>,
     /// When the system token in the file ends, ms; 0 where there is none.
     system_token_ends: AtomicI64,
 }
@@ -102,8 +106,14 @@ impl Access {
             proven: Remembered::default(),
             rotating: Mutex::new(()),
             denials: Denials::default(),
+            adopter: None,
             system_token_ends: AtomicI64::new(0),
         }
+    }
+
+    /// Lets certificates that the store does not know be looked at, and be taken up where they were lost by a restore.
+    pub fn adopt_with(&mut self, adopter: Arc<dyn Adopter>) {
+        self.adopter = Some(adopter);
     }
 
     /// Reads the public halves of the token keys: tokens can be checked from now on, also while the key store is away.

@@ -125,11 +125,15 @@ impl Access {
     }
 
     /// The holder of this certificate, and when it ends: it chains to a live CA of ours, is for clients, and stands
-    /// in the store, unexpired and neither held nor revoked.
+    /// in the store, unexpired and neither held nor revoked. One that a restore has lost is taken up first.
     async fn svid(&self, der: &[u8]) -> Result<(Caller, Timestamp), AccessError> {
         let now = self.clock.now();
         let fingerprint = Fingerprint::of_certificate(der);
-        let row = self.store.certificate_by_fingerprint(fingerprint, now).await?;
+        let known = self.store.certificate_by_fingerprint(fingerprint, now).await?;
+        let row = match (known, &self.adopter) {
+            (None, Some(adopter)) => adopter.adopt(der).await?,
+            (known, _) => known,
+        };
         let row = row.ok_or(AccessError::Invalid("the certificate is not recorded here"))?;
         let spiffe_id = row.spiffe_id.ok_or(AccessError::Invalid("a CA's certificate"))?;
         match row.status {

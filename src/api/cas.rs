@@ -144,8 +144,11 @@ pub struct CaBundle {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
-    /// `healthy`, `degraded` or `uninitialized`.
+    /// `healthy`, `degraded`, `uninitialized` or `recovery`.
     pub status: String,
+    /// The restore that waits to be confirmed; missing where none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<super::Recovery>,
     /// The trust domain.
     pub trust_domain: String,
     /// The root.

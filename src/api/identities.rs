@@ -26,6 +26,9 @@ pub struct DenyAnswer {
     pub expiring_certs: Vec<ExpiringCert>,
     /// The CRL that says so is still to be signed.
     pub crl_pending: bool,
+    /// It does not stand in the journal of denials yet; missing where it does, or where there is none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub journal_pending: bool,
 }
 
 /// A certificate that has not expired yet.

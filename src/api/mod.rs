@@ -5,6 +5,7 @@ mod cas;
 mod certificates;
 mod identities;
 mod keys;
+mod recovery;
 mod tokens;
 
 pub use audit::{AuditItem, AuditPage, AuditPoint, AuditVerdict, SignedHead};
@@ -18,6 +19,7 @@ pub use certificates::{
 };
 pub use identities::{AllowRequest, DeniedIdentity, DenyAnswer, DenyRequest, ExpiringCert, ReleaseRequest};
 pub use keys::{RetriedKey, RetriedKeys, RetryRequest, UnclaimedKey, UnclaimedKeys, UnreadKeyStore};
+pub use recovery::{ConfirmRecoveryRequest, Recovery, RecoveryConfirmed};
 pub use tokens::{
     Authorization, AuthorizeRequest, MintRequest, MintedToken, NodeContext, RevokeTokensRequest,
     RevokedTokens, RotateKeyRequest, RotatedKey, TokenEntity, TokenItem, TokenKeys, TokenPage, TokenVerdict,
@@ -44,6 +46,9 @@ pub struct Done {
     pub success: bool,
     /// A CRL that says so is still to be signed.
     pub crl_pending: bool,
+    /// It does not stand in the journal of denials yet; missing where it does, or where there is none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub journal_pending: bool,
 }
 
 /// `GET /ready`

@@ -5,6 +5,7 @@ use super::{
     error::AuthorityError,
     issuance::BACKDATE_SECONDS,
     issuer::Issuer,
+    recovery::MayIssue,
     x509::{self, CaCertificate, CaContent, Signer},
 };
 use crate::{
@@ -36,6 +37,7 @@ impl Authority {
     /// One CA certificate: TBS bytes committed, then signed by the root, or by itself for a root.
     pub(super) async fn sign_ca(
         &self,
+        _: &MayIssue,
         ceremony: &Ceremony<'_>,
         key: &KeyRow,
         root: Option<&Arc<Issuer>>,

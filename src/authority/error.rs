@@ -3,7 +3,7 @@
 use super::x509::{CsrError, EncodingError, LintError};
 use crate::{
     identity::{CaRole, DnsName, Timestamp, TtlError, WorkloadError},
-    store::{Denial, KeyRefusal, StoreError, TicketRefusal},
+    store::{Denial, KeyRefusal, Restoration, StoreError, TicketRefusal},
 };
 use catalyst_signing::SignError;
 use std::time::Duration;
@@ -18,6 +18,12 @@ pub enum AuthorityError {
     /// No hierarchy yet.
     #[error("the CA is not initialized: run 'catalyst pki init' or POST /pki/initialize")]
     NotInitialized,
+    /// The store was put back, and nobody has said that the instance of before is gone.
+    #[error(
+        "in recovery since {}, from a backup of {}: nothing is issued until 'catalyst pki recovery confirm --old-instance-is-gone'",
+        .0.restored_at, .0.snapshot_at
+    )]
+    Recovery(Restoration),
     /// A root exists, but no CA that issues to this type.
     #[error("no {0} CA issues: create one with POST /pki/intermediary, or activate the one that waits")]
     NoIssuer(CaRole),
@@ -150,6 +156,7 @@ impl AuthorityError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotInitialized => "not_initialized",
+            Self::Recovery(_) => "recovery",
             Self::NoIssuer(_) => "no_issuer",
             Self::Csr(CsrError::Malformed(_)) => "csr_malformed",
             Self::Csr(CsrError::ProofOfPossession) => "csr_proof_of_possession",

@@ -8,6 +8,7 @@ use super::{
     issuance::check_clock,
     issuer::Issuer,
     keys::Wanted,
+    recovery::MayIssue,
 };
 use crate::{
     identity::{Actor, CaRole},
@@ -48,6 +49,7 @@ impl Authority {
     }
 
     async fn initialize_here(self: &Arc<Self>, request: InitRequest, by: Actor) -> Result<()> {
+        let permit = self.may_issue()?;
         let _one_at_a_time = self.change.lock().await;
         if self.is_initialized() {
             return if request.is_default() {
@@ -70,18 +72,19 @@ impl Authority {
         }
         // From now on the upkeep knows what is to be finished, should this fail.
         self.reload().await?;
-        self.complete(&committed, &stamp).await
+        self.complete(&permit, &committed, &stamp).await
     }
 
     /// Finishes an initialization that a crash interrupted; answers whether there was one. Waits for no other change.
     pub(super) async fn resume_initialization(self: &Arc<Self>) -> Result<bool> {
+        let Ok(permit) = self.may_issue() else { return Ok(false) };
         let Ok(_one_at_a_time) = self.change.try_lock() else { return Ok(false) };
         let plan = match self.state.load().hierarchy().plan.clone() {
             Some(plan) if !self.is_initialized() => plan,
             _ => return Ok(false),
         };
         tracing::info!(target: "catalyst.pki", "Finishing the interrupted initialization");
-        self.complete(&plan, &Stamp { at: self.clock.now(), by: Actor::Service }).await?;
+        self.complete(&permit, &plan, &Stamp { at: self.clock.now(), by: Actor::Service }).await?;
         Ok(true)
     }
 
@@ -143,7 +146,7 @@ impl Authority {
 
     /// Makes what the plan says. Each step is committed before the next, and repeating one changes nothing, so that
     /// a crash anywhere is followed by the same hierarchy; it is served only once it is complete.
-    async fn complete(self: &Arc<Self>, plan: &InitPlan, stamp: &Stamp) -> Result<()> {
+    async fn complete(self: &Arc<Self>, permit: &MayIssue, plan: &InitPlan, stamp: &Stamp) -> Result<()> {
         if plan.trust_domain != self.config.trust_domain.as_str() {
             return Err(AuthorityError::Conflict(format!(
                 "the initialization was begun for the trust domain '{}', the setting says '{}'",
@@ -157,7 +160,7 @@ impl Authority {
             let row = self.keys.ensure(&self.first_key(ca)?, stamp).await?;
             let ceremony =
                 Ceremony { role, generation: 1, common_name: &ca.common_name, ttl_days: ca.ttl_days };
-            let (signed, issuer) = self.sign_ca(&ceremony, &row, issuers.first(), stamp).await?;
+            let (signed, issuer) = self.sign_ca(permit, &ceremony, &row, issuers.first(), stamp).await?;
             made.push(signed);
             issuers.push(issuer);
         }

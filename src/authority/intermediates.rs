@@ -54,6 +54,7 @@ impl Authority {
         by: Actor,
     ) -> Result<CaRow> {
         refuse_pin([request.backend.as_ref(), request.key_reference.as_ref()])?;
+        let permit = self.may_issue()?;
         let _one_at_a_time = self.change.lock().await;
         if !self.is_initialized() {
             return Err(AuthorityError::NotInitialized);
@@ -71,7 +72,7 @@ impl Authority {
         let root = Arc::new(self.open_root(stamp.at).await?);
         let key = self.keys.ensure(&wanted, &stamp).await?;
         let ceremony = Ceremony { role, generation: wanted.generation, common_name: &common_name, ttl_days };
-        let (signed, issuer) = self.sign_ca(&ceremony, &key, Some(&root), &stamp).await?;
+        let (signed, issuer) = self.sign_ca(&permit, &ceremony, &key, Some(&root), &stamp).await?;
         self.store.record_intermediate(&signed, &stamp).await?;
         self.reload_with(std::slice::from_ref(&issuer)).await?;
         log_made(&signed, &issuer, Some(&root));

@@ -8,6 +8,7 @@ use super::{
     issuer::Issuer,
     names,
     own::OwnNames,
+    recovery::MayIssue,
     x509::{self, Signer, SvidContent, VerifiedCsr},
 };
 use crate::{
@@ -69,7 +70,7 @@ pub(crate) struct PreparedCertificate {
 impl PreparedCertificate {
     /// Signs with the issuer it was prepared for. No key is passed in: verification after signing would not prove
     /// that the right CA signed.
-    async fn sign(self, deadline: Instant) -> Result<SignedCertificate> {
+    async fn sign(self, _: MayIssue, deadline: Instant) -> Result<SignedCertificate> {
         let verified = self.issuer.key().sign(Purpose::Certificate, self.tbs, deadline).await?;
         Ok(SignedCertificate::new(x509::frame(&verified)?, self.record))
     }
@@ -132,6 +133,7 @@ impl Authority {
         by: &Actor,
         deadline: Instant,
     ) -> Result<Svid> {
+        let permit = self.may_issue()?;
         check_uri(request)?;
         let stamp = Stamp { at: self.clock.now(), by: by.clone() };
         let role = request.workload.service_type().issuing_role();
@@ -166,7 +168,7 @@ impl Authority {
         let addresses = own.map_or(&[][..], |own| &own.ip_addresses);
         let prepared = self.prepare(&issuer, request, (&names, addresses), spki, limit, stamp.at)?;
         let authority = self.clone();
-        let finish = async move { authority.finish(issuer, prepared, stamp, deadline).await };
+        let finish = async move { authority.finish(issuer, prepared, permit, stamp, deadline).await };
         Finishing::new(&self.tasks, finish.in_current_span()).await
     }
 
@@ -259,10 +261,11 @@ impl Authority {
         &self,
         issuer: Arc<Issuer>,
         prepared: PreparedCertificate,
+        permit: MayIssue,
         stamp: Stamp,
         deadline: Instant,
     ) -> Result<Svid> {
-        let signed = prepared.sign(deadline).await?;
+        let signed = prepared.sign(permit, deadline).await?;
         match self.store.record_issued(signed, &stamp).await? {
             RecordOutcome::Recorded(issued) => self.hand_out(&issuer, &issued, stamp.at),
             RecordOutcome::Denied(denial) => Err(AuthorityError::Denied(denial)),

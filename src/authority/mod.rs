@@ -3,6 +3,7 @@
 //! It knows no HTTP, no SQL dialect and no cloud SDK. It is given a [`Store`], the open key stores and a clock, and
 //! all that leaves it is public.
 
+mod adoption;
 mod bundle;
 mod cautions;
 mod ceremony;
@@ -21,6 +22,7 @@ mod locks;
 mod names;
 mod observer;
 mod own;
+mod recovery;
 mod repin;
 mod retry;
 mod rotation;
@@ -50,9 +52,9 @@ pub use upkeep::{Gauges, KeyGauge};
 
 use crate::{
     identity::{Clock, TrustDomain},
-    store::{CrlRow, Store},
+    store::{CrlRow, Restoration, Store},
 };
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use catalyst_signing::KeyStores;
 use cautions::Cautions;
 use issuer::Issuer;
@@ -76,6 +78,8 @@ pub struct Authority {
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     state: ArcSwap<State>,
+    /// That the store came out of a backup, if it ever did.
+    restoration: ArcSwapOption<Restoration>,
     changed: watch::Sender<()>,
     crls: ArcSwap<Vec<Arc<CrlRow>>>,
     /// One change of the hierarchy at a time.
@@ -107,6 +111,7 @@ impl Authority {
                 config.trust_domain
             )));
         }
+        let restoration = store.restoration().await?.map(Arc::new);
         let keys = Arc::new(Keys {
             store: store.clone(),
             key_stores,
@@ -122,6 +127,7 @@ impl Authority {
             clock,
             observer,
             state: ArcSwap::default(),
+            restoration: ArcSwapOption::from(restoration),
             changed: watch::Sender::default(),
             crls: ArcSwap::default(),
             change: Mutex::new(()),

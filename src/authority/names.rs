@@ -8,6 +8,11 @@ const SHARED: &str = "auth";
 /// Every machine's name for itself: in a certificate if an operator says so, and nobody's.
 const LOCALHOST: &str = "localhost";
 
+/// Whether a name in a certificate has no owner.
+pub(super) fn is_nobodys(name: &DnsName) -> bool {
+    matches!(name.as_str(), SHARED | LOCALHOST)
+}
+
 /// What a certificate should carry, before the owners are known.
 pub(super) struct Wanted {
     shared: Vec<DnsName>,

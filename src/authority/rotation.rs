@@ -14,13 +14,15 @@ impl Authority {
     /// Makes a published CA the one that issues for its role.
     ///
     /// # Errors
-    /// [`AuthorityError::Conflict`] when it has been in the bundle for less than 24 hours, unless `now` is said.
+    /// [`AuthorityError::Conflict`] when it has been in the bundle for less than 24 hours, unless `now` is said;
+    /// [`AuthorityError::Recovery`].
     pub async fn activate(self: &Arc<Self>, ca: KeyId, now: bool, by: Actor) -> Result<CaRow> {
         let authority = self.clone();
         self.to_its_end(async move { authority.activate_here(ca, now, by).await }).await
     }
 
     async fn activate_here(&self, ca: KeyId, now: bool, by: Actor) -> Result<CaRow> {
+        self.may_issue()?;
         let _one_at_a_time = self.change.lock().await;
         let row = self.row(ca)?;
         let at = self.clock.now();

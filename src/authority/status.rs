@@ -3,7 +3,7 @@
 use super::{Authority, Result, crls::ROOT_FRESH_SECONDS, issuance::check_clock};
 use crate::{
     identity::{CaRole, Timestamp, TrustDomain, Ttl},
-    store::{CaRow, Summary},
+    store::{CaRow, Restoration, Summary},
 };
 
 /// Intermediates are to be renewed this long before their end: half a year.
@@ -20,6 +20,8 @@ pub enum Health {
     Degraded,
     /// There is no hierarchy yet.
     Uninitialized,
+    /// The store was put back from a backup, and nothing is issued until that is confirmed.
+    Recovery,
 }
 
 /// The CA at one moment.
@@ -27,6 +29,8 @@ pub enum Health {
 pub struct Status {
     /// Whether all is well.
     pub health: Health,
+    /// The restore that waits to be confirmed.
+    pub recovery: Option<Restoration>,
     /// Its trust domain.
     pub trust_domain: TrustDomain,
     /// All CAs that were ever made, by role and generation.
@@ -73,12 +77,17 @@ impl Authority {
         warnings.extend(
             check_clock(Some(self.store.newest_time().await?), at).err().map(|error| error.to_string()),
         );
+        let recovery = self.recovery();
+        let is_recovering = self.may_issue().err().map(|error| error.to_string());
+        warnings.splice(..0, is_recovering);
         Ok(Status {
-            health: match (self.is_initialized(), warnings.is_empty()) {
-                (false, _) => Health::Uninitialized,
-                (true, true) => Health::Healthy,
-                (true, false) => Health::Degraded,
+            health: match (recovery, self.is_initialized(), warnings.is_empty()) {
+                (Some(_), ..) => Health::Recovery,
+                (None, false, _) => Health::Uninitialized,
+                (None, true, true) => Health::Healthy,
+                (None, true, false) => Health::Degraded,
             },
+            recovery,
             trust_domain: self.config.trust_domain.clone(),
             cas,
             summary,
@@ -90,6 +99,9 @@ impl Authority {
 
     /// Whether certificates of every role can be issued now; the reason where not.
     pub fn signing_trouble(&self) -> Option<String> {
+        if let Err(error) = self.may_issue() {
+            return Some(error.to_string());
+        }
         let state = self.state.load();
         [CaRole::Services, CaRole::Transport].into_iter().find_map(|role| match state.active(role) {
             Ok(slot) => slot.trouble().map(|trouble| format!("{} CA: {trouble}", role.title())),

@@ -24,6 +24,8 @@ const TICK: Duration = Duration::from_secs(30);
 /// After a CRL could not be signed, it is tried again this soon.
 const CRL_RETRY: Duration = Duration::from_secs(5);
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
+/// A service in recovery says so this often.
+const RECOVERY_EVERY: Duration = Duration::from_secs(3600);
 const WARN_EVERY: Duration = Duration::from_secs(86_400);
 
 /// Figures that are set, not counted.
@@ -35,6 +37,8 @@ pub struct Gauges {
     pub ca_expiry: Vec<(String, Timestamp)>,
     /// Of each live CA, and of the key that signs tokens (`token`): how its key fares.
     pub keys: Vec<KeyGauge>,
+    /// The store was put back, and that waits to be confirmed.
+    pub recovery: bool,
     /// Of each CA that issues: its role, its name and its algorithm.
     pub issuing: Vec<(CaRole, String, String)>,
     /// Of each live CA with a CRL: its name and that CRL's nextUpdate.
@@ -62,11 +66,16 @@ impl Authority {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut last_purge, mut last_warning) = (None::<Instant>, None::<Instant>);
+        let mut last_recovery = None::<Instant>;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.crls_wanted.notified() => self.sign_wanted_crls().await,
                 _ = tick.tick() => {
+                    if elapsed(last_recovery, RECOVERY_EVERY) {
+                        last_recovery = Some(Instant::now());
+                        self.warn_of_recovery();
+                    }
                     self.look_after().await;
                     if elapsed(last_purge, PURGE_EVERY) {
                         last_purge = Some(Instant::now());
@@ -196,6 +205,7 @@ impl Authority {
         let issuing = live.iter().filter(|row| row.is_active());
         Ok(Gauges {
             summary,
+            recovery: self.recovery().is_some(),
             ca_expiry: live.iter().map(|row| (name(row), row.certificate.not_after)).collect(),
             keys: live.iter().map(key).chain(token_keys).collect(),
             issuing: issuing

@@ -1,218 +1,245 @@
-//! Reads the denial journal. Nobody vouches for it: what can't be read is told and left out, and what can only takes away.
+//! The journal of denials in the directory of backups: lines that are appended and brought to the disk, and now and then
+//! rewritten without those that tell nothing any more.
 
-use super::{BackupError, Result};
-use crate::store::{JOURNALLED, JournalLine};
+mod standing;
+
+use crate::{
+    identity::Timestamp,
+    store::{JOURNAL, JournalLine},
+};
+use rustix::{fs::OFlags, process::geteuid};
+use standing::{Known, live};
 use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, Read as _},
-    path::Path,
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
 };
 
-/// No line is longer, in octets; a request that denies somebody is not.
-const LONGEST_LINE: usize = 256 << 10;
-/// No journal is longer, in octets: a million denials.
-const LONGEST: u64 = 512 << 20;
-/// So many lines that were left out are told one by one.
-const TOLD: usize = 20;
+/// Below so many octets nothing is rewritten.
+const SHORT: u64 = 1024 * 1024;
 
-/// What a journal says.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Journal {
-    /// The lines of the deployment that could be read, in their order.
-    pub lines: Vec<JournalLine>,
-    /// What was left out, in sentences.
-    pub notes: Vec<String>,
+/// Why nothing is written to the journal.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file is not one that this service may write to.
+    #[error("{}: {clause}", path.display())]
+    Unfit {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        clause: String,
+    },
+    /// What the operating system says.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Of which file.
+        path: PathBuf,
+        /// What.
+        source: io::Error,
+    },
 }
 
-/// Reads the journal in a file, as far as it is of this deployment.
-///
-/// # Errors
-/// The file can't be read, or is longer than any journal.
-pub fn journal_in_file(path: &Path, deployment: &str) -> Result<Journal> {
-    let failed = BackupError::io("read", path);
-    let file = File::open(path).map_err(&failed)?;
-    if file.metadata().map_err(&failed)?.len() > LONGEST {
-        return Err(BackupError::Usage(format!(
-            "{} is longer than any journal of denials: name the right file with --denied",
-            path.display()
-        )));
-    }
-    let mut journal = read_journal(BufReader::new(file.take(LONGEST)), deployment).map_err(&failed)?;
-    for note in &mut journal.notes {
-        note.insert_str(0, &format!("{}: ", path.display()));
-    }
-    Ok(journal)
+/// The journal of one deployment, open and locked: nobody else appends to it meanwhile.
+#[derive(Debug)]
+pub struct JournalFile {
+    path: PathBuf,
+    file: File,
+    known: Known,
+    size: u64,
+    /// It is rewritten once it is longer than this.
+    long: u64,
 }
 
-/// Reads a journal, as far as it is of this deployment. A last line that was cut off is what a power cut leaves, and not
-/// told: whoever asked for it had no answer yet.
-///
-/// # Errors
-/// The stream's.
-pub fn read_journal(mut stream: impl BufRead, deployment: &str) -> io::Result<Journal> {
-    let (mut journal, mut left_out) = (Journal::default(), 0_usize);
-    let mut octets = Vec::new();
-    for number in 1_usize.. {
-        octets.clear();
-        let line = stream.by_ref().take(LONGEST_LINE as u64 + 1).read_until(b'\n', &mut octets)?;
-        if line == 0 {
-            break;
-        }
-        let is_whole = octets.ends_with(b"\n");
-        if !is_whole && octets.len() > LONGEST_LINE {
-            skip_line(&mut stream)?;
-        } else if !is_whole {
-            journal.lines.extend(parse(&octets, deployment));
-            break;
-        } else if octets.trim_ascii().is_empty() {
-            continue;
-        }
-        match parse(&octets, deployment) {
-            Ok(line) => journal.lines.push(line),
-            Err(why) => {
-                left_out += 1;
-                if left_out <= TOLD {
-                    journal.notes.push(format!("line {number} was left out: {why}"));
-                }
+impl JournalFile {
+    /// Opens the journal in a directory, or begins it (0600). What a crash left of a last line is cut off, unless the
+    /// line is whole.
+    ///
+    /// # Errors
+    /// [`JournalError::Unfit`]: a link, no file, another user's, another deployment's. [`JournalError::Io`]: the directory is
+    /// missing or can't be written, or another process has the journal open.
+    pub fn open(directory: &Path, deployment: &str) -> Result<Self, JournalError> {
+        let path = directory.join(JOURNAL);
+        let failed = |source| JournalError::Io { path: path.clone(), source };
+        let file = open(&path, OpenOptions::new().create(true)).map_err(|error| refusal(&path, error))?;
+        check(&path, &file)?;
+        lock(&file).map_err(failed)?;
+        let mut journal = Self { path: path.clone(), file, known: Known::default(), size: 0, long: SHORT };
+        journal.read(deployment)?;
+        // The name, too, is to be there after a power cut.
+        sync_directory(directory).map_err(failed)?;
+        Ok(journal)
+    }
+
+    /// Reads what is there, and mends its end.
+    fn read(&mut self, deployment: &str) -> Result<(), JournalError> {
+        let failed = |source| JournalError::Io { path: self.path.clone(), source };
+        self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let mut reader = BufReader::new(&self.file);
+        let (mut size, mut line) = (0, Vec::new());
+        loop {
+            line.clear();
+            let read = reader.read_until(b'\n', &mut line).map_err(failed)? as u64;
+            if read == 0 {
+                break;
+            }
+            let parsed = serde_json::from_slice::<JournalLine>(&line).ok();
+            if let Some(other) = parsed.as_ref().filter(|line| line.deployment != deployment) {
+                let clause = format!(
+                    "this is the journal of the deployment {}, the store is that of {deployment}: give each deployment a directory of its own (CATALYST_PKI_BACKUP_DIR)",
+                    other.deployment
+                );
+                return Err(JournalError::Unfit { path: self.path.clone(), clause });
+            }
+            let is_whole = line.last() == Some(&b'\n');
+            if !is_whole && parsed.is_none() {
+                // Cut off: it was never said to be there, and comes again.
+                self.file.set_len(size).and_then(|()| self.file.sync_data()).map_err(failed)?;
+                break;
+            }
+            if !is_whole {
+                (&self.file).write_all(b"\n").and_then(|()| self.file.sync_data()).map_err(failed)?;
+                size += 1;
+            }
+            size += read;
+            if let Some(line) = &parsed {
+                self.known.take(line);
             }
         }
+        self.size = size;
+        Ok(())
     }
-    if left_out > TOLD {
-        journal.notes.push(format!("{} lines more were left out", left_out - TOLD));
-    }
-    Ok(journal)
-}
 
-fn skip_line(stream: &mut impl BufRead) -> io::Result<()> {
-    loop {
-        let buffer = stream.fill_buf()?;
-        let (octets, is_last) = match buffer.iter().position(|octet| *octet == b'\n') {
-            Some(at) => (at + 1, true),
-            None => (buffer.len(), buffer.is_empty()),
-        };
-        stream.consume(octets);
-        if is_last {
+    /// Whether what a line of what stands tells is missing here.
+    pub fn lacks(&self, line: &JournalLine) -> bool {
+        self.known.lacks(line)
+    }
+
+    /// Appends lines; on return they are on the disk.
+    ///
+    /// # Errors
+    /// Some of them may be there. Then open the journal anew and append all of them once more: a line may stand there
+    /// twice.
+    pub fn append(&mut self, lines: &[JournalLine]) -> Result<(), JournalError> {
+        self.is_still_there()?;
+        if lines.is_empty() {
             return Ok(());
         }
+        let failed = |source| JournalError::Io { path: self.path.clone(), source };
+        let mut text = Vec::new();
+        for line in lines {
+            serde_json::to_writer(&mut text, line).map_err(|error| failed(error.into()))?;
+            text.push(b'\n');
+        }
+        self.file.write_all(&text).and_then(|()| self.file.sync_data()).map_err(failed)?;
+        self.size += text.len() as u64;
+        lines.iter().for_each(|line| self.known.take(line));
+        Ok(())
+    }
+
+    /// Somebody may have removed or replaced the file: what is appended to one without a name is lost.
+    fn is_still_there(&self) -> Result<(), JournalError> {
+        let failed = |source| JournalError::Io { path: self.path.clone(), source };
+        let named = fs::symlink_metadata(&self.path).map_err(failed)?;
+        let open = self.file.metadata().map_err(failed)?;
+        if (named.dev(), named.ino()) == (open.dev(), open.ino()) {
+            return Ok(());
+        }
+        Err(failed(io::Error::other("it was replaced while the service ran; it is begun anew")))
+    }
+
+    /// Rewrites the journal without lines that tell nothing any more, if it has become long. What nobody can read
+    /// stays. A crash leaves the one or the other.
+    ///
+    /// # Errors
+    /// The journal is as it was; open it anew.
+    pub fn shorten(&mut self, now: Timestamp) -> Result<(), JournalError> {
+        if self.size <= self.long {
+            return Ok(());
+        }
+        let failed = |source| JournalError::Io { path: self.path.clone(), source };
+        let mut text = String::new();
+        self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        // A line that is no UTF-8 is kept as nearly as it can be: it tells nothing either way.
+        let mut bytes = Vec::new();
+        self.file.read_to_end(&mut bytes).map_err(failed)?;
+        for line in live(&String::from_utf8_lossy(&bytes), now) {
+            text.push_str(line);
+            text.push('\n');
+        }
+        let file = self.replace(text.as_bytes()).map_err(failed)?;
+        self.file = file;
+        self.size = text.len() as u64;
+        self.long = SHORT.max(2 * self.size);
+        Ok(())
+    }
+
+    fn replace(&self, text: &[u8]) -> io::Result<File> {
+        let beside = self.path.with_extension("jsonl.new");
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = open(&beside, OpenOptions::new().create_new(true))?;
+        // Before it has its name, so that nobody comes between.
+        lock(&file)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        fs::rename(&beside, &self.path)?;
+        sync_directory(self.path.parent().unwrap_or(Path::new(".")))?;
+        Ok(file)
     }
 }
 
-fn parse(octets: &[u8], deployment: &str) -> std::result::Result<JournalLine, String> {
-    if octets.len() > LONGEST_LINE {
-        return Err("it is longer than any line of a journal".into());
+/// Follows no link in the last place, and does not wait for the other end of a pipe.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
+    options.read(true).append(true).mode(0o600).custom_flags(flags.cast_signed()).open(path)
+}
+
+fn refusal(path: &Path, source: io::Error) -> JournalError {
+    let path = path.to_path_buf();
+    if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+        let clause = "it is a symbolic link, and whoever made it says where denials are written: remove it";
+        return JournalError::Unfit { path, clause: clause.to_owned() };
     }
-    let line: JournalLine =
-        serde_json::from_slice(octets).map_err(|error| format!("it cannot be read: {error}"))?;
-    if line.deployment != deployment {
-        return Err("it is of another deployment".into());
+    JournalError::Io { path, source }
+}
+
+fn check(path: &Path, file: &File) -> Result<(), JournalError> {
+    let failed = |source| JournalError::Io { path: path.to_path_buf(), source };
+    let unfit = |clause: String| JournalError::Unfit { path: path.to_path_buf(), clause };
+    let found = file.metadata().map_err(failed)?;
+    if !found.is_file() {
+        return Err(unfit("it is no file: remove it".to_owned()));
     }
-    if !JOURNALLED.contains(&line.action.as_str()) {
-        return Err(format!("this version does not know the action '{}'", line.action));
+    let own = geteuid().as_raw();
+    if found.uid() != own {
+        return Err(unfit(format!(
+            "it belongs to the user {}, the service runs as {own}: give it to that user, or remove it",
+            found.uid()
+        )));
     }
-    Ok(line)
+    // Copied by hand, it may be open to others.
+    if found.mode() & 0o777 != 0o600 {
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(io::Error::other(
+            "another process writes to it: is the instance of before a restore still there?",
+        )),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    const OURS: &str = "0123456789abcdef";
-
-    fn line(seq: i64, action: &str, subject: &str) -> JournalLine {
-        let (deployment, action, subject) = (OURS.to_owned(), action.to_owned(), subject.to_owned());
-        JournalLine {
-            deployment,
-            seq,
-            at: 1_700_000_000_000 + seq,
-            action,
-            subject,
-            detail: json!({"seq": seq}),
-        }
-    }
-
-    fn read(octets: &[u8]) -> Journal {
-        read_journal(octets, OURS).unwrap()
-    }
-
-    fn text(line: &JournalLine) -> String {
-        format!("{}\n", serde_json::to_string(line).unwrap())
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_told_and_the_rest_is_taken() {
-        let (first, last) = (line(1, "identity.denied", "a"), line(9, "token.revoked", "b"));
-        let other = JournalLine { deployment: "f".repeat(16), ..first.clone() };
-        let long = format!("{{\"deployment\": \"{}\"}}\n", "x".repeat(LONGEST_LINE));
-        let all = [
-            text(&first),
-            "{\"deployment\":\"0123\n".into(),
-            text(&other),
-            text(&line(3, "identity.praised", "c")),
-            long,
-            "\n".into(),
-            text(&last),
-        ];
-        let journal = read(all.concat().as_bytes());
-        assert_eq!(journal.lines, [first, last]);
-        let told = [
-            "line 2 ",
-            "line 3 was left out: it is of another",
-            "line 4 ",
-            "line 5 was left out: it is longer",
-        ];
-        assert_eq!(journal.notes.len(), told.len());
-        for (note, begins) in journal.notes.iter().zip(told) {
-            assert!(note.starts_with(begins), "{note}");
-        }
-    }
-
-    #[test]
-    fn of_many_damaged_lines_their_number_is_told() {
-        let journal = read("{\n".repeat(1000).as_bytes());
-        assert_eq!((journal.lines.len(), journal.notes.len()), (0, TOLD + 1));
-        assert_eq!(journal.notes[TOLD], "980 lines more were left out");
-    }
-
-    fn lines() -> impl Strategy<Value = Vec<JournalLine>> {
-        let one = (0..100_i64, 0..JOURNALLED.len(), ".{0,20}");
-        let one = one.prop_map(|(seq, action, subject)| line(seq, JOURNALLED[action], &subject));
-        prop::collection::vec(one, 0..8)
-    }
-
-    proptest! {
-        /// Wherever a power cut ends the file, the lines before are there and nothing is told.
-        #[test]
-        fn a_journal_cut_off_anywhere_gives_every_whole_line(lines in lines(), cut in 0.0..1.0_f64) {
-            let all: String = lines.iter().map(text).collect();
-            let kept = &all.as_bytes()[..(all.len() as f64 * cut) as usize];
-            let whole = kept.iter().filter(|octet| **octet == b'\n').count();
-            let journal = read(kept);
-            prop_assert!(journal.lines.len() >= whole && lines.starts_with(&journal.lines));
-            prop_assert!(journal.notes.is_empty());
-        }
-
-        #[test]
-        fn a_damaged_octet_costs_no_other_line(
-            lines in lines().prop_filter("some", |lines| !lines.is_empty()),
-            at in any::<prop::sample::Index>(),
-            to in any::<u8>(),
-        ) {
-            let mut octets: Vec<u8> = lines.iter().map(text).collect::<String>().into_bytes();
-            let at = at.index(octets.len());
-            octets[at] = to;
-            let journal = read(&octets);
-            // The line itself, or two where the end of one was hit.
-            prop_assert!(journal.lines.len() + 2 >= lines.len());
-            prop_assert!(journal.lines.iter().filter(|line| lines.contains(line)).count() + 2 >= lines.len());
-        }
-
-        #[test]
-        fn any_octets_are_read_to_their_end(octets in prop::collection::vec(any::<u8>(), 0..2000)) {
-            let journal = read(&octets);
-            let ends = octets.iter().filter(|octet| **octet == b'\n').count();
-            prop_assert!(journal.lines.len() + journal.notes.len() <= ends + 1);
-        }
-    }
-}
+mod tests;

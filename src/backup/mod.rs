@@ -11,6 +11,7 @@ mod error;
 mod ground;
 mod identities;
 mod journal;
+mod journal_reader;
 mod keys;
 mod list;
 mod manifest;
@@ -32,7 +33,8 @@ pub use archive::{Front, Unpack, unpack, write};
 pub use error::{BackupError, Result};
 pub use ground::Ground;
 pub use identities::{Identities, passphrase_identity, read_identities};
-pub use journal::{Journal, journal_in_file, read_journal};
+pub use journal_reader::{Journal, journal_in_file, read_journal};
+pub use journal::{JournalError, JournalFile};
 pub use keys::{KeyCheck, KeyFinding, OpenStore, check_keys, open_signer};
 pub use list::{Listed, list, read_header};
 pub use manifest::{

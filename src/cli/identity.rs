@@ -50,6 +50,9 @@ async fn deny(client: &Client, workload: &Workload, wanted: &DenyRequest, form: 
     if answer.crl_pending {
         output::warn_of_pending_crl();
     }
+    if answer.journal_pending {
+        output::warn_of_pending_journal();
+    }
     let printed = print(&match form {
         Output::Json => json(&answer)?,
         Output::Text | Output::Markdown => denial(wanted, &answer),
@@ -106,6 +109,9 @@ fn finish(done: &Done, form: Output, text: &str) -> Result<ExitCode> {
     if done.crl_pending {
         output::warn_of_pending_crl();
     }
+    if done.journal_pending {
+        output::warn_of_pending_journal();
+    }
     Ok(match form {
         Output::Json => print(&json(done)?),
         Output::Text | Output::Markdown => print(text),
@@ -138,7 +144,12 @@ mod tests {
             reason: "Störung — 12".into(),
             compromised: false,
         };
-        let mut answer = DenyAnswer { success: true, expiring_certs: Vec::new(), crl_pending: false };
+        let mut answer = DenyAnswer {
+            success: true,
+            expiring_certs: Vec::new(),
+            crl_pending: false,
+            journal_pending: false,
+        };
         assert!(
             denial(&wanted, &answer)
                 .ends_with("  Reason:       Störung — 12\n  Certificates: none unexpired\n")

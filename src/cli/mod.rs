@@ -19,6 +19,7 @@ mod manual;
 mod output;
 mod pages;
 mod policy;
+mod recovery;
 mod session;
 mod status;
 mod token;

@@ -62,6 +62,12 @@ pub(super) fn warn_of_pending_crl() {
     );
 }
 
+pub(super) fn warn_of_pending_journal() {
+    warn(
+        "it holds from now on, but does not stand in the journal of denials yet, and a restore would not know of it: the directory of backups is missing, full or read-only; the service tries again",
+    );
+}
+
 /// What the operator can do next.
 pub(super) fn hint(sentence: &str) {
     let _ =

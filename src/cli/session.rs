@@ -2,7 +2,8 @@
 
 use super::{
     arguments::{Access, CertRequest, Output, Request, TokenInput},
-    audit, audit_verify, backend, ca, cert, exit, identity, interrupt, key, keys, output, status, token,
+    audit, audit_verify, backend, ca, cert, exit, identity, interrupt, key, keys, output, recovery, status,
+    token,
 };
 use crate::{
     access::SYSTEM_TOKEN_FILE,
@@ -57,6 +58,7 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
             ca::run(&open().await?, request, form).await
         }
         Request::ReconcileKeys => keys::reconcile(&open().await?, form).await,
+        Request::ConfirmRecovery => recovery::confirm(&open().await?, form).await,
         Request::RetryKeys(request) => {
             ca::refuse_pin([request.backend.as_ref()])?;
             backend::retry::run(&open().await?, &request, form).await

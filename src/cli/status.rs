@@ -20,6 +20,9 @@ pub(super) async fn run(client: &Client, form: Output) -> Result<ExitCode> {
     });
     match status.status.as_str() {
         "healthy" => return Ok(printed),
+        "recovery" => output::hint(
+            "once the instance that ran before the restore is gone for good: catalyst pki recovery confirm --old-instance-is-gone",
+        ),
         "uninitialized" => output::hint("make the root CA: catalyst pki init --common-name NAME"),
         _ => {}
     }
@@ -29,6 +32,13 @@ pub(super) async fn run(client: &Client, form: Output) -> Result<ExitCode> {
 fn text(status: &Status, now: Timestamp) -> String {
     let word = printable(&status.status.to_uppercase());
     let mut text = format!("PKI Status: {}\n", output::verdict(&word, status.status == "healthy"));
+    if let Some(recovery) = &status.recovery {
+        text.push_str(&format!(
+            "Recovery:\n  Backup of:   {}\n  Restored at: {}\n",
+            printable(&recovery.snapshot_at),
+            printable(&recovery.restored_at)
+        ));
+    }
     match &status.root_ca {
         None => text.push_str("Root CA: none\n"),
         Some(root) => text.push_str(&format!(
@@ -154,6 +164,7 @@ pub(super) mod tests {
     fn status(status: &str) -> Status {
         Status {
             status: status.into(),
+            recovery: None,
             trust_domain: "example.org".into(),
             root_ca: Some(ca("root", "Acme Corp Catalyst Root CA", 3650)),
             services_ca: None,
@@ -199,6 +210,23 @@ pub(super) mod tests {
         assert!(shown.contains("(730 days), replaced\n"), "{shown}");
         assert!(shown.contains("(730 days), waits for activation\n"), "{shown}");
         assert!(shown.ends_with("Warnings:\n  - there is no active services CA\u{fffd}[2J\n"), "{shown}");
+    }
+
+    #[test]
+    fn a_recovery_is_said_first() {
+        let mut restored = status("recovery");
+        restored.recovery = Some(crate::api::Recovery {
+            snapshot_at: "2026-02-12T00:00:00.000Z".into(),
+            restored_at: "2026-02-13T00:00:00.000Z".into(),
+            confirmed_at: None,
+        });
+        let shown = text(&restored, NOW);
+        assert!(
+            shown.starts_with(
+                "PKI Status: RECOVERY\nRecovery:\n  Backup of:   2026-02-12T00:00:00.000Z\n  Restored at: 2026-02-13T00:00:00.000Z\nRoot CA:\n"
+            ),
+            "{shown}"
+        );
     }
 
     #[test]

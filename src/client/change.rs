@@ -33,6 +33,7 @@ fn command_that_looks(method: &Method, path: &str) -> Option<&'static str> {
         ("/auth/tokens", "catalyst auth token list"),
         ("/auth/keys", "catalyst auth key list"),
         ("/pki/initialize", "catalyst pki status"),
+        ("/pki/recovery", "catalyst pki status"),
         ("/pki/intermediary", "catalyst pki ca list"),
         ("/pki/ca/", "catalyst pki ca list"),
         ("/pki/csr", "catalyst pki cert list"),

@@ -1,7 +1,13 @@
 //! What every request handler can reach.
 
 use super::{
-    asker::Asker, endpoints::Endpoint, failures::Failures, lists::Lists, peer::Peer, problem::Problem,
+    asker::Asker,
+    endpoints::Endpoint,
+    failures::Failures,
+    journal::{Journal, Pending},
+    lists::Lists,
+    peer::Peer,
+    problem::Problem,
 };
 use crate::{
     access::{Access, AccessError, Caller, Presented},
@@ -30,6 +36,8 @@ struct Inner {
     access: Access,
     failures: Failures,
     lists: Lists,
+    /// `None` where there is no directory of backups.
+    journal: Option<Arc<Journal>>,
     /// Where the audit log was found broken; 0 while it is whole.
     audit_broken_at: AtomicI64,
     places: Places,
@@ -68,13 +76,20 @@ impl From<Refusal> for Problem {
 }
 
 impl App {
-    pub(super) fn new(authority: Arc<Authority>, access: Access, metrics: Metrics, places: Places) -> Self {
+    pub(super) fn new(
+        authority: Arc<Authority>,
+        access: Access,
+        metrics: Metrics,
+        journal: Option<Arc<Journal>>,
+        places: Places,
+    ) -> Self {
         Self(Arc::new(Inner {
             authority,
             metrics,
             access,
             failures: Failures::default(),
             lists: Lists::default(),
+            journal,
             audit_broken_at: AtomicI64::new(0),
             places,
         }))
@@ -107,6 +122,22 @@ impl App {
         (at > 0).then(|| {
             format!("the audit log is not intact at record {at}: compare with the signed heads that you kept")
         })
+    }
+
+    /// Waits, not for long, until what was denied or revoked stands in the journal.
+    pub(super) async fn journalled(&self) -> Result<(), Pending> {
+        match &self.0.journal {
+            Some(journal) => journal.settled().await,
+            None => Ok(()),
+        }
+    }
+
+    /// What the status says of the journal, if it can't be written.
+    pub(super) fn journal_warning(&self) -> Option<String> {
+        let trouble = self.0.journal.as_ref()?.trouble()?;
+        Some(format!(
+            "denials are not written to their journal, and a restore would not know of them: {trouble}"
+        ))
     }
 
     pub(super) fn places(&self) -> &Places {

@@ -9,7 +9,7 @@ use crate::{
         CaRole, Fingerprint, ServiceType, SpiffeId, SpkiHash, TrustDomain, Ttl, Workload, WorkloadError,
         lifetime,
     },
-    store::{AuditRecord, CaRow, CertificateRow, RevocationReason, TokenRecord},
+    store::{AuditRecord, CaRow, CertificateRow, Restoration, RevocationReason, TokenRecord},
 };
 use axum::http::StatusCode;
 use catalyst_signing::SignatureAlgorithm;
@@ -97,8 +97,10 @@ pub(super) fn status(status: &Status) -> api::Status {
             Health::Healthy => "healthy",
             Health::Degraded => "degraded",
             Health::Uninitialized => "uninitialized",
+            Health::Recovery => "recovery",
         }
         .to_owned(),
+        recovery: status.recovery.as_ref().map(recovery),
         trust_domain: status.trust_domain.to_string(),
         root_ca: active(CaRole::Root),
         services_ca: active(CaRole::Services),
@@ -107,6 +109,15 @@ pub(super) fn status(status: &Status) -> api::Status {
         active_cert_count: status.summary.active_certificates,
         denied_identity_count: status.summary.denied_identities,
         warnings: [status.warnings.as_slice(), status.notes.as_slice()].concat(),
+    }
+}
+
+/// A restore that waits to be confirmed, or was.
+pub(super) fn recovery(restored: &Restoration) -> api::Recovery {
+    api::Recovery {
+        snapshot_at: restored.snapshot_at.to_string(),
+        restored_at: restored.restored_at.to_string(),
+        confirmed_at: restored.confirmed_at.map(|at| at.to_string()),
     }
 }
 

@@ -129,6 +129,13 @@ pub const ENDPOINTS: &[Endpoint] = &[
     post("/pki/ca/{ski}/retire", Action::CaManage, Target::Whole, "take a CA out of the bundles"),
     post("/pki/ca/{ski}/revoke", Action::CaManage, Target::Whole, "revoke a CA"),
     post("/pki/ca/{ski}/repin", Action::CaManage, Target::Whole, "move a CA's pin to where its key is now"),
+    post(
+        "/pki/recovery/confirm",
+        Action::CaManage,
+        Target::Whole,
+        "issue again after a restore: the instance of before is gone",
+    )
+    .as_rpc(&["pki.confirmRecovery"]),
     get("/pki/keys/unclaimed", Action::CaManage, Target::Whole, "look for keys that belong to no CA"),
     post("/pki/backends/retry", Action::CaManage, Target::Whole, "try keys that are down or refused again"),
     get("/pki/audit", Action::AuditRead, Target::Whole, "read the audit log"),

@@ -1,5 +1,6 @@
 //! One process: wiring, listeners, routes.
 
+mod adopter;
 mod app;
 mod asker;
 mod connections;
@@ -7,6 +8,7 @@ mod convert;
 mod endpoints;
 mod extract;
 mod failures;
+mod journal;
 mod keeping;
 mod lists;
 mod observers;

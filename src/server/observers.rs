@@ -36,6 +36,7 @@ impl authority::Observer for Figures {
     fn gauges(&self, gauges: &Gauges) {
         self.0.set_active_certs(gauges.summary.active_certificates);
         self.0.set_deny_list_size(gauges.summary.denied_identities);
+        self.0.set_recovery(gauges.recovery);
         let times = |of: &[(String, Timestamp)]| {
             let moment =
                 |at: &Timestamp| SystemTime::UNIX_EPOCH + Duration::from_millis(at.millis().unsigned_abs());

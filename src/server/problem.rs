@@ -187,7 +187,8 @@ impl From<AuthorityError> for Problem {
             AuthorityError::Conflict(_) => StatusCode::CONFLICT,
             AuthorityError::LimitReached { .. } => StatusCode::TOO_MANY_REQUESTS,
             AuthorityError::KeyStore(error) => key_store_status(error),
-            AuthorityError::NotInitialized
+            AuthorityError::Recovery(_)
+            | AuthorityError::NotInitialized
             | AuthorityError::NoIssuer(_)
             | AuthorityError::CaExpiring { .. }
             | AuthorityError::ClockBehind { .. }

@@ -2,7 +2,9 @@
 
 use super::{
     app::{App, Places},
-    connections, keeping,
+    connections,
+    journal::Keeper,
+    keeping,
     observers::Figures,
     opening::Speaks,
     routes,
@@ -112,13 +114,21 @@ async fn run(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
         Arc::new(Figures(metrics.clone())),
     )
     .await?;
-    let access = access(&settings, &own, store, &authority).await?;
+    let mut access = access(&settings, &own, store.clone(), &authority).await?;
+    access.adopt_with(authority.clone());
+    let journal = match settings.backup_dir.clone() {
+        Some(directory) => {
+            Some(Keeper::open(directory, store, authority.clock().clone(), metrics.clone()).await?)
+        }
+        None => None,
+    };
     let places = Places {
         data_dir: settings.data_dir.clone(),
         makes_system_token: settings.system_token.is_none(),
         allowed_origins: settings.allowed_origins.clone(),
     };
-    let app = App::new(authority.clone(), access, metrics.clone(), places);
+    let app =
+        App::new(authority.clone(), access, metrics.clone(), journal.as_ref().map(Keeper::journal), places);
     let stop = CancellationToken::new();
     // Before anybody can know that the service is up, so that no signal after that ends it the hard way.
     let end = told_to_end()?;
@@ -137,6 +147,7 @@ async fn run(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
     }
     let follower = tokio::spawn(keeping::follow_policies(app.clone(), stop.clone()));
     let keeper = tokio::spawn(keeping::keep(app.clone(), stop.clone()));
+    let journal = journal.map(|journal| tokio::spawn(journal.keep(stop.clone())));
     let certificate = tls.map(|tls| tokio::spawn(tls.keep(authority.clone(), own.clone())));
     let background = tokio::spawn(bring_up(app, settings));
     end.await;
@@ -150,6 +161,9 @@ async fn run(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
     follower.abort();
     // The last head of the audit log is signed once nothing more is asked of us.
     keeper.await?;
+    if let Some(journal) = journal {
+        journal.await?;
+    }
     let closed = authority.shut_down().await;
     let_go(&key_stores).await;
     closed?;

@@ -35,6 +35,15 @@ pub struct JournalLine {
     pub detail: Value,
 }
 
+/// Lines, and how far they tell.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JournalPiece {
+    /// The lines.
+    pub lines: Vec<JournalLine>,
+    /// The audit record up to which everything is in them.
+    pub up_to: i64,
+}
+
 impl JournalLine {
     /// When it happened.
     #[must_use]

@@ -3,6 +3,7 @@
 //! [`Store`] is the contract. Its methods are whole steps of the CA, one transaction each: the check, the row and
 //! the audit record commit together or not at all. For one identity, denying and recording are serial.
 
+mod adoption;
 mod audit;
 mod certificate;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod revocation;
 mod sqlite;
 mod token;
 
+pub use adoption::{AdoptOutcome, AdoptRefusal};
 pub use audit::{AuditEntry, AuditHead, AuditQuery, AuditRecord, AuditVerdict};
 pub use certificate::{
     CertificateQuery, CertificateRow, CertificateStatus, IssuanceLimit, IssuanceRecord, IssuedCertificate,
@@ -29,8 +31,8 @@ pub use hierarchy::{
     CaIntention, CaPlan, CaRow, Deployment, Hierarchy, InitPlan, KeyIntention, KeyRole, KeyRow, KeyRowState,
     MadeKey, SignedCa,
 };
-pub use journal::{JOURNAL, JOURNALLED, JournalLine};
 pub use restore::{NewerCrl, RestorePlan, Restored};
+pub use journal::{JOURNAL, JOURNALLED, JournalLine, JournalPiece};
 pub use revocation::{
     AllowOutcome, CrlEntry, CrlPublication, CrlReservation, CrlRow, Denial, DenyOutcome, ExpiringCertificate,
     RevocationReason,
@@ -65,6 +67,15 @@ pub struct Restoration {
     pub confirmed_at: Option<Timestamp>,
 }
 
+impl Restoration {
+    /// From when to when a certificate that the store does not know may have begun: what was issued after the copy, by
+    /// an instance that is gone since `confirmed_at`, or may still be there at `now`. notBefore lies a minute back in
+    /// each certificate, and on a whole second.
+    pub fn window(&self, now: Timestamp) -> std::ops::RangeInclusive<Timestamp> {
+        self.snapshot_at.plus_seconds(-60).whole_seconds()..=self.confirmed_at.unwrap_or(now)
+    }
+}
+
 /// The contract of a store. The suite in `store::conformance` states it for every implementation.
 ///
 /// Every method fails with [`StoreError`] when the storage itself fails; then nothing of the step has happened.
@@ -80,6 +91,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Ends the recovery: the instance of before is gone. Answers whether one was unconfirmed.
     async fn confirm_restoration(&self, stamp: &Stamp) -> Result<bool>;
+
+    /// Records a certificate that one of our CAs signed and that the store does not know: it was issued after the copy
+    /// was made that the store came from. What speaks against it is looked at in one step: a notBefore outside the
+    /// window ([`Restoration::window`]), its end, a denial, an entry on a CRL, the issuer's state, the key rules, the
+    /// owners of its names. Counts and owns names as an issued one does; limit and ticket do not matter.
+    async fn adopt_certificate(&self, certificate: SignedCertificate, stamp: &Stamp) -> Result<AdoptOutcome>;
 
     /// The newest time that any step was recorded at; the clock must not be far behind it.
     async fn newest_time(&self) -> Result<Timestamp>;
@@ -307,6 +324,22 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Recomputes the whole chain, from its base to its head.
     async fn verify_audit(&self) -> Result<AuditVerdict>;
+
+    // ---- the journal of denials -----------------------------------------------------------------------------
+
+    /// Up to which audit record the journal has what belongs there.
+    async fn journalled(&self) -> Result<i64>;
+
+    /// Notes that the journal has everything up to this audit record; never moves back.
+    async fn set_journalled(&self, up_to: i64) -> Result<()>;
+
+    /// The journal's lines of the audit records after this one, ascending. Records that were sealed and dropped have
+    /// none.
+    async fn journal_after(&self, seq: i64) -> Result<JournalPiece>;
+
+    /// What stands at this moment, as lines of number 0: denials, revocations of certificates and tokens that have not
+    /// ended, of preset secrets, of CAs.
+    async fn journal_of_all(&self, at: Timestamp) -> Result<JournalPiece>;
 
     // ---- the end --------------------------------------------------------------------------------------------
 

@@ -75,6 +75,8 @@ type Keys = Mutex<BTreeMap<(Arc<str>, Arc<str>), KeyHealth>>;
 struct Gauges {
     deny_list_size: AtomicU64,
     active_certs: AtomicU64,
+    recovery: AtomicU64,
+    journal_pending: AtomicU64,
     inflight: AtomicI64,
     ca_expiry: Times,
     crl_next_update: Times,
@@ -209,6 +211,16 @@ impl Metrics {
         self.gauges.deny_list_size.store(count, Ordering::Relaxed);
     }
 
+    /// Whether the store was put back and that waits to be confirmed.
+    pub fn set_recovery(&self, recovering: bool) {
+        self.gauges.recovery.store(u64::from(recovering), Ordering::Relaxed);
+    }
+
+    /// How many lines are not in the journal of denials yet.
+    pub fn set_journal_pending(&self, lines: u64) {
+        self.gauges.journal_pending.store(lines, Ordering::Relaxed);
+    }
+
     /// How many recorded certificates have not expired.
     pub fn set_active_certs(&self, count: u64) {
         self.gauges.active_certs.store(count, Ordering::Relaxed);
@@ -292,6 +304,8 @@ impl Default for Gauges {
         Self {
             deny_list_size: AtomicU64::new(NOT_KNOWN_YET),
             active_certs: AtomicU64::new(NOT_KNOWN_YET),
+            recovery: AtomicU64::new(NOT_KNOWN_YET),
+            journal_pending: AtomicU64::new(NOT_KNOWN_YET),
             inflight: AtomicI64::new(0),
             ca_expiry: Mutex::default(),
             crl_next_update: Mutex::default(),
@@ -309,6 +323,15 @@ impl Gauges {
         self.count(meter, "catalyst.pki.active_cert_count", "Certificates that have not expired", |all| {
             &all.active_certs
         });
+        self.count(meter, "catalyst.pki.recovery", "1 while a restored store waits to be confirmed", |all| {
+            &all.recovery
+        });
+        self.count(
+            meter,
+            "catalyst.pki.journal_pending",
+            "Lines that are not in the journal of denials yet",
+            |all| &all.journal_pending,
+        );
         self.seconds_left(meter, "catalyst.pki.ca_expiry_seconds", "Until a CA certificate expires", |all| {
             &all.ca_expiry
         });

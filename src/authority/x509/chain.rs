@@ -1,8 +1,7 @@
 //! Whether one CA certificate was issued by another: for certificates that come back from a backup.
 
-use super::{EncodingError, ca_certificate::timestamp};
+use super::{EncodingError, ca_certificate::timestamp, svid::is_signed_by};
 use crate::identity::Timestamp;
-use catalyst_signing::SignatureAlgorithm;
 use der::{Decode, Encode};
 use x509_cert::{
     Certificate,
@@ -44,15 +43,7 @@ pub(crate) fn check_issued(child: &[u8], issuer: &[u8]) -> Result<(), EncodingEr
     let (child, issuer) = (Certificate::from_der(child)?, Certificate::from_der(issuer)?);
     must_be_ca(&child)?;
     must_be_ca(&issuer)?;
-    let (tbs, above) = (child.tbs_certificate(), issuer.tbs_certificate());
-    must(tbs.issuer() == above.subject(), "its issuer is not the subject of the certificate above it")?;
-    let identifier = child.signature_algorithm().to_der()?;
-    must(tbs.signature().to_der()? == identifier, "it names two signature algorithms (RFC 5280, 4.1.1.2)")?;
-    let (spki, signed) = (above.subject_public_key_info().to_der()?, tbs.to_der()?);
-    let signature = child.signature().as_bytes().unwrap_or_default();
-    let known = SignatureAlgorithm::ALL.iter().filter(|algorithm| algorithm.identifier_der() == identifier);
-    let verifies = known.into_iter().any(|algorithm| algorithm.verify(&spki, &signed, signature));
-    must(verifies, "its signature is not made by the key of the certificate above it")
+    is_signed_by(&child, &issuer)
 }
 
 fn must_be_ca(certificate: &Certificate) -> Result<(), EncodingError> {

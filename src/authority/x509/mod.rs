@@ -14,6 +14,7 @@ mod lint;
 mod pem;
 #[cfg(feature = "server")]
 mod read_crl;
+mod svid;
 mod tbs;
 #[cfg(feature = "server")]
 mod validity;
@@ -30,6 +31,7 @@ pub(crate) use lint::{ca_tbs as lint_ca, crl_tbs as lint_crl, svid_tbs as lint_s
 pub(crate) use pem::{certificate_pem, crl_pem, private_key_pem};
 #[cfg(feature = "server")]
 pub(crate) use read_crl::{check_crl, read_crl};
+pub(crate) use svid::{IssuedSvid, check_svid};
 pub(crate) use tbs::{CaContent, Signer, SvidContent, ca_tbs, meant, svid_tbs};
 #[cfg(feature = "server")]
 pub(crate) use validity::validity_of;

@@ -73,6 +73,7 @@ pub(super) enum Request {
     Init(api::InitializeRequest),
     Status,
     Ca(CaRequest),
+    ConfirmRecovery,
     ReconcileKeys,
     RetryKeys(api::RetryRequest),
     /// With the file of the heads that were kept, and the directory of the sealed files.

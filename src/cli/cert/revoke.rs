@@ -4,7 +4,7 @@ use super::{
     super::{
         arguments::{Output, Revoke},
         confirm::{confirm, will_ask},
-        output::{json, ok, print, warn_of_pending_crl},
+        output::{json, ok, print, warn_of_pending_crl, warn_of_pending_journal},
     },
     show::fetch,
 };
@@ -26,6 +26,9 @@ pub(super) async fn run(client: &Client, wanted: Revoke, form: Output) -> Result
     }
     let why = RevokeRequest { reason: Some(reason.clone()) };
     let done: Done = client.post(&format!("/pki/certificates/{serial}/revoke"), &why).await?;
+    if done.journal_pending {
+        warn_of_pending_journal();
+    }
     if done.crl_pending {
         warn_of_pending_crl();
     }

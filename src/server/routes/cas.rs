@@ -85,6 +85,7 @@ pub(crate) async fn status(
         policies,
         app.access().system_token_warning(),
         app.audit_warning(),
+        app.journal_warning(),
         own_denial(&app, status.denied_identity_count).await?,
     ];
     let own: Vec<_> = own.into_iter().flatten().collect();
@@ -161,6 +162,8 @@ pub(crate) async fn revoke(
     asker.may_all()?;
     let reason = convert::revocation_reason(request.reason.as_deref())?;
     let row = app.authority().revoke_ca(key_id(&ski)?, reason, asker.actor()).await?;
+    // What is still to come stands in the status.
+    let _pending = app.journalled().await;
     described(&app, &row)
 }
 

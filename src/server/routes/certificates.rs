@@ -128,7 +128,8 @@ pub(crate) async fn revoke(
     asker.may(&recorded(&app, row.as_ref()))?;
     let reason = convert::revocation_reason(request.reason.as_deref())?;
     let crl_pending = app.authority().revoke(serial, reason, asker.actor()).await?.ok_or_else(missing)?;
-    Ok(Json(api::Done { success: true, crl_pending }))
+    let journal_pending = app.journalled().await.is_err();
+    Ok(Json(api::Done { success: true, crl_pending, journal_pending }))
 }
 
 /// Deletes end-entity certificates that expired more than 7 days ago.

@@ -28,6 +28,7 @@ pub(crate) async fn deny(
         success: true,
         expiring_certs: expiring_certs.collect(),
         crl_pending: denied.crl_pending,
+        journal_pending: app.journalled().await.is_err(),
     }))
 }
 
@@ -43,7 +44,10 @@ pub(crate) async fn allow(
     let workload = convert::workload_of(authority.trust_domain(), &request.spiffe_id)?;
     asker.may(&app.access().certificates_of(&workload))?;
     match authority.allow(&workload, asker.actor()).await? {
-        (true, crl_pending) => Ok(Json(api::Done { success: true, crl_pending })),
+        (true, crl_pending) => {
+            let journal_pending = app.journalled().await.is_err();
+            Ok(Json(api::Done { success: true, crl_pending, journal_pending }))
+        }
         (false, _) => Err(Problem::not_found(format!("{} is not denied", workload.spiffe_id()))),
     }
 }
@@ -88,5 +92,5 @@ pub(crate) async fn release(
     if !authority.store().release_name(&name, &stamp).await? {
         return Err(no_owner().into());
     }
-    Ok(Json(api::Done { success: true, crl_pending: false }))
+    Ok(Json(api::Done { success: true, crl_pending: false, journal_pending: false }))
 }

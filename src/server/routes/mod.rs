@@ -8,6 +8,7 @@ pub(super) mod identities;
 pub(super) mod issue;
 pub(super) mod keys;
 pub(super) mod public;
+pub(super) mod recovery;
 pub(super) mod tokens;
 
 use super::{
@@ -47,6 +48,7 @@ pub(super) fn all(app: App) -> Router {
         .route("/pki/ca/{ski}/retire", post(cas::retire))
         .route("/pki/ca/{ski}/revoke", post(cas::revoke))
         .route("/pki/ca/{ski}/repin", post(cas::repin))
+        .route("/pki/recovery/confirm", post(recovery::confirm))
         .route("/pki/keys/unclaimed", get(keys::unclaimed))
         .route("/pki/backends/retry", post(backends::retry))
         .route("/pki/certificates", get(certificates::list))

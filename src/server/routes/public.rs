@@ -23,14 +23,16 @@ pub(crate) async fn health() -> Json<serde_json::Value> {
     Json(serde_json::json!({ "status": "ok" }))
 }
 
-/// 200 when bundle and CRLs can be served; the body says whether certificates can be signed.
+/// 200 when bundle and CRLs can be served and the store is not in recovery; the body says whether certificates can be signed.
 #[utoipa::path(get, path = "/ready", tag = "public",
     responses((status = 200, body = api::Readiness), (status = 503, body = api::Readiness)))]
 pub(crate) async fn ready(State(app): State<App>) -> Response {
     let authority = app.authority();
     let crls =
         [CaRole::Services, CaRole::Transport].into_iter().any(|role| authority.crl_of_role(role).is_ok());
-    let ready = authority.bundle().is_ok() && (crls || authority.crl_of_role(CaRole::Root).is_ok());
+    let ready = authority.recovery().is_none()
+        && authority.bundle().is_ok()
+        && (crls || authority.crl_of_role(CaRole::Root).is_ok());
     let signing = authority.signing_trouble().unwrap_or_else(|| "ok".to_owned());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(api::Readiness { ready, signing })).into_response()

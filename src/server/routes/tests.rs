@@ -41,7 +41,7 @@ pub(in crate::server) async fn app() -> App {
     let mut access = Access::new(config, store, Arc::new(SystemClock), Policies::built_in().unwrap());
     access.preset_system_token(&SYSTEM.into()).await.unwrap();
     access.open(authority.token_key().await.unwrap()).await.unwrap();
-    App::new(authority, access, Metrics::new().unwrap(), Places::default())
+    App::new(authority, access, Metrics::new().unwrap(), None, Places::default())
 }
 
 /// The status and code of the answer to a request that came from there.

@@ -110,6 +110,8 @@ pub(crate) async fn revoke(
     asker.may_own()?;
     let which = convert::selector(request)?;
     let revoked = app.access().revoke(asker.caller(), which).await?;
+    // What is still to come stands in the status.
+    let _pending = app.journalled().await;
     Ok(Json(api::RevokedTokens { success: true, revoked }))
 }
 

@@ -7,7 +7,7 @@ use super::{
         convert,
         extract::{Body, OptionalBody, Parameters},
         problem::Problem,
-        routes::{cas, certificates, identities, issue, tokens},
+        routes::{cas, certificates, identities, issue, recovery, tokens},
     },
     argument::Argument,
     failure::Failure,
@@ -84,6 +84,7 @@ pub(super) const ENTRIES: &[(&str, &[Rpc])] = &[
             rejecting("pki.getStatus", |call| Box::pin(with_nothing(call, cas::status))),
             succeeding("pki.denyIdentity", |call| Box::pin(with_body(call, identities::deny))),
             succeeding("pki.allowIdentity", |call| Box::pin(with_body(call, identities::allow))),
+            succeeding("pki.confirmRecovery", |call| Box::pin(with_body(call, recovery::confirm))),
             listing("pki.listDenied", |call| Box::pin(with_nothing(call, identities::denied))),
             listing("pki.listCertificates", |call| Box::pin(list_certificates(call))),
             rejecting("pki.purgeExpired", |call| Box::pin(with_nothing(call, certificates::purge))),
@@ -216,7 +217,7 @@ mod tests {
         assert_eq!(of_endpoints.len(), names.len());
         assert_eq!(of_endpoints.into_iter().collect::<BTreeSet<_>>(), names);
         let wanted = "certs.getTokensByCert certs.list certs.rotate permissions.authorizeAction pki.allowIdentity \
-            pki.denyIdentity pki.getCaBundle pki.getStatus pki.initialize pki.listCertificates pki.listDenied \
+            pki.confirmRecovery pki.denyIdentity pki.getCaBundle pki.getStatus pki.initialize pki.listCertificates pki.listDenied \
             pki.purgeExpired pki.signCsr tokens.create tokens.list tokens.revoke validation.getJWKS \
             validation.getRevocationList validation.validate";
         assert_eq!(names.into_iter().collect::<Vec<_>>().join(" "), wanted);

@@ -1,5 +1,6 @@
 //! The contract of [`super::Store`], stated once for every implementation.
 
+pub(crate) mod adoption;
 mod audit;
 mod cas;
 mod crls;
@@ -8,6 +9,7 @@ mod ends;
 pub(crate) mod fixture;
 mod initialization;
 mod issuance;
+mod journal;
 mod keys;
 mod rows;
 mod sealed;
@@ -31,6 +33,7 @@ pub(crate) async fn run_all(make: impl AsyncFn() -> Arc<dyn Store>) {
     tickets::run(&make).await;
     ends::run(&make).await;
     audit::run(&make).await;
+    journal::run(&make).await;
     sealed::run(&make).await;
     together::run(&make).await;
 }

@@ -212,6 +212,7 @@ fn record(step: &mut Step<'_>, ca: &SignedCa, active: bool, stamp: &Stamp) -> Ou
             certificate_type: ca.role.certificate_type(),
             common_name: &ca.common_name,
             der: &ca.der,
+            adopted: false,
         },
     )?;
     let state = if active { KeyRowState::Active } else { KeyRowState::Certified };

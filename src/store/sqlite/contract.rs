@@ -2,13 +2,14 @@
 
 use super::{
     super::{
-        AllowOutcome, AuditEntry, AuditHead, AuditQuery, AuditRecord, AuditVerdict, CaIntention,
-        CertificateQuery, CertificateRow, CrlPublication, CrlReservation, CrlRow, Denial, DenyOutcome,
-        Deployment, Hierarchy, InitPlan, IssuanceLimit, KeyIntention, KeyRole, KeyRow, MadeKey, Preflight,
-        PresetSecret, RecordOutcome, Restoration, Result, RevocationReason, SignedCa, SignedCertificate,
-        Stamp, Store, Summary, Ticket, TokenQuery, TokenRecord, TokenRow, TokenSelector,
+        AdoptOutcome, AllowOutcome, AuditEntry, AuditHead, AuditQuery, AuditRecord, AuditVerdict,
+        CaIntention, CertificateQuery, CertificateRow, CrlPublication, CrlReservation, CrlRow, Denial,
+        DenyOutcome, Deployment, Hierarchy, InitPlan, IssuanceLimit, JournalPiece, KeyIntention, KeyRole,
+        KeyRow, MadeKey, Preflight, PresetSecret, RecordOutcome, Restoration, Result, RevocationReason,
+        SignedCa, SignedCertificate, Stamp, Store, Summary, Ticket, TokenQuery, TokenRecord, TokenRow,
+        TokenSelector,
     },
-    SqliteStore, audit, ca, crl, deny, deployment, issue, key, list, recovery, secret, token,
+    SqliteStore, adopt, audit, ca, crl, deny, deployment, issue, journal, key, list, recovery, secret, token,
 };
 use crate::identity::{DnsName, Fingerprint, InstanceId, KeyId, Serial, SpiffeId, SpkiHash, Timestamp};
 use std::sync::{Arc, atomic::Ordering};
@@ -26,6 +27,11 @@ impl Store for SqliteStore {
     async fn confirm_restoration(&self, stamp: &Stamp) -> Result<bool> {
         let stamp = stamp.clone();
         self.write(move |step| recovery::confirm(step, &stamp)).await
+    }
+
+    async fn adopt_certificate(&self, certificate: SignedCertificate, stamp: &Stamp) -> Result<AdoptOutcome> {
+        let stamp = stamp.clone();
+        self.write(move |step| adopt::adopt(step, &certificate, &stamp)).await
     }
 
     async fn newest_time(&self) -> Result<Timestamp> {
@@ -305,6 +311,30 @@ impl Store for SqliteStore {
                 return Ok(verdict);
             }
         }
+    }
+
+    async fn journalled(&self) -> Result<i64> {
+        self.read(journal::journalled).await
+    }
+
+    async fn set_journalled(&self, up_to: i64) -> Result<()> {
+        self.write(move |step| journal::set_journalled(step, up_to)).await
+    }
+
+    async fn journal_after(&self, seq: i64) -> Result<JournalPiece> {
+        let mut piece = JournalPiece { lines: Vec::new(), up_to: seq };
+        loop {
+            // In pieces, as above.
+            let (gathered, more) = self.read(move |connection| journal::gather(connection, piece)).await?;
+            if !more {
+                return Ok(gathered);
+            }
+            piece = gathered;
+        }
+    }
+
+    async fn journal_of_all(&self, at: Timestamp) -> Result<JournalPiece> {
+        self.read(move |connection| journal::standing(connection, at)).await
     }
 
     async fn close(&self) -> Result<()> {

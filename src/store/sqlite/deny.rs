@@ -205,7 +205,7 @@ pub(super) fn revoke_certificate(
     }
     let sql =
         "SELECT c.id, issuer, state, serial, spki, not_after, spiffe_id, fingerprint FROM certificate_record AS c
-         LEFT JOIN identity ON identity.id = c.identity WHERE serial = ?1";
+         LEFT JOIN identity ON identity.id = c.identity WHERE c.serial = ?1";
     let read = |row: &Row<'_>| Ok((target(row)?, row.get::<_, Option<String>>(6)?, row.get::<_, String>(7)?));
     let Some((target, spiffe_id, fingerprint)) =
         all(step.connection(), sql, [serial.as_bytes()], read)?.pop()
@@ -229,8 +229,10 @@ pub(super) fn revoke_certificate(
         withdraw(step, &target, state::REVOKED, reason, &mut Revisions::default(), stamp.at)?;
         step.end_credentials();
         let spki = SpkiHash::from(target.spki).to_string();
+        let issuer = key_ids(step.connection(), [target.issuer].into_iter())?.pop();
         let detail = json!({
             "reason": reason.code(), "spiffeId": spiffe_id, "spki": spki, "fingerprint": fingerprint,
+            "issuer": issuer.map(|issuer| issuer.to_string()), "notAfter": target.not_after,
         });
         step.audit(stamp, "certificate.revoked", serial, detail.to_string())?;
     }

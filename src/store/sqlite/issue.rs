@@ -19,7 +19,7 @@ use rusqlite::{Connection, params};
 use std::sync::Arc;
 
 /// How far the clock may be behind the newest recorded time.
-const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
+pub(super) const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
 
 /// What the step decided; an answer only through [`Decision::after_commit`].
 #[derive(Debug)]
@@ -115,6 +115,7 @@ pub(super) fn record(
             certificate_type: "end-entity",
             common_name: record.common_name.as_deref().unwrap_or_default(),
             der: &certificate.der,
+            adopted: false,
         },
     )?;
     step.count_active(record.not_after.millis(), 1);
@@ -190,19 +191,19 @@ fn admit<'r>(
 }
 
 /// What an identity and a key are known for.
-struct Standing {
-    identity: Option<i64>,
+pub(super) struct Standing {
+    pub(super) identity: Option<i64>,
     denied: bool,
-    key: Option<KeyRefusal>,
+    pub(super) key: Option<KeyRefusal>,
 }
 
 impl Standing {
-    fn denial(&self, connection: &Connection, spiffe_id: &SpiffeId) -> Outcome<Option<Denial>> {
+    pub(super) fn denial(&self, connection: &Connection, spiffe_id: &SpiffeId) -> Outcome<Option<Denial>> {
         if self.denied { deny::get(connection, spiffe_id) } else { Ok(None) }
     }
 }
 
-fn standing(
+pub(super) fn standing(
     connection: &Connection,
     spiffe_id: &SpiffeId,
     spki: SpkiHash,
@@ -253,7 +254,7 @@ pub(super) fn identity_of(connection: &Connection, spiffe_id: &SpiffeId) -> Outc
     one(connection, "SELECT id FROM identity WHERE spiffe_id = ?1", [spiffe_id.as_str()], |row| row.get(0))
 }
 
-fn new_identity(step: &Step<'_>, spiffe_id: &SpiffeId) -> Outcome<i64> {
+pub(super) fn new_identity(step: &Step<'_>, spiffe_id: &SpiffeId) -> Outcome<i64> {
     step.execute("INSERT INTO identity (spiffe_id) VALUES (?1)", [spiffe_id.as_str()])?;
     Ok(step.connection().last_insert_rowid())
 }
@@ -281,7 +282,12 @@ pub(super) fn name_owner(connection: &Connection, name: &DnsName) -> Outcome<Opt
     owner.map_err(|error| Fault::Row(format!("name_owner.instance_id: {error}")))
 }
 
-fn claim_name(step: &Step<'_>, name: &DnsName, record: &IssuanceRecord, stamp: &Stamp) -> Outcome<()> {
+pub(super) fn claim_name(
+    step: &Step<'_>,
+    name: &DnsName,
+    record: &IssuanceRecord,
+    stamp: &Stamp,
+) -> Outcome<()> {
     step.execute(
         "INSERT INTO name_owner (name, instance_id, claimed_at) VALUES (?1, ?2, ?3)",
         (name.as_str(), record.instance_id.as_str(), stamp.at.millis()),
@@ -309,14 +315,15 @@ pub(super) struct Entry<'a> {
     pub(super) certificate_type: &'a str,
     pub(super) common_name: &'a str,
     pub(super) der: &'a [u8],
+    pub(super) adopted: bool,
 }
 
 pub(super) fn insert_certificate(step: &mut Step<'_>, entry: &Entry<'_>) -> Outcome<()> {
     let id = step.next_certificate();
     step.execute(
         "INSERT INTO certificate_record (id, identity, issuer, state, not_before, not_after, created_at, serial,
-             spki, fingerprint, type, common_name, certificate_pem)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             spki, fingerprint, type, common_name, certificate_pem, adopted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             id,
             entry.identity,
@@ -331,6 +338,7 @@ pub(super) fn insert_certificate(step: &mut Step<'_>, entry: &Entry<'_>) -> Outc
             entry.certificate_type,
             entry.common_name,
             pem(entry.der),
+            entry.adopted,
         ],
     )?;
     Ok(())

@@ -1,5 +1,6 @@
 //! The store in one SQLite file.
 
+mod adopt;
 mod audit;
 mod ca;
 mod contract;
@@ -11,6 +12,7 @@ mod facts;
 mod fault;
 mod file;
 mod issue;
+mod journal;
 mod key;
 mod list;
 mod merge;

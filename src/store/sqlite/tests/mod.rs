@@ -12,7 +12,10 @@ mod schema;
 mod search;
 
 use super::SqliteStore;
-use crate::store::{Store, conformance};
+use crate::{
+    identity::Timestamp,
+    store::{Store, conformance},
+};
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -30,6 +33,15 @@ fn in_file(path: &Path) -> Arc<dyn Store> {
     Arc::new(SqliteStore::open(path).unwrap())
 }
 
+/// One that came out of a backup of this moment, and waits to be confirmed.
+async fn restored(snapshot_at: Timestamp, restored_at: Timestamp) -> Arc<dyn Store> {
+    let store = SqliteStore::in_memory().unwrap();
+    let sql = "INSERT INTO restoration (snapshot_at, restored_at) VALUES (?1, ?2)";
+    let (snapshot_at, restored_at) = (snapshot_at.millis(), restored_at.millis());
+    store.write(move |step| step.execute(sql, (snapshot_at, restored_at))).await.unwrap();
+    Arc::new(store)
+}
+
 /// A directory for a database, and the database's path in it.
 fn place() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -40,6 +52,11 @@ fn place() -> (TempDir, PathBuf) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_memory_it_keeps_the_contract() {
     conformance::run_all(async || in_memory()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_restored_one_keeps_the_contract_of_adoption() {
+    conformance::adoption::run(restored).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
