@@ -10,6 +10,7 @@ mod cert;
 mod config;
 mod confirm;
 mod exit;
+mod export;
 mod files;
 mod identity;
 mod interrupt;

@@ -97,7 +97,8 @@ impl<'a> Line<'a> {
     /// The nearest one to the command wins.
     fn text(&self, name: &str) -> Option<String> {
         let given = self.0.iter().rev().find(|matches| is_given(matches, name))?;
-        given.get_one::<String>(name).cloned()
+        // A command may have an option of that name for a file.
+        given.try_get_one::<String>(name).ok().flatten().cloned()
     }
 
     pub(super) fn output(&self) -> Output {

@@ -81,6 +81,7 @@ pub(super) enum Request {
         sealed: Option<PathBuf>,
     },
     Cert(CertRequest),
+    Export(super::export::Export),
     Identity(IdentityRequest),
 }
 

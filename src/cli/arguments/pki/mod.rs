@@ -3,6 +3,7 @@
 mod audit;
 mod ca;
 mod cert;
+mod export;
 mod identity;
 
 pub(in crate::cli) use audit::AuditFilter;
@@ -24,7 +25,7 @@ pub(super) fn command() -> Command {
                 .about("Show how the CA is; exit code 1 unless all is well")
                 .after_help("Examples:\n  catalyst pki status\n  catalyst pki status --output json"),
         ])
-        .subcommand(ca::command())
+        .subcommands([ca::command(), export::command()])
         .subcommand(group("keys", "The keys in the key stores").subcommand(
             Command::new("reconcile").about(
                 "List keys that were made for this deployment and belong to no CA; nothing is destroyed",
@@ -40,6 +41,7 @@ pub(super) fn request(matches: &ArgMatches) -> Result<Request, String> {
         Some(("init", init)) => ca::init_request(init),
         Some(("status", _)) => Request::Status,
         Some(("ca", ca)) => ca::request(ca)?,
+        Some(("export", export)) => export::request(export)?,
         Some(("keys", _)) => Request::ReconcileKeys,
         Some(("cert", cert)) => cert::request(cert)?,
         Some(("identity", identity)) => identity::request(identity)?,
