@@ -8,6 +8,7 @@ mod age_header;
 mod archive;
 mod error;
 mod identities;
+mod key_export;
 mod keys;
 mod list;
 mod manifest;
@@ -26,6 +27,7 @@ pub use age_header::{AgeHeader, Recipient};
 pub use archive::{Front, Unpack, unpack, write};
 pub use error::{BackupError, Result};
 pub use identities::{Identities, passphrase_identity, read_identities};
+pub use key_export::{ExportedKey, KeyName, TakeKey, export_key};
 pub use keys::{KeyCheck, KeyFinding, OpenStore, check_keys, open_signer};
 pub use list::{Listed, list, read_header};
 pub use manifest::{

@@ -62,18 +62,18 @@ impl LocalBackend {
         Ok(Self { store: Arc::new(Store { directory, passphrase, cost }) })
     }
 
-    /// The private key that is pinned, as PKCS#8 (DER) without this deployment's intent. It takes as long as scrypt does.
+    /// The private key that is pinned, as PKCS#8 (PEM) without this deployment's intent. It takes as long as scrypt does.
     ///
     /// # Errors
     /// The key file is missing, does not open, or holds another key than the pinned one.
-    pub fn export(&self, pin: &KeyPin) -> Outcome<Zeroizing<Vec<u8>>> {
+    pub fn export(&self, pin: &KeyPin) -> Outcome<Zeroizing<String>> {
         let path = self.store.path(&pin.uri)?;
         let opened = self.store.unlock(&path)?;
         let key = LocalKey::new(opened.pkcs8.as_bytes(), pin.algorithm, path.clone(), None)?;
         if key.spki() != pin.spki {
             return Err(LocalError::Another(path));
         }
-        envelope::without_attributes(opened.pkcs8.as_bytes()).map_err(|_| LocalError::Damaged(path))
+        envelope::plain_pem(opened.pkcs8.as_bytes()).map_err(|_| LocalError::Damaged(path))
     }
 
     /// Puts a key that was made elsewhere into the directory, encrypted as the others, and answers its URI:

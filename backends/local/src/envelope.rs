@@ -96,6 +96,12 @@ pub(crate) fn without_attributes(pkcs8: &[u8]) -> der::Result<Zeroizing<Vec<u8>>
     info.to_der().map(Zeroizing::new)
 }
 
+/// The PEM of a key (PKCS#8, DER) and nothing that stands beside it, unencrypted.
+pub(crate) fn plain_pem(pkcs8: &[u8]) -> der::Result<Zeroizing<String>> {
+    let pem = pem::encode_string("PRIVATE KEY", LineEnding::LF, &without_attributes(pkcs8)?);
+    Ok(Zeroizing::new(pem?))
+}
+
 /// The PEM of a key (PKCS#8, DER) with its attribute, encrypted.
 pub(crate) fn lock(
     pkcs8: &[u8],

@@ -91,7 +91,7 @@ impl<'a> Line<'a> {
             "server-fingerprint",
             "insecure-http",
         ];
-        names.into_iter().find(|name| is_given(self.0[0], name))
+        names.into_iter().find(|name| self.0.iter().any(|matches| is_given(matches, name)))
     }
 
     /// The nearest one to the command wins.
