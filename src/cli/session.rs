@@ -76,7 +76,7 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
         }
         Request::Export(wanted) => {
             let ready = export::prepare(wanted)?;
-            export::run(&open().await?, ready).await
+            export::run(&open().await?, ready, form).await
         }
         Request::Identity(request) => {
             identity::look_first(&request)?;

@@ -32,10 +32,9 @@ fn export(service: &Service, format: &str, more: &[&str]) -> String {
 
 fn written(service: &Service, format: &str, more: &[&str]) -> String {
     let file = service.data_dir().join(format!("out.{format}"));
-    assert_eq!(
-        export(service, format, &[&["--output", file.to_str().unwrap(), "--force"], more].concat()),
-        ""
-    );
+    let told =
+        export(service, format, &[&["--output-file", file.to_str().unwrap(), "--force"], more].concat());
+    assert!(told.starts_with("[ok] Exported: "), "{told}");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
     fs::read_to_string(file).unwrap()
 }
@@ -116,14 +115,23 @@ fn a_file_is_there_whole_or_as_it_was() {
     let file = service.data_dir().join("export.json");
     fs::write(&file, "of before").unwrap();
     let path = file.to_str().unwrap().to_owned();
-    let (code, _, stderr) = run(&service, &["pki", "export", "--format", "json", "--output", &path]);
+    let (code, _, stderr) = run(&service, &["pki", "export", "--format", "json", "--output-file", &path]);
     assert!(code == 2 && stderr.contains("is there already, and is kept"), "{stderr}");
     let token = fs::read_to_string(service.data_dir().join("system-token")).unwrap();
     service.stop().unwrap();
     fs::write(service.data_dir().join("kept-token"), token).unwrap();
     fs::set_permissions(service.data_dir().join("kept-token"), fs::Permissions::from_mode(0o600)).unwrap();
-    let args =
-        ["pki", "export", "--format", "json", "--force", "--output", &path, "--token-file", "kept-token"];
+    let args = [
+        "pki",
+        "export",
+        "--format",
+        "json",
+        "--force",
+        "--output-file",
+        &path,
+        "--token-file",
+        "kept-token",
+    ];
     assert_eq!(run(&service, &args).0, 4);
     assert_eq!(fs::read_to_string(&file).unwrap(), "of before");
     assert_eq!(drafts(&service.data_dir()), 0);
@@ -137,7 +145,8 @@ fn who_may_not_list_certificates_gets_no_export() {
     fs::write(&file, token).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     for format in ["pem", "json", "csv"] {
-        let args = ["pki", "export", "--format", format, "--token-file", "node.token", "--output", "out"];
+        let args =
+            ["pki", "export", "--format", format, "--token-file", "node.token", "--output-file", "out"];
         let (code, _, stderr) = run(&service, &args);
         assert_eq!(code, 3, "{format}: {stderr}");
         assert!(!service.data_dir().join("out").exists());

@@ -97,8 +97,7 @@ impl<'a> Line<'a> {
     /// The nearest one to the command wins.
     fn text(&self, name: &str) -> Option<String> {
         let given = self.0.iter().rev().find(|matches| is_given(matches, name))?;
-        // A command may have an option of that name for a file.
-        given.try_get_one::<String>(name).ok().flatten().cloned()
+        given.get_one::<String>(name).cloned()
     }
 
     pub(super) fn output(&self) -> Output {

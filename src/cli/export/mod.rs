@@ -9,15 +9,17 @@ mod pem;
 mod to;
 
 use super::{
+    arguments::Output,
     files::Place,
-    output::{self, hint},
+    output::{self, ok, print_with_files, warn},
     pages,
 };
 use crate::{
     api::{CertificateDetail, ExportPage},
-    client::{Certificate, Client, ClientError, Result},
+    client::{Certificate, Client, ClientError, Result, printable},
     identity::Fingerprint,
 };
+use serde_json::json;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -72,7 +74,7 @@ pub(super) fn prepare(wanted: Export) -> Result<Ready> {
     Ok(Ready { wanted, place })
 }
 
-pub(super) async fn run(client: &Client, ready: Ready) -> Result<ExitCode> {
+pub(super) async fn run(client: &Client, ready: Ready, form: Output) -> Result<ExitCode> {
     let Ready { wanted, place } = ready;
     let mut to = To::begin(place)?;
     let count = match wanted.format {
@@ -86,20 +88,22 @@ pub(super) async fn run(client: &Client, ready: Ready) -> Result<ExitCode> {
         Format::Csv => Some(csv::write(client, &wanted, &mut to).await?),
     };
     to.end()?;
-    if let Some(path) = wanted.file.as_deref() {
-        told(path, count);
-    }
-    Ok(ExitCode::SUCCESS)
+    wanted.file.as_deref().map_or(Ok(ExitCode::SUCCESS), |path| show(path, count, form))
 }
 
-fn told(path: &Path, count: Option<u64>) {
-    let certificates = count.map(|count| format!(" with {count} certificates")).unwrap_or_default();
-    hint(&format!("written{certificates}: {}", path.display()));
+fn show(path: &Path, count: Option<u64>, form: Output) -> Result<ExitCode> {
+    let path = path.display().to_string();
+    let printed = match (form, count) {
+        (Output::Json, _) => output::json(&json!({ "path": path, "certificateCount": count }))?,
+        (_, Some(count)) => format!("{} Exported: {} ({count} certificates)\n", ok(), printable(&path)),
+        (_, None) => format!("{} Exported: {}\n", ok(), printable(&path)),
+    };
+    Ok(print_with_files(&printed, &[&path]))
 }
 
 /// Interrupted: what was begun has gone.
 pub(super) fn interrupted() {
-    output::warn("interrupted: no file was written");
+    warn("interrupted: no file was written");
 }
 
 /// Hands on every certificate that is wanted, until `to` wants no more; answers how many there were.

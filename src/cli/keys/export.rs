@@ -2,10 +2,11 @@
 
 use super::{
     super::{
+        arguments::Output,
         backup::{Trouble, prompt},
         exit::{self, WRONG_USAGE},
         files::{Place, Readers},
-        output::{self, ok, print_with_files},
+        output::{self, json, ok, print_with_files},
     },
     settings, wrong,
 };
@@ -17,6 +18,7 @@ use crate::{
     store::{SqliteStore, Store as _},
 };
 use catalyst_signing::KeyPin;
+use serde_json::json;
 use std::{path::PathBuf, process::ExitCode};
 use zeroize::Zeroizing;
 
@@ -35,7 +37,7 @@ pub(in crate::cli) struct Export {
 }
 
 impl Export {
-    pub(super) fn run(&self, table: &Table) -> Result<ExitCode, Trouble> {
+    pub(super) fn run(&self, table: &Table, form: Output) -> Result<ExitCode, Trouble> {
         if !self.understood {
             output::error(EXPLANATION);
             output::hint("give --i-understand if that is what you want");
@@ -62,20 +64,24 @@ impl Export {
         }
         let key = exported(&settings, self.name, &lock, &recipients)?;
         place.write(Readers::Owner, &key.sealed)?;
-        Ok(self.show(&key))
+        self.show(&key, form)
     }
 
-    fn show(&self, key: &ExportedKey) -> ExitCode {
-        let path = printable(&self.to.display().to_string());
+    fn show(&self, key: &ExportedKey, form: Output) -> Result<ExitCode, Trouble> {
+        let path = self.to.display().to_string();
+        let ExportedKey { name, uri, spki, .. } = key;
+        let printed = match form {
+            Output::Json => json(&json!({
+                "key": name.to_string(), "keyUri": uri.as_str(), "spkiSha256": spki.to_string(), "path": path,
+            }))?,
+            Output::Text | Output::Markdown => format!(
+                "{} Key exported: {}\n  Key:          {name} ({uri})\n  SPKI SHA-256: {spki}\n",
+                ok(),
+                printable(&path)
+            ),
+        };
         output::warn("whoever opens this file has the key: keep it as you keep the identities that open it");
-        let text = format!(
-            "{} Key exported: {path}\n  Key:         {} ({})\n  SPKI SHA-256: {}\n",
-            ok(),
-            key.name,
-            key.uri,
-            key.spki
-        );
-        print_with_files(&text, &[&path])
+        Ok(print_with_files(&printed, &[&path]))
     }
 }
 

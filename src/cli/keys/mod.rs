@@ -24,7 +24,7 @@ pub(super) enum Task {
 
 pub(super) fn run(table: &Table, task: Task, form: Output) -> ExitCode {
     let done = match task {
-        Task::Export(export) => export.run(table),
+        Task::Export(export) => export.run(table, form),
         Task::Import(import) => import.run(table, form),
     };
     done.unwrap_or_else(Trouble::report)

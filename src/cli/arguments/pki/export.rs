@@ -35,15 +35,14 @@ pub(super) fn command() -> Command {
                 .value_parser(value_parser!(SpiffeId))
                 .help("Only certificates of this identity"),
         )
-        // Its name is that of the form of other results, of which an export has one of its own.
         .arg(
-            paths::new_file_or_output(Arg::new("output").long("output").value_name("FILE"))
+            paths::new_file_or_output(Arg::new("output-file").long("output-file").value_name("FILE"))
                 .help("The file, which is there whole or not at all; standard output unless said"),
         )
         .arg(
-            Arg::new("force").long("force").action(ArgAction::SetTrue).requires("output").help("Replace a file that is there"),
+            Arg::new("force").long("force").action(ArgAction::SetTrue).requires("output-file").help("Replace a file that is there"),
         )
-        .after_help("Examples:\n  catalyst pki export --format json --output export.json\n  catalyst pki export --format csv --status active > active.csv\n  catalyst pki export --format pem | openssl storeutl -noout -certs /dev/stdin")
+        .after_help("Examples:\n  catalyst pki export --format json --output-file export.json\n  catalyst pki export --format csv --status active > active.csv\n  catalyst pki export --format pem | openssl storeutl -noout -certs /dev/stdin")
 }
 
 pub(super) fn request(matches: &ArgMatches) -> Result<Request, String> {
@@ -53,8 +52,7 @@ pub(super) fn request(matches: &ArgMatches) -> Result<Request, String> {
         format: format.ok_or("a format is missing")?.1,
         status: matches.get_one::<String>("status").cloned(),
         spiffe_id: matches.get_one::<SpiffeId>("spiffe-id").map(ToString::to_string),
-        // Left out, it has the value of the option of the same name before `export`.
-        file: matches.try_get_one::<PathBuf>("output").ok().flatten().cloned(),
+        file: matches.get_one::<PathBuf>("output-file").cloned(),
         force: matches.get_flag("force"),
     }))
 }

@@ -1,6 +1,6 @@
 //! `catalyst pki keys …`
 
-use super::super::{Command as Asked, Output, group, inputs, output_arg, paths, with_key_settings};
+use super::super::{Command as Asked, Output, group, inputs, paths, with_key_settings};
 use crate::{
     backup::KeyName,
     cli::keys::{Export, Import, Task},
@@ -48,13 +48,12 @@ fn export(table: &Table) -> Command {
                 .action(ArgAction::Append)
                 .help("File of age recipients, one a line"),
         )
-        // Its name is that of the form of other results.
         .arg(
-            paths::new_file(Arg::new("output").long("output").value_name("FILE"))
+            paths::new_file(Arg::new("output-file").long("output-file").value_name("FILE"))
                 .required(true)
                 .help("The new file; one that is there is never replaced"),
         )
-        .after_help("Examples:\n  catalyst pki keys export root --i-understand --recipient age1… --output root.pem.age \\\n    --certs-db /var/lib/catalyst/certs.db \\\n    --local-passphrase-file /etc/catalyst/passphrase\n  age -d -i key.txt root.pem.age | openssl pkey -noout -text");
+        .after_help("Examples:\n  catalyst pki keys export root --i-understand --recipient age1… --output-file root.pem.age \\\n    --certs-db /var/lib/catalyst/certs.db \\\n    --local-passphrase-file /etc/catalyst/passphrase\n  age -d -i key.txt root.pem.age | openssl pkey -noout -text");
     with_key_settings(export, table)
 }
 
@@ -73,7 +72,6 @@ fn import(table: &Table) -> Command {
                 .value_parser(PossibleValuesParser::new(ROLES))
                 .help("What it is to be used for"),
         )
-        .arg(output_arg(&["text", "json"]))
         .after_help("Examples:\n  catalyst pki keys import root.p12 --role root \\\n    --local-passphrase-file /etc/catalyst/passphrase\n  age -d -i key.txt root.pem.age | catalyst pki keys import - --role root");
     with_key_settings(import, table)
 }
@@ -96,7 +94,7 @@ pub(super) fn task(
             understood: export.get_flag("i-understand"),
             recipients: all(export, "recipient"),
             recipients_files: all(export, "recipients-file"),
-            to: export.try_get_one::<PathBuf>("output").ok().flatten()?.clone(),
+            to: export.get_one::<PathBuf>("output-file")?.clone(),
             inputs: inputs(table, export, environment),
         }),
         ("import", import) => Task::Import(Import {
