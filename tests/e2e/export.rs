@@ -134,7 +134,7 @@ fn a_file_is_there_whole_or_as_it_was() {
     ];
     assert_eq!(run(&service, &args).0, 4);
     assert_eq!(fs::read_to_string(&file).unwrap(), "of before");
-    assert_eq!(drafts(&service.data_dir()), 0);
+    assert_eq!(drafts(service.data_dir()), 0);
 }
 
 #[test]
