@@ -181,6 +181,8 @@ fn a_key_that_is_not_taken_is_told_why_and_leaves_nothing() {
     assert!(code == 2 && stderr.contains("is a directory"), "{stderr}");
     assert_eq!(import(&["missing", "--role", "root"], PASSWORD).0, 2);
     assert_eq!(import(&["root.p12", "--role", "probe"], PASSWORD).0, 2);
+    let (code, _, stderr) = import(&["root.p12", "--role", "root", "--auth-url", "ws://localhost"], PASSWORD);
+    assert!(code == 2 && stderr.contains("--auth-url is for commands that ask a service"), "{stderr}");
     // Nobody sits at a terminal.
     let mut asks = keys(&deployment, &["import", "root.p12", "--role", "root"]);
     asks.env_remove("CATALYST_IMPORT_PASSWORD");
