@@ -106,6 +106,16 @@ pub struct CertificateDetail {
     pub created_at: String,
 }
 
+/// `GET /pki/export/certificates`
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportPage {
+    /// Newest first.
+    pub certificates: Vec<CertificateDetail>,
+    /// For the next page; null on the last.
+    pub next_cursor: Option<String>,
+}
+
 /// `POST /pki/certificates/purge`
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -14,8 +14,8 @@ pub use cas::{
     RepinRequest, Status,
 };
 pub use certificates::{
-    CertificateDetail, CertificateItem, CertificatePage, Keypair, KeypairRequest, Purged, RevokeRequest,
-    SignCsrRequest, SignedCertificate,
+    CertificateDetail, CertificateItem, CertificatePage, ExportPage, Keypair, KeypairRequest, Purged,
+    RevokeRequest, SignCsrRequest, SignedCertificate,
 };
 pub use identities::{AllowRequest, DeniedIdentity, DenyAnswer, DenyRequest, ExpiringCert, ReleaseRequest};
 pub use keys::{RetriedKey, RetriedKeys, RetryRequest, UnclaimedKey, UnclaimedKeys, UnreadKeyStore};

@@ -22,6 +22,9 @@ pub enum BackupError {
         "the backup cannot be signed, and none was made: {0}; see 'catalyst backend check', or make one that nothing vouches for with --unsigned"
     )]
     Unsignable(String),
+    /// A private key that can't be had.
+    #[error("nothing was exported: {0}")]
+    KeyStays(String),
     /// A key store's.
     #[error(transparent)]
     Key(#[from] SignError),

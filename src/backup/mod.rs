@@ -12,6 +12,7 @@ mod ground;
 mod identities;
 mod journal;
 mod journal_reader;
+mod key_export;
 mod keys;
 mod list;
 mod manifest;
@@ -35,6 +36,7 @@ pub use ground::Ground;
 pub use identities::{Identities, passphrase_identity, read_identities};
 pub use journal_reader::{Journal, journal_in_file, read_journal};
 pub use journal::{JournalError, JournalFile};
+pub use key_export::{ExportedKey, KeyName, TakeKey, export_key};
 pub use keys::{KeyCheck, KeyFinding, OpenStore, check_keys, open_signer};
 pub use list::{Listed, list, read_header};
 pub use manifest::{

@@ -134,6 +134,14 @@ impl Draft {
         self.file.sync_all()
     }
 
+    /// Writes a part of the contents; [`Draft::fill`] with the last.
+    ///
+    /// # Errors
+    /// No room, or a disk that fails.
+    pub(super) fn append(&mut self, part: &[u8]) -> io::Result<()> {
+        self.file.write_all(part)
+    }
+
     /// Puts the file at its place.
     ///
     /// # Errors

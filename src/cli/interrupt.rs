@@ -1,6 +1,5 @@
 //! A command that is ended before its time, and clears away what it has begun on this machine.
 
-use super::output;
 use crate::client::{ClientError, Result};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -9,8 +8,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const KINDS: [SignalKind; 3] = [SignalKind::interrupt(), SignalKind::hangup(), SignalKind::terminate()];
 
 /// Runs `work` to its end or to the first of those signals, and then drops it. The exit code is then 128 and the
-/// signal's number, as a shell has it.
-pub(super) async fn clearing_away(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+/// signal's number, as a shell has it; `tell` says what that means.
+pub(super) async fn clearing_away(
+    work: impl Future<Output = Result<ExitCode>>,
+    tell: fn(),
+) -> Result<ExitCode> {
     let listen = |kind| signal(kind).map_err(|error| ClientError::failed(format!("cannot start: {error}")));
     let [mut interrupt, mut hangup, mut terminate] = match KINDS.map(listen) {
         [Ok(interrupt), Ok(hangup), Ok(terminate)] => [interrupt, hangup, terminate],
@@ -23,9 +25,6 @@ pub(super) async fn clearing_away(work: impl Future<Output = Result<ExitCode>>) 
         _ = received(&mut hangup) => KINDS[1],
         _ = received(&mut terminate) => KINDS[2],
     };
-    output::warn("interrupted: no file was written, and what was asked may have been done all the same");
-    output::hint(
-        "'catalyst pki cert list' shows whether a certificate was issued; without its key it is good for nothing",
-    );
+    tell();
     Ok(ExitCode::from(u8::try_from(128 + number.as_raw_value()).unwrap_or(u8::MAX)))
 }

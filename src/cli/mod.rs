@@ -10,6 +10,7 @@ mod cert;
 mod config;
 mod confirm;
 mod exit;
+mod export;
 mod files;
 mod identity;
 mod interrupt;
@@ -85,6 +86,7 @@ pub fn run(
         Command::Policy(task) => policy::run(&table, task),
         Command::CheckBackends(check, output) => backend::check::run(&key_stores, &table, &check, output),
         Command::Backup(task, output) => backup::run(&key_stores, &table, task, output),
+        Command::Keys(task, output) => keys::run(&table, task, output),
         Command::Version(output) => print(&version(&table, output)),
         Command::RecoverToken { inputs, print, output } => {
             show_recovered(&table, &inputs, print, output, |settings| recover_token(settings, key_stores))

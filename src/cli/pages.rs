@@ -32,6 +32,30 @@ pub(super) async fn all<T>(
     }
 }
 
+/// As [`all`], handing each page on; `take` answers whether it wants more.
+///
+/// # Errors
+/// What `fetch` or `take` fails with, or pages that lead nowhere.
+pub(super) async fn each<T>(
+    size: u64,
+    fetch: impl AsyncFn(u64, Option<String>) -> Result<(Vec<T>, Option<String>)>,
+    mut take: impl FnMut(Vec<T>) -> Result<bool>,
+) -> Result<()> {
+    let (mut cursor, mut passed) = (None, HashSet::new());
+    loop {
+        let (rows, next) = fetch(size, cursor).await?;
+        let brought = rows.len();
+        if !take(rows)? {
+            return Ok(());
+        }
+        let Some(next) = next else { return Ok(()) };
+        if brought == 0 || !passed.insert(next.clone()) {
+            return Err(ClientError::failed("the service answers pages of the list that lead nowhere"));
+        }
+        cursor = Some(next);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +85,19 @@ mod tests {
             async |_, cursor: Option<String>| Ok((Vec::<u64>::new(), Some(cursor.unwrap_or_default() + "a")));
         assert!(all(2, None, circle).await.unwrap_err().message.contains("lead nowhere"));
         assert!(all(2, None, empty).await.unwrap_err().message.contains("lead nowhere"));
+        assert!(each(2, circle, |_| Ok(true)).await.unwrap_err().message.contains("lead nowhere"));
+    }
+
+    #[tokio::test]
+    async fn each_page_is_handed_on_until_nobody_wants_more() {
+        for (most, wanted) in [(9, 5), (3, 4)] {
+            let mut taken = Vec::new();
+            let take = |rows: Vec<u64>| {
+                taken.extend(rows);
+                Ok(taken.len() < most)
+            };
+            each(2, page, take).await.unwrap();
+            assert_eq!(taken, Vec::from_iter(0..wanted));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     arguments::{Access, CertRequest, Output, Request, TokenInput},
-    audit, audit_verify, backend, ca, cert, exit, identity, interrupt, key, keys, output, recovery, status,
+    audit, audit_verify, backend, ca, cert, exit, export, identity, interrupt, key, keys, output, recovery, status,
     token,
 };
 use crate::{
@@ -26,10 +26,18 @@ pub(super) fn run(access: Access, request: Request, form: Output) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&ClientError::failed(format!("cannot start: {error}"))),
     };
-    let makes_a_key = matches!(request, Request::Cert(CertRequest::Generate(_)));
+    let told: Option<fn()> = match request {
+        Request::Cert(CertRequest::Generate(_)) => Some(cert::interrupted),
+        Request::Export(_) => Some(export::interrupted),
+        _ => None,
+    };
     let work = ask(access, request, form);
-    let done = runtime
-        .block_on(async { if makes_a_key { interrupt::clearing_away(work).await } else { work.await } });
+    let done = runtime.block_on(async {
+        match told {
+            Some(tell) => interrupt::clearing_away(work, tell).await,
+            None => work.await,
+        }
+    });
     // A resolver that does not come back must not hold up the end.
     runtime.shutdown_background();
     done.unwrap_or_else(|error| exit::report(&error))
@@ -66,6 +74,10 @@ async fn ask(access: Access, request: Request, form: Output) -> Result<ExitCode>
         Request::Cert(request) => {
             let ready = cert::prepare(request)?;
             cert::run(&open().await?, ready, form).await
+        }
+        Request::Export(wanted) => {
+            let ready = export::prepare(wanted)?;
+            export::run(&open().await?, ready, form).await
         }
         Request::Identity(request) => {
             identity::look_first(&request)?;

@@ -21,6 +21,7 @@ mod tests;
 mod token;
 
 use crate::settings::{BackendSettings, Settings, SettingsError, StoreSettings, Table};
+use catalyst_local::{LocalBackend, LocalError};
 use catalyst_signing::SigningBackend;
 use std::{error::Error, path::PathBuf, sync::Arc};
 
@@ -134,6 +135,14 @@ impl Kinds {
 #[must_use]
 pub fn key_file(settings: &Settings, backend: &str, uri: &str) -> Option<PathBuf> {
     local::key_file(settings, backend, uri)
+}
+
+/// The key store of local files itself, for what no other kind can do; `None`: there is no passphrase for it.
+///
+/// # Errors
+/// A passphrase that is too short, or a directory that can't be used.
+pub fn open_local(settings: &Settings) -> Result<Option<LocalBackend>, LocalError> {
+    local::open_local(settings)
 }
 
 /// The key stores of one kind that there are: those that an operator describes or that a role uses, and the one that is

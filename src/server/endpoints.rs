@@ -105,6 +105,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     get("/pki/certificates", Action::CertList, Target::IdentityFiltered, "list certificates")
         .as_rpc(&["pki.listCertificates"]),
     get("/pki/certificates/{id}", Action::CertList, Target::IdentityRecorded, "show a certificate"),
+    get("/pki/export/certificates", Action::CertList, Target::IdentityFiltered, "export certificates"),
     post(
         "/pki/certificates/{id}/revoke",
         Action::CertRevoke,

@@ -82,6 +82,7 @@ fn allowed(endpoint: &str) -> &'static [&'static str] {
         "POST /pki/keypair"
         | "GET /pki/certificates"
         | "GET /pki/certificates/{id}"
+        | "GET /pki/export/certificates"
         | "POST /pki/certificates/{id}/revoke"
         | "POST /pki/identities/deny"
         | "POST /pki/identities/allow"
@@ -148,11 +149,12 @@ fn request(method: &'static str, path: &str, serial: &str) -> (&'static str, Str
         _ => None,
     };
     let path = path.replace("{id}", serial).replace("{ski}", NOBODY).replace("{ca}", "services");
-    let query = if method == "GET" && path == "/pki/certificates" {
-        format!("?spiffeId={id}")
-    } else {
-        String::new()
-    };
+    let query =
+        if ["/pki/certificates", "/pki/export/certificates"].contains(&path.as_str()) && method == "GET" {
+            format!("?spiffeId={id}")
+        } else {
+            String::new()
+        };
     (method, path + &query, body)
 }
 
@@ -235,6 +237,7 @@ fn what_belongs_to_the_whole_deployment_is_for_a_global_admin() {
         let denied = |answer: &Response| drop(crate::pki::refused(answer, 403, "permission_denied"));
         let get = |path: &str| admin.get(path).unwrap();
         denied(&get("/pki/certificates"));
+        denied(&get("/pki/export/certificates"));
         denied(&get(&format!("/pki/certificates?spiffeId={}", spiffe_id("auth", SERVICE))));
         denied(&get("/pki/certificates?spiffeId=spiffe://elsewhere.example/node/n1.example.org"));
         denied(&get(&format!("/pki/certificates/{ca}")));

@@ -5,6 +5,7 @@ use crate::{
     envelope::{self, Cost, Opened},
     error::LocalError,
     files,
+    import::ImportedKey,
     key::LocalKey,
     material::{CAPABILITIES, Material},
 };
@@ -21,6 +22,7 @@ use std::{
     time::SystemTime,
 };
 use tokio::task::spawn_blocking;
+use zeroize::Zeroizing;
 
 /// The fewest characters of a passphrase.
 pub(crate) const PASSPHRASE_MIN: usize = 16;
@@ -60,6 +62,38 @@ impl LocalBackend {
         Ok(Self { store: Arc::new(Store { directory, passphrase, cost }) })
     }
 
+    /// The private key that is pinned, as PKCS#8 (PEM) without this deployment's intent. It takes as long as scrypt does.
+    ///
+    /// # Errors
+    /// The key file is missing, does not open, or holds another key than the pinned one.
+    pub fn export(&self, pin: &KeyPin) -> Outcome<Zeroizing<String>> {
+        let path = self.store.path(&pin.uri)?;
+        let opened = self.store.unlock(&path)?;
+        let key = LocalKey::new(opened.pkcs8.as_bytes(), pin.algorithm, path.clone(), None)?;
+        if key.spki() != pin.spki {
+            return Err(LocalError::Another(path));
+        }
+        envelope::plain_pem(opened.pkcs8.as_bytes()).map_err(|_| LocalError::Damaged(path))
+    }
+
+    /// Puts a key that was made elsewhere into the directory, encrypted as the others, and answers its URI:
+    /// `local:imported-<role>-<the first 16 hexadecimal digits of the SHA-256 of its SPKI>`. It belongs to nothing until
+    /// it is named by that. It takes as long as scrypt does.
+    ///
+    /// # Errors
+    /// [`LocalError::Imported`] where it is there already, which is left as it is; the operating system's.
+    pub fn import(&self, key: &ImportedKey, role: KeyRole) -> Outcome<KeyUri> {
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.spki());
+        let short: String = hash.as_ref().iter().take(8).map(|octet| format!("{octet:02x}")).collect();
+        let uri = parse_reference(&format!("imported-{role}-{short}"))?;
+        let path = self.store.path(&uri)?;
+        let pem = envelope::lock_plain(&key.pkcs8, &self.store.passphrase, self.store.cost)?;
+        match files::write_new(&path, pem.as_bytes())? {
+            true => Ok(uri),
+            false => Err(LocalError::Imported { path, name: uri.rest().to_owned() }),
+        }
+    }
+
     /// Runs blocking work (scrypt, fsync) off the async threads.
     async fn off_thread<T: Send + 'static>(
         &self,
@@ -88,7 +122,7 @@ impl SigningBackend for LocalBackend {
         CAPABILITIES
     }
 
-    /// Takes `services-3` or `local:services-3`, and pins the file that is there.
+    /// Takes `services-3` or `local:services-3`, or an imported key's name, and pins the file that is there.
     async fn resolve(&self, reference: &str, algorithm: SignatureAlgorithm) -> Result<KeyPin> {
         let uri = parse_reference(reference)?;
         self.off_thread(move |store| store.pin(uri, algorithm)).await

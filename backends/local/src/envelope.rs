@@ -84,6 +84,24 @@ pub(crate) fn private_key(pkcs8: &[u8]) -> Result<Zeroizing<Vec<u8>>, LocalError
     Ok(Zeroizing::new(info.private_key.as_bytes().to_vec()))
 }
 
+/// The algorithm of a key (PKCS#8, DER).
+pub(crate) fn algorithm(pkcs8: &[u8]) -> Option<ObjectIdentifier> {
+    KeyInfo::from_der(pkcs8).ok().map(|info| info.algorithm.oid)
+}
+
+/// The key (PKCS#8, DER) and nothing that stands beside it.
+pub(crate) fn without_attributes(pkcs8: &[u8]) -> der::Result<Zeroizing<Vec<u8>>> {
+    let mut info = KeyInfo::from_der(pkcs8)?;
+    info.attributes = None;
+    info.to_der().map(Zeroizing::new)
+}
+
+/// The PEM of a key (PKCS#8, DER) and nothing that stands beside it, unencrypted.
+pub(crate) fn plain_pem(pkcs8: &[u8]) -> der::Result<Zeroizing<String>> {
+    let pem = pem::encode_string("PRIVATE KEY", LineEnding::LF, &without_attributes(pkcs8)?);
+    Ok(Zeroizing::new(pem?))
+}
+
 /// The PEM of a key (PKCS#8, DER) with its attribute, encrypted.
 pub(crate) fn lock(
     pkcs8: &[u8],
@@ -92,9 +110,14 @@ pub(crate) fn lock(
     cost: Cost,
 ) -> Result<String, LocalError> {
     let plain = with_attribute(pkcs8, carried).map_err(|_| LocalError::Crypto("encoding a key"))?;
+    lock_plain(&plain, passphrase, cost)
+}
+
+/// The PEM of a key (PKCS#8, DER) as it is, encrypted.
+pub(crate) fn lock_plain(plain: &[u8], passphrase: &SecretString, cost: Cost) -> Result<String, LocalError> {
     let scheme = fresh_parameters(cost)?;
     let sealed = scheme
-        .encrypt(passphrase.expose_secret(), &plain)
+        .encrypt(passphrase.expose_secret(), plain)
         .map_err(|_| LocalError::Crypto("encrypting a key"))?;
     let pem = OctetStringRef::new(&sealed).and_then(|encrypted_data| {
         EncryptedPrivateKeyInfoRef { encryption_algorithm: scheme.into(), encrypted_data }
@@ -142,7 +165,7 @@ fn fresh_parameters(cost: Cost) -> Result<pbes2::Parameters, LocalError> {
 /// Whether opening the file is no attack on this process: PBES2, scrypt below 1 GiB and 64 times our own work, PBKDF2
 /// below 20 million rounds. A cost that is no power of two above 1 (RFC 7914, 2) is told here, for 0 is subtracted from
 /// in the library.
-fn is_bearable(scheme: &EncryptionScheme) -> bool {
+pub(crate) fn is_bearable(scheme: &EncryptionScheme) -> bool {
     let EncryptionScheme::Pbes2(scheme) = scheme else { return false };
     match &scheme.kdf {
         pbes2::Kdf::Scrypt(kdf) => {

@@ -62,8 +62,22 @@ pub enum LocalError {
          again", path = .0.display()
     )]
     Foreign(PathBuf, String),
+    /// It opened, and holds another key of the same kind.
+    #[error("{path} holds another key than the pinned one: put it back from a backup of the key directory", path = .0.display())]
+    Another(PathBuf),
+    /// The same key was imported before.
+    #[error("{path} is there already, and is left as it is: the key was imported before, as {name}", path = .path.display())]
+    Imported {
+        /// Where it lies.
+        path: PathBuf,
+        /// How it is named.
+        name: String,
+    },
     /// Not `<role>-<generation>`.
-    #[error("'{0}' names no local key: write <role>-<generation>, such as services-1")]
+    #[error(
+        "'{0}' names no local key: write <role>-<generation>, such as services-1, or the name that `catalyst pki keys import` \
+         printed"
+    )]
     Reference(String),
     /// This backend makes no such keys.
     #[error("local keys can't be {0}: use EC-P384, EC-P256, ED25519, RSA-3072 or ML-DSA-65")]
@@ -99,11 +113,11 @@ impl From<LocalError> for SignError {
             E::ShortPassphrase { .. } | E::WrongPassphrase(_) => Refusal::Pin,
             E::Missing(_) => Refusal::Missing,
             E::WrongAlgorithm(..) => Refusal::WrongType,
-            E::Foreign(..) => Refusal::Ambiguous,
+            E::Foreign(..) | E::Imported { .. } => Refusal::Ambiguous,
             E::Unsupported(_) => Refusal::Unsupported,
             E::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Refusal::Denied,
             E::Io { .. } | E::Crypto(_) => return Self::unavailable(reason),
-            E::Truncated(_) | E::Damaged(_) => return Self::integrity(reason),
+            E::Truncated(_) | E::Damaged(_) | E::Another(_) => return Self::integrity(reason),
             E::NotADirectory(_)
             | E::DirectoryMode(..)
             | E::FileMode(..)

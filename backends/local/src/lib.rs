@@ -12,6 +12,7 @@ mod envelope;
 mod ephemeral;
 mod error;
 mod files;
+mod import;
 mod key;
 mod material;
 #[cfg(test)]
@@ -20,3 +21,4 @@ mod tests;
 pub use backend::LocalBackend;
 pub use ephemeral::EphemeralBackend;
 pub use error::LocalError;
+pub use import::{ImportError, ImportedKey};

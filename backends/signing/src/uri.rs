@@ -12,8 +12,10 @@ pub enum KeyUriError {
     /// Something other than printable ASCII.
     #[error("key URI '{0}' holds something other than printable ASCII")]
     Characters(String),
-    /// Not `local:<role>-<generation>`.
-    #[error("'{0}' is no local key: write local:<role>-<generation>, such as local:services-1")]
+    /// Neither `local:<role>-<generation>` nor `local:imported-<role>-<16 hexadecimal digits>`.
+    #[error(
+        "'{0}' is no local key: write local:<role>-<generation>, such as local:services-1, or the name of an imported key"
+    )]
     Local(String),
     /// Not a full key ARN.
     #[error(
@@ -69,8 +71,14 @@ fn is_scheme(name: &str) -> bool {
         && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"+.-".contains(&c))
 }
 
-/// `<role>-<generation>`.
+/// `<role>-<generation>` of a key that was made here, `imported-<role>-<16 hexadecimal digits>` of one that was not.
 fn is_local(rest: &str) -> bool {
+    if let Some(imported) = rest.strip_prefix("imported-") {
+        let hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
+        return imported.split_once('-').is_some_and(|(role, hash)| {
+            role.parse::<KeyRole>().is_ok() && hash.len() == 16 && hash.bytes().all(hex)
+        });
+    }
     rest.split_once('-').is_some_and(|(role, generation)| {
         role.parse::<KeyRole>().is_ok() && is_decimal(generation) && generation.parse::<u32>().is_ok()
     })
@@ -205,6 +213,7 @@ mod tests {
         for good in [
             "local:root-1".to_owned(),
             "local:services-4294967295".to_owned(),
+            "local:imported-root-0123456789abcdef".to_owned(),
             "awskms:arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
                 .to_owned(),
             "awskms:arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab"
@@ -238,6 +247,9 @@ mod tests {
             "local:Root-1",
             "local:../root-1",
             "local:root-1 ",
+            "local:imported-root-1",
+            "local:imported-root-0123456789ABCDEF",
+            "local:imported-other-0123456789abcdef",
             "awskms:1234abcd-12ab-34cd-56ef-1234567890ab",
             "awskms:alias/ca",
             "awskms:arn:aws:kms:eu-central-1:111122223333:alias/ca",

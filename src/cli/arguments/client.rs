@@ -80,7 +80,8 @@ impl<'a> Line<'a> {
         Self(all)
     }
 
-    /// The options of the program's own that were given before a command that has no use for them.
+    /// The options of the program's own that were given to a command that has no use for them. Within `pki` they may
+    /// stand anywhere; other commands may have options of their own that are called so.
     pub(super) fn stray(&self) -> Option<&'static str> {
         let names = [
             "auth-url",
@@ -91,7 +92,8 @@ impl<'a> Line<'a> {
             "server-fingerprint",
             "insecure-http",
         ];
-        names.into_iter().find(|name| is_given(self.0[0], name))
+        let levels = if self.0[0].subcommand_name() == Some("pki") { self.0.len() } else { 1 };
+        names.into_iter().find(|name| self.0[..levels].iter().any(|matches| is_given(matches, name)))
     }
 
     /// The nearest one to the command wins.

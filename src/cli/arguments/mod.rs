@@ -43,6 +43,7 @@ pub(super) enum Command {
     Policy(super::policy::Task),
     CheckBackends(super::backend::check::Check, Output),
     Backup(super::backup::Task, Output),
+    Keys(super::keys::Task, Output),
     /// Makes a new system token while no service runs; `print`: shows it, too.
     RecoverToken {
         inputs: Inputs,
@@ -82,6 +83,7 @@ pub(super) enum Request {
         sealed: Option<PathBuf>,
     },
     Cert(CertRequest),
+    Export(super::export::Export),
     Identity(IdentityRequest),
 }
 
@@ -114,7 +116,7 @@ pub(super) fn parse(
     let output = line.output();
     let request = match matches.subcommand() {
         Some(("auth", auth)) => Some(auth::request(auth).map_err(wrong)?),
-        Some(("pki", pki)) => Some(pki::request(pki).map_err(wrong)?),
+        Some(("pki", pki)) => pki::request(pki).map_err(wrong)?,
         Some(("backend", backend)) => backend::request(backend),
         _ => None,
     };
@@ -135,6 +137,7 @@ pub(super) fn parse(
             directory: man.get_one("output-dir").cloned(),
             force: man.get_flag("force"),
         }),
+        Some(("pki", pki)) => pki::task(table, pki, environment, output).map_err(wrong)?,
         Some(("policy", policy)) => Command::Policy(policy::task(table, policy, environment, output)),
         Some(("backend", backend)) => backend::check(table, backend, environment, output),
         Some(("backup", backup)) => backup::task(table, backup, environment, output),
@@ -218,7 +221,7 @@ pub(super) fn command(table: &Table) -> clap::Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .args(client::options())
-        .subcommands([serve, pki::command(), auth::command(), token, backend::command(table), backup::command(table), policy::command(table), config])
+        .subcommands([serve, pki::command(table), auth::command(), token, backend::command(table), backup::command(table), policy::command(table), config])
         .subcommands([passphrase, completions(), man(), version.arg(output_arg(&["text", "json"]))])
 }
 
@@ -261,6 +264,17 @@ fn with_settings(command: clap::Command, table: &Table) -> clap::Command {
         .action(ArgAction::SetTrue)
         .help("Try it out on one machine: the CA makes itself, certificates live a day, logs are for people");
     command.arg(dev).args(table.rows().filter_map(setting_arg))
+}
+
+/// As [`with_settings`], of those that say where keys lie and what opens them.
+fn with_key_settings(command: clap::Command, table: &Table) -> clap::Command {
+    let is_of_keys = |flag: &str| {
+        matches!(flag, "config" | "certs-db" | "local-keys" | "local-passphrase-file")
+            || flag.starts_with("key-backend")
+    };
+    let dev = Arg::new("dev").long("dev").action(ArgAction::SetTrue).help("As the service was started");
+    let rows = table.rows().filter(|row| row.flag.is_some_and(is_of_keys));
+    command.arg(dev).args(rows.filter_map(setting_arg))
 }
 
 fn setting_arg(row: &'static Setting) -> Option<Arg> {
@@ -321,7 +335,10 @@ fn inputs(table: &Table, matches: &ArgMatches, environment: Environment) -> Inpu
     let flags = table
         .rows()
         .filter_map(|row| row.flag)
-        .filter_map(|flag| matches.get_one::<String>(flag).map(|value| (flag, value.clone())))
+        // Not every command takes all of them.
+        .filter_map(|flag| {
+            matches.try_get_one::<String>(flag).ok().flatten().map(|value| (flag, value.clone()))
+        })
         .collect();
     Inputs { dev: matches.get_flag("dev"), flags, environment }
 }

@@ -4,7 +4,7 @@ mod create;
 mod lists;
 mod opening;
 mod progress;
-mod prompt;
+pub(super) mod prompt;
 mod restore;
 mod verify;
 
@@ -60,7 +60,7 @@ pub(super) fn run(kinds: &Kinds, table: &Table, task: Task, form: Output) -> Exi
 }
 
 /// Why a command on backups came to nothing.
-enum Trouble {
+pub(super) enum Trouble {
     Settings(SettingsError),
     Backup(BackupError),
     /// Ended by a signal of this number.
@@ -69,7 +69,7 @@ enum Trouble {
 }
 
 impl Trouble {
-    fn report(self) -> ExitCode {
+    pub(super) fn report(self) -> ExitCode {
         match self {
             Self::Settings(error) => refuse(&error),
             Self::Other(error) => {

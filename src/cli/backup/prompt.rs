@@ -22,18 +22,27 @@ const LONGEST: usize = 4096;
 
 /// The passphrase that the environment gives.
 pub(super) fn given(environment: &Environment) -> Result<Option<SecretString>, Trouble> {
-    let value = environment.get(VARIABLE)?;
-    let path = environment.get(VARIABLE_FILE)?;
+    given_by(environment, VARIABLE, VARIABLE_FILE)
+}
+
+/// The secret that one of two variables gives: itself, or the path of a file that holds it.
+pub(in crate::cli) fn given_by(
+    environment: &Environment,
+    variable: &str,
+    variable_file: &str,
+) -> Result<Option<SecretString>, Trouble> {
+    let value = environment.get(variable)?;
+    let path = environment.get(variable_file)?;
     match (value, path) {
         (Some(_), Some(_)) => {
-            let both = format!("{VARIABLE} and {VARIABLE_FILE} are both given: give one of them");
+            let both = format!("{variable} and {variable_file} are both given: give one of them");
             Err(SettingsError::Together(both).into())
         }
         (Some(value), None) => Ok(Some(value.clone())),
         (None, Some(path)) => {
             let path = path.expose_secret();
             let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
-                BackupError::Usage(format!("{VARIABLE_FILE}: cannot read {path}: {error}"))
+                BackupError::Usage(format!("{variable_file}: cannot read {path}: {error}"))
             })?;
             Ok(Some(text.trim_end_matches(['\r', '\n']).into()))
         }
@@ -46,8 +55,8 @@ pub(super) fn new(environment: &Environment) -> Result<SecretString, Trouble> {
     if let Some(given) = given(environment)? {
         return Ok(given);
     }
-    let first = ask("Passphrase of the backup")?;
-    let second = ask("The same once more")?;
+    let first = ask("Passphrase of the backup", VARIABLE_FILE)?;
+    let second = ask("The same once more", VARIABLE_FILE)?;
     if first.expose_secret() != second.expose_secret() {
         return Err(BackupError::Usage("the two passphrases differ; nothing was made".into()).into());
     }
@@ -56,17 +65,17 @@ pub(super) fn new(environment: &Environment) -> Result<SecretString, Trouble> {
 
 /// The passphrase of something that is there.
 pub(super) fn known(environment: &Environment) -> Result<SecretString, Trouble> {
-    given(environment)?.map_or_else(|| ask("Passphrase of the backup"), Ok)
+    given(environment)?.map_or_else(|| ask("Passphrase of the backup", VARIABLE_FILE), Ok)
 }
 
 /// What age and its plugins ask for and say.
 #[derive(Clone)]
-pub(super) struct Terminal {
+pub(in crate::cli) struct Terminal {
     passphrase: Option<SecretString>,
 }
 
 impl Terminal {
-    pub(super) fn new(environment: &Environment) -> Result<Self, Trouble> {
+    pub(in crate::cli) fn new(environment: &Environment) -> Result<Self, Trouble> {
         Ok(Self { passphrase: given(environment)? })
     }
 }
@@ -95,9 +104,10 @@ impl Callbacks for Terminal {
     }
 }
 
-fn ask(what: &str) -> Result<SecretString, Trouble> {
+/// A secret from whoever sits at the terminal; `variable_file` gives it where nobody does.
+pub(in crate::cli) fn ask(what: &str, variable_file: &str) -> Result<SecretString, Trouble> {
     line(what, false).map_err(|error| {
-        let told = format!("cannot ask for a passphrase: {error}; give it with {VARIABLE_FILE}");
+        let told = format!("cannot ask for a passphrase: {error}; give it with {variable_file}");
         BackupError::Usage(told).into()
     })
 }

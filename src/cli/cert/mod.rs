@@ -7,7 +7,10 @@ mod revoke;
 mod show;
 mod sign;
 
-use super::arguments::{CertFilter, CertRequest, Output, Revoke};
+use super::{
+    arguments::{CertFilter, CertRequest, Output, Revoke},
+    output,
+};
 use crate::client::{Client, Result};
 use std::process::ExitCode;
 
@@ -34,6 +37,14 @@ pub(super) fn prepare(request: CertRequest) -> Result<Ready> {
         CertRequest::Export(wanted) => Ready::Export(show::prepare(wanted)?),
         CertRequest::Revoke(wanted) => Ready::Revoke(wanted),
     })
+}
+
+/// Interrupted while a key was made for a certificate: the key has gone.
+pub(super) fn interrupted() {
+    output::warn("interrupted: no file was written, and what was asked may have been done all the same");
+    output::hint(
+        "'catalyst pki cert list' shows whether a certificate was issued; without its key it is good for nothing",
+    );
 }
 
 pub(super) async fn run(client: &Client, request: Ready, form: Output) -> Result<ExitCode> {

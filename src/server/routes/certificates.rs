@@ -17,6 +17,8 @@ use axum::{Extension, Json, extract::State};
 use serde::Deserialize;
 
 const MOST: u32 = 10_000;
+/// Of whole certificates, which are some 2 KiB each.
+const MOST_WHOLE: u32 = 1_000;
 
 /// Which certificates.
 #[derive(Debug, Default, Deserialize)]
@@ -42,37 +44,72 @@ pub(crate) async fn list(
     Extension(asker): Extension<Asker>,
     Parameters(query): Parameters<ListQuery>,
 ) -> Result<Json<api::CertificatePage>, Problem> {
-    let spiffe_id: Option<SpiffeId> = query
-        .spiffe_id
-        .as_deref()
-        .map(str::parse)
-        .transpose()
-        .map_err(|error: crate::identity::SpiffeIdError| Problem::malformed(error.to_string()))?;
+    let spiffe_id = identity(query.spiffe_id.as_deref())?;
     asker.may(&certificates_of(&app, spiffe_id.clone()))?;
-    let limit = query.limit.unwrap_or(MOST);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Problem::malformed("limit is 1 to 10000"));
-    }
     let status = query.status.map(|word| {
         CertificateStatus::parse(&word)
             .ok_or_else(|| Problem::malformed("status is active, held, revoked or expired"))
     });
-    let wanted = CertificateQuery {
-        // One more than asked for tells whether there is a next page.
-        limit: limit + 1,
-        before: query.cursor,
-        status: status.transpose()?,
-        spiffe_id,
-    };
+    let wanted = CertificateQuery { limit: 0, before: query.cursor, status: status.transpose()?, spiffe_id };
+    let (rows, next_cursor) = page(&app, wanted, query.limit, MOST).await?;
+    let certificates = rows.into_iter().map(convert::certificate).collect();
+    Ok(Json(api::CertificatePage { certificates, next_cursor }))
+}
+
+/// Which certificates are exported.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ExportQuery {
+    limit: Option<u32>,
+    cursor: Option<i64>,
+    spiffe_id: Option<String>,
+}
+
+/// Whole certificates, newest first. What is issued after the first page was read is on none of those that follow it.
+#[utoipa::path(get, path = "/pki/export/certificates", tag = "certificates", security(("bearer" = [])),
+    params(
+        ("limit" = Option<u32>, Query, description = "1 to 1000, which is also the default"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("spiffeId" = Option<String>, Query, description = "One identity's"),
+    ),
+    responses((status = 200, body = api::ExportPage), (status = 400, body = api::ErrorBody), (status = 401, body = api::ErrorBody)))]
+pub(crate) async fn export(
+    State(app): State<App>,
+    Extension(asker): Extension<Asker>,
+    Parameters(query): Parameters<ExportQuery>,
+) -> Result<Json<api::ExportPage>, Problem> {
+    let spiffe_id = identity(query.spiffe_id.as_deref())?;
+    asker.may(&certificates_of(&app, spiffe_id.clone()))?;
+    let wanted = CertificateQuery { limit: 0, before: query.cursor, status: None, spiffe_id };
+    let (rows, next_cursor) = page(&app, wanted, query.limit, MOST_WHOLE).await?;
+    let certificates = rows.into_iter().map(convert::certificate_detail).collect();
+    Ok(Json(api::ExportPage { certificates, next_cursor }))
+}
+
+fn identity(spiffe_id: Option<&str>) -> Result<Option<SpiffeId>, Problem> {
+    let parsed = spiffe_id.map(str::parse).transpose();
+    parsed.map_err(|error: crate::identity::SpiffeIdError| Problem::malformed(error.to_string()))
+}
+
+/// A page of at most `limit` rows, and where the next begins.
+async fn page(
+    app: &App,
+    query: CertificateQuery,
+    limit: Option<u32>,
+    most: u32,
+) -> Result<(Vec<CertificateRow>, Option<String>), Problem> {
+    let limit = limit.unwrap_or(most);
+    if !(1..=most).contains(&limit) {
+        return Err(Problem::malformed(format!("limit is 1 to {most}")));
+    }
     let authority = app.authority();
-    let mut rows = authority.store().certificates(&wanted, authority.clock().now()).await?;
+    // One more than asked for tells whether there is a next page.
+    let query = CertificateQuery { limit: limit + 1, ..query };
+    let mut rows = authority.store().certificates(&query, authority.clock().now()).await?;
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
-    let next_cursor = rows.last().filter(|_| more).map(|row| row.id.to_string());
-    Ok(Json(api::CertificatePage {
-        certificates: rows.into_iter().map(convert::certificate).collect(),
-        next_cursor,
-    }))
+    let next = rows.last().filter(|_| more).map(|row| row.id.to_string());
+    Ok((rows, next))
 }
 
 /// One certificate, by serial number or fingerprint.

@@ -55,6 +55,7 @@ pub(super) fn all(app: App) -> Router {
         .route("/pki/certificates/purge", post(certificates::purge))
         .route("/pki/certificates/{id}", get(certificates::show))
         .route("/pki/certificates/{id}/revoke", post(certificates::revoke))
+        .route("/pki/export/certificates", get(certificates::export))
         .route("/pki/identities/denied", get(identities::denied))
         .route("/pki/identities/deny", post(identities::deny))
         .route("/pki/identities/allow", post(identities::allow))

@@ -1,6 +1,6 @@
 //! `catalyst pki keys reconcile`
 
-use super::{
+use super::super::{
     arguments::Output,
     exit::FAILED,
     output::{self, json, print},
@@ -11,7 +11,7 @@ use crate::{
 };
 use std::process::ExitCode;
 
-pub(super) async fn reconcile(client: &Client, form: Output) -> Result<ExitCode> {
+pub(in crate::cli) async fn reconcile(client: &Client, form: Output) -> Result<ExitCode> {
     let found: UnclaimedKeys = client.get("/pki/keys/unclaimed", &[]).await?;
     let printed = print(&match form {
         Output::Json => json(&found)?,
