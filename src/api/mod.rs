@@ -1,6 +1,7 @@
 //! Shapes on the wire: serde and OpenAPI, nothing else. Names never change; fields may be added.
 
 mod audit;
+mod backups;
 mod cas;
 mod certificates;
 mod identities;
@@ -8,6 +9,7 @@ mod keys;
 mod tokens;
 
 pub use audit::{AuditItem, AuditPage, AuditPoint, AuditVerdict, SignedHead};
+pub use backups::{BackupStatus, VerifiedBackupNoted, VerifiedBackupReport};
 pub use cas::{
     ActivateRequest, Ca, CaBundle, CaCertificate, InitializeRequest, Initialized, IntermediaryRequest,
     RepinRequest, Status,

@@ -12,6 +12,7 @@ mod keys;
 mod list;
 mod manifest;
 mod recipients;
+mod schedule;
 mod scratch;
 mod seal;
 mod snapshot;
@@ -32,9 +33,10 @@ pub use manifest::{
     AuditPoint, CaEntry, CrlEntry, FORMAT, MAX_MANIFEST, Manifest, Part, PartName, Pin, StoreEntry,
 };
 pub use recipients::{Lock, parse_recipients, recipients_in_file};
-pub use scratch::Scratch;
+pub use schedule::{Held, Schedule, Shelf};
+pub use scratch::{Scratch, has_room};
 pub use seal::{MAX_SEAL, Seal, Signature, Signer, Trust};
 pub use snapshot::{KeyFile, Snapshot, Source};
 pub use target::{Draft, Target, file_name};
 pub use verify::{Opened, Verification, inspect, verify};
-pub use watch::{Unwatched, Watch};
+pub use watch::{Octets, Unwatched, Watch};

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     authority::x509::check_issued,
+    identity::sha256,
     store::{StoreCopy, StoreFacts},
 };
 use std::{
@@ -28,6 +29,8 @@ pub struct Opened {
     pub header: AgeHeader,
     /// The manifest.
     pub manifest: Manifest,
+    /// SHA-256 of its octets.
+    pub manifest_sha256: [u8; 32],
     /// Who vouches for it; `None`: nobody.
     pub signer: Option<Signer>,
 }
@@ -63,8 +66,8 @@ pub fn inspect(path: &Path, identities: &Identities, trust: Trust, watch: &dyn W
     let header = read_header(path)?;
     let mut found = Fronts { trust, found: None };
     unpack(decrypt(path, identities)?, &mut found, watch)?;
-    let (manifest, signer) = found.found.ok_or_else(|| BackupError::damaged("it has no manifest"))?;
-    Ok(Opened { header, manifest, signer })
+    let Found { manifest, manifest_sha256, signer } = found.taken()?;
+    Ok(Opened { header, manifest, manifest_sha256, signer })
 }
 
 /// Reads a backup to its end, unpacks it below `work_dir`, and checks everything but the keys.
@@ -82,11 +85,12 @@ pub fn verify(
     let scratch = Scratch::make(work_dir)?;
     let mut to = Parts { fronts: Fronts { trust, found: None }, scratch: &scratch };
     unpack(decrypt(path, identities)?, &mut to, watch)?;
-    let (manifest, signer) = to.fronts.found.ok_or_else(|| BackupError::damaged("it has no manifest"))?;
+    let Found { manifest, manifest_sha256, signer } = to.fronts.taken()?;
     watch.has_done("checking", 0, 0);
     let (facts, problems) = check_store(&scratch.path().join("certs.db"), &manifest)?;
     let keys = unchecked(&manifest);
-    Ok(Verification { opened: Opened { header, manifest, signer }, facts, problems, keys, scratch })
+    let opened = Opened { header, manifest, manifest_sha256, signer };
+    Ok(Verification { opened, facts, problems, keys, scratch })
 }
 
 fn check_store(path: &Path, manifest: &Manifest) -> Result<(StoreFacts, Vec<String>)> {
@@ -125,14 +129,26 @@ fn check_store(path: &Path, manifest: &Manifest) -> Result<(StoreFacts, Vec<Stri
 /// Wants the front alone.
 struct Fronts {
     trust: Trust,
-    found: Option<(Manifest, Option<Signer>)>,
+    found: Option<Found>,
+}
+
+/// A front that is to be believed.
+struct Found {
+    manifest: Manifest,
+    manifest_sha256: [u8; 32],
+    signer: Option<Signer>,
 }
 
 impl Fronts {
     fn take(&mut self, front: &Front) -> Result<()> {
         let signer = front.seal.check(&front.bytes, &front.manifest, self.trust)?;
-        self.found = Some((front.manifest.clone(), signer));
+        self.found =
+            Some(Found { manifest: front.manifest.clone(), manifest_sha256: sha256(&front.bytes), signer });
         Ok(())
+    }
+
+    fn taken(self) -> Result<Found> {
+        self.found.ok_or_else(|| BackupError::damaged("it has no manifest"))
     }
 }
 

@@ -92,7 +92,8 @@ fn token_of(input: TokenInput) -> Result<SecretString> {
     }
 }
 
-fn options(access: Access) -> Result<Options> {
+/// How to reach the service, from the command line and the environment.
+pub(super) fn options(access: Access) -> Result<Options> {
     let environment = &access.environment;
     let url: ServiceUrl = match access.url {
         Some(url) => url.parse()?,

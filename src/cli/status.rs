@@ -6,7 +6,7 @@ use super::{
     output::{self, json, print},
 };
 use crate::{
-    api::{Ca, Status},
+    api::{BackupStatus, Ca, Status},
     client::{Client, Result, printable},
     identity::{Clock as _, SystemClock, Timestamp},
 };
@@ -47,6 +47,9 @@ fn text(status: &Status, now: Timestamp) -> String {
         "Active Certificates: {}\nDenied Identities:   {}\n",
         status.active_cert_count, status.denied_identity_count
     ));
+    if let Some(backup) = &status.backup {
+        text.push_str(&backups(backup));
+    }
     if !status.warnings.is_empty() {
         text.push_str("Warnings:\n");
     }
@@ -54,6 +57,18 @@ fn text(status: &Status, now: Timestamp) -> String {
         text.push_str(&format!("  - {}\n", printable(warning)));
     }
     text
+}
+
+fn backups(backup: &BackupStatus) -> String {
+    let shown = |at: &Option<String>| at.as_deref().map_or("none".to_owned(), printable);
+    let size = backup.last_size.map_or(String::new(), |size| format!(" ({size} octets)"));
+    let reported = backup.verified_at.as_deref().map(|at| format!(" (verified {})", printable(at)));
+    format!(
+        "Last Backup:         {}{size}\nLast Verified:       {}{}\n",
+        shown(&backup.last_at),
+        shown(&backup.verified_created_at),
+        reported.unwrap_or_default()
+    )
 }
 
 fn intermediate(ca: &Ca, now: Timestamp) -> String {
@@ -164,6 +179,7 @@ pub(super) mod tests {
             ],
             active_cert_count: 0,
             denied_identity_count: 0,
+            backup: None,
             warnings: Vec::new(),
         }
     }

@@ -1,7 +1,8 @@
 //! What every request handler can reach.
 
 use super::{
-    asker::Asker, endpoints::Endpoint, failures::Failures, lists::Lists, peer::Peer, problem::Problem,
+    asker::Asker, backups::Standing, endpoints::Endpoint, failures::Failures, lists::Lists, peer::Peer,
+    problem::Problem,
 };
 use crate::{
     access::{Access, AccessError, Caller, Presented},
@@ -32,6 +33,7 @@ struct Inner {
     lists: Lists,
     /// Where the audit log was found broken; 0 while it is whole.
     audit_broken_at: AtomicI64,
+    backups: Standing,
     places: Places,
 }
 
@@ -76,6 +78,7 @@ impl App {
             failures: Failures::default(),
             lists: Lists::default(),
             audit_broken_at: AtomicI64::new(0),
+            backups: Standing::default(),
             places,
         }))
     }
@@ -107,6 +110,11 @@ impl App {
         (at > 0).then(|| {
             format!("the audit log is not intact at record {at}: compare with the signed heads that you kept")
         })
+    }
+
+    /// What is known of the backups.
+    pub(super) fn backups(&self) -> &Standing {
+        &self.0.backups
     }
 
     pub(super) fn places(&self) -> &Places {

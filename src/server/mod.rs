@@ -2,6 +2,7 @@
 
 mod app;
 mod asker;
+mod backups;
 mod connections;
 mod convert;
 mod endpoints;

@@ -2,7 +2,7 @@
 
 use super::{
     app::{App, Places},
-    connections, keeping,
+    backups, connections, keeping,
     observers::Figures,
     opening::Speaks,
     routes,
@@ -14,15 +14,16 @@ use crate::{
     identity::{Actor, DnsName, InstanceId, ServiceType, SystemClock, TrustDomain, Ttl, Workload},
     key_stores::Kinds,
     settings::{self, Settings},
-    store::{SqliteStore, Store},
+    store::{DataDirLock, SqliteStore, Store},
     telemetry::Metrics,
 };
 use catalyst_signing::{Guard, KeyStores};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::{ExposeSecret, SecretString};
-use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     signal::unix::{SignalKind, signal},
     time::timeout,
 };
@@ -34,6 +35,8 @@ pub(super) type Failure = Box<dyn Error + Send + Sync>;
 const RETRY: Duration = Duration::from_secs(10);
 /// How long the end waits for key stores to close what is open.
 const LETTING_GO: Duration = Duration::from_secs(5);
+/// How long the end waits for a backup to be given up.
+const BACKUP_PATIENCE: Duration = Duration::from_secs(30);
 const SHORTEST_PRESET: usize = 32;
 
 /// Runs the service until it is told to stop (SIGTERM, SIGINT).
@@ -101,8 +104,9 @@ async fn run(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
     let config = config(&settings)?;
     let own = own_identity(&settings, &config.trust_domain)?;
     let tls = ServerTls::prepare(&settings)?;
+    let plan = backups::Plan::of(&settings)?;
     let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
-    let store = open_store(settings.certs_db.clone()).await?;
+    let store = open_store(&settings, &kinds).await?;
     let key_stores = open_key_stores(kinds, &settings, &metrics).await?;
     let authority = Authority::open(
         config,
@@ -119,6 +123,7 @@ async fn run(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
         allowed_origins: settings.allowed_origins.clone(),
     };
     let app = App::new(authority.clone(), access, metrics.clone(), places);
+    backups::read_verified(&app).await?;
     let stop = CancellationToken::new();
     // Before anybody can know that the service is up, so that no signal after that ends it the hard way.
     let end = told_to_end()?;
@@ -137,6 +142,8 @@ async fn run(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
     }
     let follower = tokio::spawn(keeping::follow_policies(app.clone(), stop.clone()));
     let keeper = tokio::spawn(keeping::keep(app.clone(), stop.clone()));
+    let backups =
+        plan.map(|plan| tokio::spawn(backups::keep(app.clone(), plan, settings.clone(), stop.clone())));
     let certificate = tls.map(|tls| tokio::spawn(tls.keep(authority.clone(), own.clone())));
     let background = tokio::spawn(bring_up(app, settings));
     end.await;
@@ -150,6 +157,11 @@ async fn run(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
     follower.abort();
     // The last head of the audit log is signed once nothing more is asked of us.
     keeper.await?;
+    if let Some(backups) = backups
+        && timeout(BACKUP_PATIENCE, backups).await.is_err()
+    {
+        tracing::warn!(target: "catalyst.pki", "Stopped while a disk had not answered — what is left of a backup is cleared away by the next");
+    }
     let closed = authority.shut_down().await;
     let_go(&key_stores).await;
     closed?;
@@ -242,9 +254,15 @@ fn told_to_end() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-pub(super) async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, Failure> {
-    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path)).await??;
-    Ok(Arc::new(store))
+/// Opens the store. One of an earlier schema is brought to this program's, once something is kept of it as it was.
+pub(super) async fn open_store(settings: &Settings, kinds: &Kinds) -> Result<Arc<dyn Store>, Failure> {
+    let (settings, kinds, runtime) = (settings.clone(), kinds.clone(), Handle::current());
+    let open = move || -> Result<_, Failure> {
+        let lock = DataDirLock::acquire(&settings.data_dir)?;
+        backups::keep_what_was(&settings, &kinds, &runtime)?;
+        Ok(SqliteStore::open_locked(&settings.certs_db, lock)?)
+    };
+    Ok(Arc::new(tokio::task::spawn_blocking(open).await??))
 }
 
 pub(super) async fn open_key_stores(

@@ -33,7 +33,7 @@ pub use revocation::{
     AllowOutcome, CrlEntry, CrlPublication, CrlReservation, CrlRow, Denial, DenyOutcome, ExpiringCertificate,
     RevocationReason,
 };
-pub use sqlite::{Copied, SqliteStore, StoreCopy, copy_store};
+pub use sqlite::{Copied, PendingMigration, SqliteStore, StoreCopy, copy_store, pending_migration};
 pub use token::{
     BootstrapGrant, BootstrapUse, PresetSecret, RenewalUse, Ticket, TicketRefusal, TokenQuery, TokenRecord,
     TokenRow, TokenSelector,
@@ -63,6 +63,17 @@ pub struct Restoration {
     pub confirmed_at: Option<Timestamp>,
 }
 
+/// A backup that was wholly verified, as whoever verified it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedBackup {
+    /// When its copy was made.
+    pub created_at: Timestamp,
+    /// SHA-256 of its manifest.
+    pub manifest_sha256: [u8; 32],
+    /// When it was reported.
+    pub verified_at: Timestamp,
+}
+
 /// The contract of a store. The suite in `store::conformance` states it for every implementation.
 ///
 /// Every method fails with [`StoreError`] when the storage itself fails; then nothing of the step has happened.
@@ -78,6 +89,18 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Ends the recovery: the instance of before is gone. Answers whether one was unconfirmed.
     async fn confirm_restoration(&self, stamp: &Stamp) -> Result<bool>;
+
+    /// The newest backup that was reported as wholly verified.
+    async fn verified_backup(&self) -> Result<Option<VerifiedBackup>>;
+
+    /// Takes note that a backup of this store was wholly verified, with an audit record. Of several the one that was
+    /// made last is kept; of one that is reported again, the newest report.
+    async fn record_verified_backup(
+        &self,
+        created_at: Timestamp,
+        manifest_sha256: [u8; 32],
+        stamp: &Stamp,
+    ) -> Result<()>;
 
     /// The newest time that any step was recorded at; the clock must not be far behind it.
     async fn newest_time(&self) -> Result<Timestamp>;

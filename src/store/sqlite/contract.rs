@@ -6,7 +6,7 @@ use super::{
         CertificateQuery, CertificateRow, CrlPublication, CrlReservation, CrlRow, Denial, DenyOutcome,
         Deployment, Hierarchy, InitPlan, IssuanceLimit, KeyIntention, KeyRole, KeyRow, MadeKey, Preflight,
         PresetSecret, RecordOutcome, Restoration, Result, RevocationReason, SignedCa, SignedCertificate,
-        Stamp, Store, Summary, Ticket, TokenQuery, TokenRecord, TokenRow, TokenSelector,
+        Stamp, Store, Summary, Ticket, TokenQuery, TokenRecord, TokenRow, TokenSelector, VerifiedBackup,
     },
     SqliteStore, audit, ca, crl, deny, deployment, issue, key, list, recovery, secret, token,
 };
@@ -26,6 +26,21 @@ impl Store for SqliteStore {
     async fn confirm_restoration(&self, stamp: &Stamp) -> Result<bool> {
         let stamp = stamp.clone();
         self.write(move |step| recovery::confirm(step, &stamp)).await
+    }
+
+    async fn verified_backup(&self) -> Result<Option<VerifiedBackup>> {
+        self.read(recovery::verified_backup).await
+    }
+
+    async fn record_verified_backup(
+        &self,
+        created_at: Timestamp,
+        manifest_sha256: [u8; 32],
+        stamp: &Stamp,
+    ) -> Result<()> {
+        let stamp = stamp.clone();
+        self.write(move |step| recovery::record_verified_backup(step, created_at, manifest_sha256, &stamp))
+            .await
     }
 
     async fn newest_time(&self) -> Result<Timestamp> {

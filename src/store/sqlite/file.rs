@@ -207,6 +207,33 @@ pub(super) fn check_schema(connection: &Connection, path: &Path) -> Outcome<()> 
     Ok(())
 }
 
+/// That a store is of an older schema than this program's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingMigration {
+    /// The store's schema.
+    pub from: i64,
+    /// This program's.
+    pub to: i64,
+}
+
+/// What opening the store at `path` would do to its schema; `None` where it is of this program's, or is yet to be made.
+///
+/// # Errors
+/// The file is another program's, damaged, from a newer version or can't be read.
+pub fn pending_migration(path: &Path) -> Result<Option<PendingMigration>> {
+    if !path.try_exists().map_err(|error| file_error(&error, path))? {
+        return Ok(None);
+    }
+    check_header(path)?;
+    let connection = open_reader(path)?;
+    told(path, || {
+        check_schema(&connection, path)?;
+        let from: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let to = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+        Ok((from < to).then_some(PendingMigration { from, to }))
+    })
+}
+
 /// `certs.db` and `-wal` → `certs.db-wal`.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

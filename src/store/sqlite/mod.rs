@@ -24,6 +24,7 @@ mod token;
 mod writer;
 
 pub use copy::{Copied, StoreCopy, copy_store};
+pub use file::{PendingMigration, pending_migration};
 
 use super::{DataDirLock, Result, StoreError};
 use fault::Outcome;
