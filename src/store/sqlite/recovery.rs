@@ -55,5 +55,5 @@ pub(super) fn record_verified_backup(
         verified_at = excluded.verified_at WHERE excluded.created_at >= backup_verified.created_at";
     step.execute(sql, (created_at.millis(), manifest_sha256, stamp.at.millis()))?;
     let detail = json!({"createdAt": created_at.millis()});
-    step.audit(stamp, "backup.verified", &hex(&manifest_sha256), detail.to_string())
+    step.audit(stamp, "backup.verified", hex(&manifest_sha256), detail.to_string())
 }
