@@ -218,6 +218,21 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_last_backup_and_the_last_verified_one_have_their_lines() {
+        let mut backed_up = status("healthy");
+        let at = NOW.to_string();
+        let (last_at, last_size) = (Some(at.clone()), Some(14_650));
+        backed_up.backup =
+            Some(BackupStatus { last_at, last_size, verified_created_at: None, verified_at: None });
+        let shown = text(&backed_up, NOW);
+        assert!(
+            shown
+                .ends_with(&format!("Last Backup:         {at} (14650 octets)\nLast Verified:       none\n")),
+            "{shown}"
+        );
+    }
+
+    #[test]
     fn nothing_made_is_said_in_a_line() {
         let mut empty = status("uninitialized");
         (empty.root_ca, empty.intermediates) = (None, Vec::new());

@@ -20,7 +20,7 @@ use crate::{
 use catalyst_signing::{Guard, KeyStores};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::{ExposeSecret, SecretString};
-use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     runtime::Handle,
@@ -106,7 +106,7 @@ async fn run(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
     let tls = ServerTls::prepare(&settings)?;
     let plan = backups::Plan::of(&settings)?;
     let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
-    let store = open_store(&settings, &kinds).await?;
+    let (store, backup) = open_store(&settings, &kinds).await?;
     let key_stores = open_key_stores(kinds, &settings, &metrics).await?;
     let authority = Authority::open(
         config,
@@ -142,8 +142,8 @@ async fn run(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
     }
     let follower = tokio::spawn(keeping::follow_policies(app.clone(), stop.clone()));
     let keeper = tokio::spawn(keeping::keep(app.clone(), stop.clone()));
-    let backups =
-        plan.map(|plan| tokio::spawn(backups::keep(app.clone(), plan, settings.clone(), stop.clone())));
+    let backups = plan
+        .map(|plan| tokio::spawn(backups::keep(app.clone(), plan, settings.clone(), backup, stop.clone())));
     let certificate = tls.map(|tls| tokio::spawn(tls.keep(authority.clone(), own.clone())));
     let background = tokio::spawn(bring_up(app, settings));
     end.await;
@@ -254,15 +254,20 @@ fn told_to_end() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-/// Opens the store. One of an earlier schema is brought to this program's, once something is kept of it as it was.
-pub(super) async fn open_store(settings: &Settings, kinds: &Kinds) -> Result<Arc<dyn Store>, Failure> {
+/// Opens the store. One of an earlier schema is brought to this program's, once something is kept of it as it was; answers
+/// the path of the backup, if it is one.
+pub(super) async fn open_store(
+    settings: &Settings,
+    kinds: &Kinds,
+) -> Result<(Arc<dyn Store>, Option<PathBuf>), Failure> {
     let (settings, kinds, runtime) = (settings.clone(), kinds.clone(), Handle::current());
     let open = move || -> Result<_, Failure> {
         let lock = DataDirLock::acquire(&settings.data_dir)?;
-        backups::keep_what_was(&settings, &kinds, &runtime)?;
-        Ok(SqliteStore::open_locked(&settings.certs_db, lock)?)
+        let made = backups::keep_what_was(&settings, &kinds, &runtime)?;
+        Ok((SqliteStore::open_locked(&settings.certs_db, lock)?, made))
     };
-    Ok(Arc::new(tokio::task::spawn_blocking(open).await??))
+    let (store, made) = tokio::task::spawn_blocking(open).await??;
+    Ok((Arc::new(store), made))
 }
 
 pub(super) async fn open_key_stores(

@@ -10,7 +10,7 @@ use crate::{
 };
 use rustix::fs::OFlags;
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
@@ -24,6 +24,9 @@ const ELSEWHERE: &str =
     "lower CATALYST_PKI_BACKUP_KEEP, or name another directory with CATALYST_PKI_BACKUP_DIR";
 /// What helps where there is no room for the copy.
 const ELSEWHERE_OF_COPY: &str = "give the data directory a larger disk: the store is copied there first";
+
+/// So many octets of the data directory's disk are left to the service, which can record nothing on a full one.
+const RESERVE: u64 = 16 << 20;
 
 /// A backup that is wanted.
 pub(super) struct Job<'a> {
@@ -72,6 +75,8 @@ pub(super) fn make(
     // Again, for a plugin may have gone since.
     let encryption = Lock::unattended(recipients)?;
     has_room(directory, job.size, ELSEWHERE)?;
+    let store = fs::metadata(&job.settings.certs_db).map_or(0, |store| store.len());
+    has_room(&job.settings.data_dir, store + RESERVE, ELSEWHERE_OF_COPY)?;
     let watch = Stopping(job.stop);
     let source = Source {
         certs_db: &job.settings.certs_db,

@@ -32,7 +32,7 @@ const SIGNING: Duration = Duration::from_secs(30);
 const LETTING_GO: Duration = Duration::from_secs(5);
 
 /// Makes a backup of a store that opening it would bring to another schema. Where none is planned, or none can be had, a
-/// copy stays beside the store. The caller holds the data directory's lock. Blocks.
+/// copy stays beside the store. Answers the backup's path. The caller holds the data directory's lock. Blocks.
 ///
 /// # Errors
 /// The store can't be read, or nothing of it could be kept: then it is not to be opened.
@@ -40,14 +40,14 @@ pub(in super::super) fn keep_what_was(
     settings: &Settings,
     kinds: &Kinds,
     runtime: &Handle,
-) -> Result<(), Failure> {
+) -> Result<Option<PathBuf>, Failure> {
     let certs_db = &settings.certs_db;
-    let Some(PendingMigration { from, to }) = pending_migration(certs_db)? else { return Ok(()) };
+    let Some(PendingMigration { from, to }) = pending_migration(certs_db)? else { return Ok(None) };
     match Plan::of(settings)?.map(|plan| back_up(&plan, settings, kinds, runtime)) {
         Some(Ok(made)) => {
             tracing::info!(target: "catalyst.pki", path = %made.path.display(), size = made.held.size, from, to,
                 "Backup made before the schema changes");
-            return Ok(());
+            return Ok(Some(made.path));
         }
         // A key store that is away must not keep the service from starting.
         Some(Err(error)) => tracing::error!(target: "catalyst.pki", error = %error, from, to,
@@ -59,7 +59,7 @@ pub(in super::super) fn keep_what_was(
     })?;
     tracing::info!(target: "catalyst.pki", path = %copy.display(), from, to,
         "Copy of the store kept before the schema changes");
-    Ok(())
+    Ok(None)
 }
 
 fn back_up(plan: &Plan, settings: &Settings, kinds: &Kinds, runtime: &Handle) -> Result<Made, BackupError> {

@@ -19,7 +19,12 @@ use crate::{
     store::StoreError,
 };
 use making::{Job, Made, make};
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::{
     runtime::Handle,
     task::spawn_blocking,
@@ -36,8 +41,15 @@ const SIGNING: Duration = Duration::from_secs(30);
 /// No hook runs longer, nor longer than from one backup to the next.
 const HOOK_LIMIT: Duration = Duration::from_secs(3_600);
 
-/// Makes backups until the token is cancelled; one that is being made then is given up and cleared away.
-pub(super) async fn keep(app: App, plan: Plan, settings: Settings, stop: CancellationToken) {
+/// Makes backups until the token is cancelled; one that is being made then is given up and cleared away. `made` is one
+/// that was made already, before the store was opened.
+pub(super) async fn keep(
+    app: App,
+    plan: Plan,
+    settings: Settings,
+    made: Option<PathBuf>,
+    stop: CancellationToken,
+) {
     let mut keeper = Keeper {
         app,
         plan,
@@ -48,10 +60,17 @@ pub(super) async fn keep(app: App, plan: Plan, settings: Settings, stop: Cancell
         reminded_at: None,
         damaged: BTreeSet::new(),
     };
-    loop {
+    if let Some(path) = made {
+        keeper.run_hook(&path, &stop).await;
+    }
+    // The first one is due as soon as there is a CA.
+    let mut changes = keeper.app.authority().changes();
+    while !stop.is_cancelled() {
         let pause = keeper.round(&stop).await;
-        if stop.run_until_cancelled(sleep(pause)).await.is_none() {
-            return;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = changes.changed() => {}
+            () = sleep(pause) => {}
         }
     }
 }
@@ -94,7 +113,7 @@ impl Keeper {
             }
             if let Some(made) = made {
                 self.clear(&deployment, &made.held).await;
-                self.run_hook(&made, stop).await;
+                self.run_hook(&made.path, stop).await;
             }
             shelf = self.look(&deployment).await;
         }
@@ -102,7 +121,6 @@ impl Keeper {
         let newest = shelf.newest(self.now()).map(|held| held.at);
         let due = schedule.wait(newest, self.now());
         let retry = self.retry_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
-        // Another process that makes one is waited for as well.
         due.max(retry).clamp(Duration::from_millis(500), tick)
     }
 
@@ -164,6 +182,7 @@ impl Keeper {
             Ok(None) => {
                 tracing::info!(target: "catalyst.pki", directory = %self.plan.directory.display(),
                     "Backup waits — another process makes one into this directory");
+                self.retry_at = Some(Instant::now() + TICK.min(self.plan.schedule.every));
                 None
             }
             Err(_) if stop.is_cancelled() => None,
@@ -203,13 +222,13 @@ impl Keeper {
         }
     }
 
-    async fn run_hook(&self, made: &Made, stop: &CancellationToken) {
+    async fn run_hook(&self, path: &Path, stop: &CancellationToken) {
         let Some(program) = &self.plan.hook else { return };
         let limit = HOOK_LIMIT.min(self.plan.schedule.every);
-        let running = hook::run(program, &made.path, limit);
+        let running = hook::run(program, path, limit);
         if let Some(Err(error)) = stop.run_until_cancelled(running).await {
             self.app.metrics().backup_failed("hook");
-            tracing::error!(target: "catalyst.pki", path = %made.path.display(), program = %program.display(), error,
+            tracing::error!(target: "catalyst.pki", path = %path.display(), program = %program.display(), error,
                 "Backup hook failed — the backup is there; run it again by hand");
         }
     }

@@ -7,7 +7,7 @@ use crate::{
 };
 use rustix::fs::{Access, access};
 use std::{
-    fs, io,
+    fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -61,20 +61,19 @@ impl Plan {
 
 fn look_at(directory: &Path, data_dir: &Path) -> Result<(), Failure> {
     let shown = directory.display();
-    let there = match fs::metadata(directory).and_then(|there| {
-        access(directory, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).map_err(io::Error::from)?;
-        Ok(there)
-    }) {
-        Ok(there) => there,
+    let there = fs::metadata(directory);
+    if there.as_ref().is_ok_and(|there| !there.is_dir()) {
+        return Err(format!("CATALYST_PKI_BACKUP_DIR: {shown} is no directory").into());
+    }
+    let all = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    let there = match there.and_then(|there| Ok((there, access(directory, all)?))) {
+        Ok((there, ())) => there,
         Err(error) => {
             tracing::error!(target: "catalyst.pki", directory = %shown, error = %error,
                 "Directory of backups cannot be used — make it for the service's user alone, or correct CATALYST_PKI_BACKUP_DIR");
             return Ok(());
         }
     };
-    if !there.is_dir() {
-        return Err(format!("CATALYST_PKI_BACKUP_DIR: {shown} is no directory").into());
-    }
     if there.mode() & WRITABLE_BY_ALL != 0 {
         return Err(format!("CATALYST_PKI_BACKUP_DIR: every user may write into {shown}, and could delete or replace backups: take that away with chmod o-w").into());
     }
