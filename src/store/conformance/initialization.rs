@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::{
     identity::{CaRole, Timestamp},
-    store::{KeyRole, KeyRowState, Store, StoreError},
+    store::{AuditQuery, KeyRole, KeyRowState, Store, StoreError},
 };
 use std::sync::Arc;
 
