@@ -119,7 +119,7 @@ fn restarts_make_neither_more_nor_fewer_and_a_damaged_one_does_not_count() {
     }
     let path = kept.backups().join(&first[0]);
     let whole = fs::read(&path).unwrap();
-    fs::write(&path, &whole[..whole.len() - 5_000]).unwrap();
+    fs::write(&path, &whole[..100]).unwrap();
     let mut service = kept.scheduled("3600", "1").start().unwrap();
     service.wait_for("Backup made").unwrap();
     service.wait_for("Backup is damaged — it is kept, and does not count").unwrap();
