@@ -22,6 +22,12 @@ pub(crate) async fn verified(
 ) -> Result<Json<api::VerifiedBackupNoted>, Problem> {
     asker.may_all()?;
     let (authority, now) = (app.authority(), app.authority().clock().now());
+    let sha256 = unhex(&report.manifest_sha256).and_then(|octets| <[u8; 32]>::try_from(octets).ok());
+    let sha256 = sha256.ok_or_else(|| Problem::malformed("manifestSha256 is a SHA-256 in 64 hex digits"))?;
+    let created_at: Timestamp = report
+        .created_at
+        .parse()
+        .map_err(|_| Problem::malformed("createdAt is a time in ISO 8601, as 2026-02-13T16:00:00.000Z"))?;
     let own = authority.store().deployment().await.map_err(AuthorityError::from)?.id;
     if report.deployment != own {
         return Err(Problem::new(
@@ -33,12 +39,6 @@ pub(crate) async fn verified(
             ),
         ));
     }
-    let sha256 = unhex(&report.manifest_sha256).and_then(|octets| <[u8; 32]>::try_from(octets).ok());
-    let sha256 = sha256.ok_or_else(|| Problem::malformed("manifestSha256 is a SHA-256 in 64 hex digits"))?;
-    let created_at: Timestamp = report
-        .created_at
-        .parse()
-        .map_err(|_| Problem::malformed("createdAt is a time in ISO 8601, as 2026-02-13T16:00:00.000Z"))?;
     if created_at > now.plus_seconds(CLOCK_TOLERANCE_SECONDS) {
         return Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
