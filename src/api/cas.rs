@@ -1,5 +1,6 @@
 //! The hierarchy.
 
+use super::BackupStatus;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -163,6 +164,9 @@ pub struct Status {
     pub active_cert_count: u64,
     /// Identities on the deny list.
     pub denied_identity_count: u64,
+    /// The backups; missing where the service makes none and none was reported as verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupStatus>,
     /// What is to be done.
     pub warnings: Vec<String>,
 }

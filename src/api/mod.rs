@@ -1,6 +1,7 @@
 //! Shapes on the wire: serde and OpenAPI, nothing else. Names never change; fields may be added.
 
 mod audit;
+mod backups;
 mod cas;
 mod certificates;
 mod identities;
@@ -9,6 +10,7 @@ mod recovery;
 mod tokens;
 
 pub use audit::{AuditItem, AuditPage, AuditPoint, AuditVerdict, SignedHead};
+pub use backups::{BackupStatus, VerifiedBackupNoted, VerifiedBackupReport};
 pub use cas::{
     ActivateRequest, Ca, CaBundle, CaCertificate, InitializeRequest, Initialized, IntermediaryRequest,
     RepinRequest, Status,

@@ -19,6 +19,7 @@ mod issuer;
 mod keypair;
 mod keys;
 mod locks;
+mod manifests;
 mod names;
 mod observer;
 mod own;

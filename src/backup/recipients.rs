@@ -2,7 +2,7 @@
 
 use super::{BackupError, Result};
 use age::{
-    Callbacks, plugin,
+    Callbacks, NoCallbacks, plugin,
     secrecy::{ExposeSecret as _, SecretString},
     tag, tagpq, x25519,
 };
@@ -37,6 +37,14 @@ impl Lock {
         let mut recipient = age::scrypt::Recipient::new(passphrase);
         recipient.set_work_factor(WORK);
         Ok(Self::Passphrase(Box::new(recipient)))
+    }
+
+    /// Recipients where nobody can be asked anything, as in a service.
+    ///
+    /// # Errors
+    /// As [`parse_recipients`].
+    pub fn unattended(recipients: &[String]) -> Result<Self> {
+        Ok(Self::Recipients(parse_recipients(recipients, NoCallbacks)?))
     }
 
     /// An encryptor for one file.

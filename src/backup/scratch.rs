@@ -62,15 +62,21 @@ impl Scratch {
     /// # Errors
     /// [`BackupError::NoRoom`]; `instead` is a clause that says what else helps.
     pub fn has_room(&self, wanted: u64, instead: &'static str) -> Result<()> {
-        let disk =
-            statvfs(&self.path).map_err(|error| BackupError::io("look at", &self.path)(error.into()))?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        if free >= wanted {
-            return Ok(());
-        }
-        let parent = self.path.parent().unwrap_or(&self.path);
-        Err(BackupError::NoRoom { directory: parent.display().to_string(), wanted, free, instead })
+        has_room(self.path.parent().unwrap_or(&self.path), wanted, instead)
     }
+}
+
+/// Whether a directory's disk has room for so many octets more.
+///
+/// # Errors
+/// [`BackupError::NoRoom`]; `instead` is a clause that says what else helps.
+pub fn has_room(directory: &Path, wanted: u64, instead: &'static str) -> Result<()> {
+    let disk = statvfs(directory).map_err(|error| BackupError::io("look at", directory)(error.into()))?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free >= wanted {
+        return Ok(());
+    }
+    Err(BackupError::NoRoom { directory: directory.display().to_string(), wanted, free, instead })
 }
 
 impl Drop for Scratch {

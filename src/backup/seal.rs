@@ -7,9 +7,10 @@ use crate::{
     store::{CaFacts, StoreFacts},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use catalyst_signing::{GuardedKey, Purpose, SignatureAlgorithm};
+use catalyst_signing::{GuardedKey, Purpose, SignatureAlgorithm, Verified};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use tokio::time::Instant;
 
 /// What is signed comes after this.
@@ -73,6 +74,20 @@ impl Seal {
         at: Timestamp,
         deadline: Instant,
     ) -> Result<Self> {
+        let sign = async |_: &CaFacts, message| key.sign(Purpose::Manifest, message, deadline).await;
+        Self::sign_with(facts, manifest, at, sign).await
+    }
+
+    /// As [`Seal::sign`] for a key that somebody else holds: `sign` is given the services CA and what its key is to sign.
+    ///
+    /// # Errors
+    /// Those of `sign`; a services CA whose signature no reader would take.
+    pub async fn sign_with<E: fmt::Display>(
+        facts: &StoreFacts,
+        manifest: &[u8],
+        at: Timestamp,
+        sign: impl AsyncFnOnce(&CaFacts, Vec<u8>) -> std::result::Result<Verified, E>,
+    ) -> Result<Self> {
         let unsignable = |why: &str| BackupError::Unsignable(why.to_owned());
         let (services, _) =
             facts.active_ca(CaRole::Services).ok_or_else(|| unsignable("no services CA is active"))?;
@@ -81,8 +96,7 @@ impl Seal {
         if at >= services.not_after {
             return Err(unsignable("the services CA has expired"));
         }
-        let message = message(manifest);
-        let verified = key.sign(Purpose::Manifest, message, deadline).await;
+        let verified = sign(services, message(manifest)).await;
         let verified = verified.map_err(|error| BackupError::Unsignable(error.to_string()))?;
         let pem = |ca: &CaFacts| certificate_pem(&ca.der).map_err(|error| unsignable(&error.to_string()));
         Ok(Self::Signed(Signature {

@@ -1,7 +1,8 @@
 //! The file that a backup becomes: there whole or not at all, read again before it has its name.
 
 use super::{
-    AgeHeader, BackupError, Manifest, Result,
+    AgeHeader, BackupError, Lock, Manifest, Octets, Result, Snapshot, Watch,
+    archive::write,
     scratch::{is_ours, is_own, nonce, still_there},
 };
 use crate::identity::Timestamp;
@@ -123,6 +124,23 @@ impl Target {
                 Err(failed(io::Error::other("another process removes it as soon as it is made; try again")))
             }
         }
+    }
+
+    /// Writes a backup into its place. Answers its path and size.
+    ///
+    /// # Errors
+    /// As [`Target::begin`] and [`Draft::finish`]; the snapshot can't be read; whoever watches wants no more.
+    pub fn write(
+        &self,
+        lock: &Lock,
+        snapshot: &Snapshot,
+        manifest: &[u8],
+        seal: &[u8],
+        watch: &dyn Watch,
+    ) -> Result<(PathBuf, u64)> {
+        let draft = self.begin(&snapshot.manifest)?;
+        let written = write(Octets::new(draft.file()), lock, snapshot, manifest, seal, watch)?.done();
+        draft.finish(written)
     }
 }
 

@@ -23,6 +23,37 @@ impl Watch for Unwatched {
     }
 }
 
+/// Counts what is written.
+#[derive(Debug)]
+pub struct Octets<W> {
+    stream: W,
+    done: u64,
+}
+
+impl<W> Octets<W> {
+    /// None so far.
+    pub fn new(stream: W) -> Self {
+        Self { stream, done: 0 }
+    }
+
+    /// How many were written.
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+}
+
+impl<W: Write> Write for Octets<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let octets = self.stream.write(buffer)?;
+        self.done += octets as u64;
+        Ok(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
 /// # Errors
 /// [`BackupError::Interrupted`]
 pub(super) fn go_on(watch: &dyn Watch) -> Result<()> {

@@ -2,8 +2,8 @@
 
 use super::{
     arguments::{Access, CertRequest, Output, Request, TokenInput},
-    audit, audit_verify, backend, ca, cert, exit, export, identity, interrupt, key, keys, output, recovery, status,
-    token,
+    audit, audit_verify, backend, ca, cert, exit, export, identity, interrupt, key, keys, output, recovery,
+    status, token,
 };
 use crate::{
     access::SYSTEM_TOKEN_FILE,
@@ -106,7 +106,8 @@ fn token_of(input: TokenInput) -> Result<SecretString> {
     }
 }
 
-fn options(access: Access) -> Result<Options> {
+/// How to reach the service, from the command line and the environment.
+pub(super) fn options(access: Access) -> Result<Options> {
     let environment = &access.environment;
     let url: ServiceUrl = match access.url {
         Some(url) => url.parse()?,

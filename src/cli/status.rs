@@ -6,7 +6,7 @@ use super::{
     output::{self, json, print},
 };
 use crate::{
-    api::{Ca, Status},
+    api::{BackupStatus, Ca, Status},
     client::{Client, Result, printable},
     identity::{Clock as _, SystemClock, Timestamp},
 };
@@ -57,6 +57,9 @@ fn text(status: &Status, now: Timestamp) -> String {
         "Active Certificates: {}\nDenied Identities:   {}\n",
         status.active_cert_count, status.denied_identity_count
     ));
+    if let Some(backup) = &status.backup {
+        text.push_str(&backups(backup));
+    }
     if !status.warnings.is_empty() {
         text.push_str("Warnings:\n");
     }
@@ -64,6 +67,18 @@ fn text(status: &Status, now: Timestamp) -> String {
         text.push_str(&format!("  - {}\n", printable(warning)));
     }
     text
+}
+
+fn backups(backup: &BackupStatus) -> String {
+    let shown = |at: &Option<String>| at.as_deref().map_or("none".to_owned(), printable);
+    let size = backup.last_size.map_or(String::new(), |size| format!(" ({size} octets)"));
+    let reported = backup.verified_at.as_deref().map(|at| format!(" (verified {})", printable(at)));
+    format!(
+        "Last Backup:         {}{size}\nLast Verified:       {}{}\n",
+        shown(&backup.last_at),
+        shown(&backup.verified_created_at),
+        reported.unwrap_or_default()
+    )
 }
 
 fn intermediate(ca: &Ca, now: Timestamp) -> String {
@@ -175,6 +190,7 @@ pub(super) mod tests {
             ],
             active_cert_count: 0,
             denied_identity_count: 0,
+            backup: None,
             warnings: Vec::new(),
         }
     }
@@ -225,6 +241,21 @@ pub(super) mod tests {
             shown.starts_with(
                 "PKI Status: RECOVERY\nRecovery:\n  Backup of:   2026-02-12T00:00:00.000Z\n  Restored at: 2026-02-13T00:00:00.000Z\nRoot CA:\n"
             ),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn the_last_backup_and_the_last_verified_one_have_their_lines() {
+        let mut backed_up = status("healthy");
+        let at = NOW.to_string();
+        let (last_at, last_size) = (Some(at.clone()), Some(14_650));
+        backed_up.backup =
+            Some(BackupStatus { last_at, last_size, verified_created_at: None, verified_at: None });
+        let shown = text(&backed_up, NOW);
+        assert!(
+            shown
+                .ends_with(&format!("Last Backup:         {at} (14650 octets)\nLast Verified:       none\n")),
             "{shown}"
         );
     }

@@ -2,6 +2,7 @@
 
 use super::{
     asker::Asker,
+    backups::Standing,
     endpoints::Endpoint,
     failures::Failures,
     journal::{Journal, Pending},
@@ -40,6 +41,7 @@ struct Inner {
     journal: Option<Arc<Journal>>,
     /// Where the audit log was found broken; 0 while it is whole.
     audit_broken_at: AtomicI64,
+    backups: Standing,
     places: Places,
 }
 
@@ -91,6 +93,7 @@ impl App {
             lists: Lists::default(),
             journal,
             audit_broken_at: AtomicI64::new(0),
+            backups: Standing::default(),
             places,
         }))
     }
@@ -138,6 +141,11 @@ impl App {
         Some(format!(
             "denials are not written to their journal, and a restore would not know of them: {trouble}"
         ))
+    }
+
+    /// What is known of the backups.
+    pub(super) fn backups(&self) -> &Standing {
+        &self.0.backups
     }
 
     pub(super) fn places(&self) -> &Places {

@@ -108,6 +108,7 @@ pub(super) fn status(status: &Status) -> api::Status {
         intermediates: status.cas.iter().filter(in_bundle).map(ca).collect(),
         active_cert_count: status.summary.active_certificates,
         denied_identity_count: status.summary.denied_identities,
+        backup: None,
         warnings: [status.warnings.as_slice(), status.notes.as_slice()].concat(),
     }
 }

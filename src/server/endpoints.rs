@@ -139,6 +139,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
     .as_rpc(&["pki.confirmRecovery"]),
     get("/pki/keys/unclaimed", Action::CaManage, Target::Whole, "look for keys that belong to no CA"),
     post("/pki/backends/retry", Action::CaManage, Target::Whole, "try keys that are down or refused again"),
+    post(
+        "/pki/backups/verified",
+        Action::BackupManage,
+        Target::Whole,
+        "say that a backup was wholly verified",
+    ),
     get("/pki/audit", Action::AuditRead, Target::Whole, "read the audit log"),
     get("/pki/audit/verify", Action::AuditRead, Target::Whole, "verify the audit log"),
     secret(post("/auth/tokens", Action::TokenCreate, Target::Own, "mint a token")).as_rpc(&["tokens.create"]),

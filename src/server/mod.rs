@@ -3,6 +3,7 @@
 mod adopter;
 mod app;
 mod asker;
+mod backups;
 mod connections;
 mod convert;
 mod endpoints;

@@ -1,6 +1,8 @@
 //! The OpenAPI document, made from the handlers.
 
-use super::routes::{audit, backends, cas, certificates, identities, issue, keys, public, recovery, tokens};
+use super::routes::{
+    audit, backends, backups, cas, certificates, identities, issue, keys, public, recovery, tokens,
+};
 use std::sync::OnceLock;
 use utoipa::{
     Modify, OpenApi,
@@ -18,7 +20,7 @@ use utoipa::{
     paths(
         public::health, public::ready, public::metrics, public::bundle, public::crls, public::crl, public::jwks,
         public::spiffe_bundle, public::openapi, issue::sign_csr, issue::keypair, cas::initialize, cas::intermediary,
-        cas::status, cas::list, cas::activate, cas::retire, cas::revoke, cas::repin, recovery::confirm, keys::unclaimed, backends::retry, certificates::list, certificates::show,
+        cas::status, cas::list, cas::activate, cas::retire, cas::revoke, cas::repin, recovery::confirm, keys::unclaimed, backends::retry, backups::verified, certificates::list, certificates::show,
         certificates::revoke, certificates::purge, certificates::export, identities::deny, identities::allow, identities::denied,
         identities::release, audit::list, audit::verify, tokens::mint, tokens::list, tokens::revoked, tokens::revoke,
         tokens::verify, tokens::authorize, tokens::keys, tokens::rotate

@@ -37,7 +37,7 @@ async fn recover(settings: Settings, kinds: Kinds) -> Result<RecoveredToken, Fai
     let own = own_identity(&settings, &config.trust_domain)?;
     let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
     // Takes the lock on the data directory, which a running service holds.
-    let store = open_store(settings.certs_db.clone()).await?;
+    let (store, _) = open_store(&settings, &kinds).await?;
     let key_stores = open_key_stores(kinds, &settings, &metrics).await?;
     let observer = Arc::new(NoObserver);
     let authority =

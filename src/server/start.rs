@@ -2,7 +2,7 @@
 
 use super::{
     app::{App, Places},
-    connections,
+    backups, connections,
     journal::Keeper,
     keeping,
     observers::Figures,
@@ -16,7 +16,7 @@ use crate::{
     identity::{Actor, DnsName, InstanceId, ServiceType, SystemClock, TrustDomain, Ttl, Workload},
     key_stores::Kinds,
     settings::{self, Settings},
-    store::{SqliteStore, Store},
+    store::{DataDirLock, SqliteStore, Store},
     telemetry::Metrics,
 };
 use catalyst_signing::{Guard, KeyStores};
@@ -25,6 +25,7 @@ use secrecy::{ExposeSecret, SecretString};
 use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     signal::unix::{SignalKind, signal},
     time::timeout,
 };
@@ -36,6 +37,8 @@ pub(super) type Failure = Box<dyn Error + Send + Sync>;
 const RETRY: Duration = Duration::from_secs(10);
 /// How long the end waits for key stores to close what is open.
 const LETTING_GO: Duration = Duration::from_secs(5);
+/// How long the end waits for a backup to be given up.
+const BACKUP_PATIENCE: Duration = Duration::from_secs(30);
 const SHORTEST_PRESET: usize = 32;
 
 /// Runs the service until it is told to stop (SIGTERM, SIGINT).
@@ -103,8 +106,9 @@ async fn run(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
     let config = config(&settings)?;
     let own = own_identity(&settings, &config.trust_domain)?;
     let tls = ServerTls::prepare(&settings)?;
+    let plan = backups::Plan::of(&settings)?;
     let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
-    let store = open_store(settings.certs_db.clone()).await?;
+    let (store, backup) = open_store(&settings, &kinds).await?;
     let key_stores = open_key_stores(kinds, &settings, &metrics).await?;
     let authority = Authority::open(
         config,
@@ -129,6 +133,7 @@ async fn run(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
     };
     let app =
         App::new(authority.clone(), access, metrics.clone(), journal.as_ref().map(Keeper::journal), places);
+    backups::read_verified(&app).await?;
     let stop = CancellationToken::new();
     // Before anybody can know that the service is up, so that no signal after that ends it the hard way.
     let end = told_to_end()?;
@@ -148,6 +153,8 @@ async fn run(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
     let follower = tokio::spawn(keeping::follow_policies(app.clone(), stop.clone()));
     let keeper = tokio::spawn(keeping::keep(app.clone(), stop.clone()));
     let journal = journal.map(|journal| tokio::spawn(journal.keep(stop.clone())));
+    let backups = plan
+        .map(|plan| tokio::spawn(backups::keep(app.clone(), plan, settings.clone(), backup, stop.clone())));
     let certificate = tls.map(|tls| tokio::spawn(tls.keep(authority.clone(), own.clone())));
     let background = tokio::spawn(bring_up(app, settings));
     end.await;
@@ -163,6 +170,11 @@ async fn run(settings: Settings, kinds: Kinds) -> Result<(), Failure> {
     keeper.await?;
     if let Some(journal) = journal {
         journal.await?;
+    }
+    if let Some(backups) = backups
+        && timeout(BACKUP_PATIENCE, backups).await.is_err()
+    {
+        tracing::warn!(target: "catalyst.pki", "Stopped while a disk had not answered — what is left of a backup is cleared away by the next");
     }
     let closed = authority.shut_down().await;
     let_go(&key_stores).await;
@@ -256,9 +268,20 @@ fn told_to_end() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-pub(super) async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, Failure> {
-    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path)).await??;
-    Ok(Arc::new(store))
+/// Opens the store. One of an earlier schema is brought to this program's, once something is kept of it as it was; answers
+/// the path of the backup, if it is one.
+pub(super) async fn open_store(
+    settings: &Settings,
+    kinds: &Kinds,
+) -> Result<(Arc<dyn Store>, Option<PathBuf>), Failure> {
+    let (settings, kinds, runtime) = (settings.clone(), kinds.clone(), Handle::current());
+    let open = move || -> Result<_, Failure> {
+        let lock = DataDirLock::acquire(&settings.data_dir)?;
+        let made = backups::keep_what_was(&settings, &kinds, &runtime)?;
+        Ok((SqliteStore::open_locked(&settings.certs_db, lock)?, made))
+    };
+    let (store, made) = tokio::task::spawn_blocking(open).await??;
+    Ok((Arc::new(store), made))
 }
 
 pub(super) async fn open_key_stores(

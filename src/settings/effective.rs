@@ -39,7 +39,7 @@ impl fmt::Display for Origin {
 }
 
 /// The variables whose names begin with `CATALYST_`. Every value is held as a secret, since some are.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Environment(BTreeMap<String, Option<SecretString>>);
 
 impl Environment {

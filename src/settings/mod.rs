@@ -30,7 +30,7 @@ use crate::telemetry::{LogFormat, LogLevel};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     net::SocketAddr,
-    num::NonZeroU64,
+    num::{NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -93,6 +93,12 @@ pub struct Settings {
     pub backup_dir: Option<PathBuf>,
     /// age recipients of backups.
     pub backup_recipients: Vec<String>,
+    /// From one backup of the service to its next; `None`: it makes none.
+    pub backup_interval: Option<Duration>,
+    /// How many of them stay.
+    pub backup_keep: NonZeroUsize,
+    /// What is run after each.
+    pub backup_hook: Option<PathBuf>,
     /// Directory of the policies that replace the program's.
     pub policy_dir: Option<PathBuf>,
     /// Every value by its variable: for the rows of key stores, and for [`Effective::invalid`].
@@ -180,6 +186,10 @@ impl Settings {
             domains: list(&values, "CATALYST_DOMAINS", values::list)?,
             backup_dir: values.text("CATALYST_PKI_BACKUP_DIR").map(PathBuf::from),
             backup_recipients: list(&values, "CATALYST_PKI_BACKUP_RECIPIENTS", values::list)?,
+            backup_interval: NonZeroU64::new(parsed(&values, "CATALYST_PKI_BACKUP_INTERVAL")?)
+                .map(|seconds| Duration::from_secs(seconds.get())),
+            backup_keep: parsed(&values, "CATALYST_PKI_BACKUP_KEEP")?,
+            backup_hook: values.text("CATALYST_PKI_BACKUP_HOOK").map(PathBuf::from),
             policy_dir: values.text("CATALYST_POLICY_DIR").map(PathBuf::from),
             values,
         };

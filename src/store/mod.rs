@@ -31,13 +31,16 @@ pub use hierarchy::{
     CaIntention, CaPlan, CaRow, Deployment, Hierarchy, InitPlan, KeyIntention, KeyRole, KeyRow, KeyRowState,
     MadeKey, SignedCa,
 };
-pub use restore::{NewerCrl, RestorePlan, Restored};
 pub use journal::{JOURNAL, JOURNALLED, JournalLine, JournalPiece};
+pub use restore::{NewerCrl, RestorePlan, Restored};
 pub use revocation::{
     AllowOutcome, CrlEntry, CrlPublication, CrlReservation, CrlRow, Denial, DenyOutcome, ExpiringCertificate,
     RevocationReason,
 };
-pub use sqlite::{Copied, Occupant, SqliteStore, StoreCopy, copy_store, occupant, restore_store};
+pub use sqlite::{
+    Copied, Occupant, PendingMigration, SqliteStore, StoreCopy, copy_store, occupant, pending_migration,
+    restore_store,
+};
 pub use token::{
     BootstrapGrant, BootstrapUse, PresetSecret, RenewalUse, Ticket, TicketRefusal, TokenQuery, TokenRecord,
     TokenRow, TokenSelector,
@@ -76,6 +79,17 @@ impl Restoration {
     }
 }
 
+/// A backup that was wholly verified, as whoever verified it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedBackup {
+    /// When its copy was made.
+    pub created_at: Timestamp,
+    /// SHA-256 of its manifest.
+    pub manifest_sha256: [u8; 32],
+    /// When it was reported.
+    pub verified_at: Timestamp,
+}
+
 /// The contract of a store. The suite in `store::conformance` states it for every implementation.
 ///
 /// Every method fails with [`StoreError`] when the storage itself fails; then nothing of the step has happened.
@@ -97,6 +111,17 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// window ([`Restoration::window`]), its end, a denial, an entry on a CRL, the issuer's state, the key rules, the
     /// owners of its names. Counts and owns names as an issued one does; limit and ticket do not matter.
     async fn adopt_certificate(&self, certificate: SignedCertificate, stamp: &Stamp) -> Result<AdoptOutcome>;
+    /// The newest backup that was reported as wholly verified.
+    async fn verified_backup(&self) -> Result<Option<VerifiedBackup>>;
+
+    /// Takes note that a backup of this store was wholly verified, with an audit record. Of several the one that was
+    /// made last is kept; of one that is reported again, the newest report.
+    async fn record_verified_backup(
+        &self,
+        created_at: Timestamp,
+        manifest_sha256: [u8; 32],
+        stamp: &Stamp,
+    ) -> Result<()>;
 
     /// The newest time that any step was recorded at; the clock must not be far behind it.
     async fn newest_time(&self) -> Result<Timestamp>;

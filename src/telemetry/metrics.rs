@@ -1,7 +1,9 @@
 //! Metrics, for `/metrics` and for a collector. Names are those that operators' rules and dashboards use.
 
+mod backups;
 mod keys;
 
+pub use backups::BackupFigures;
 pub use keys::{Elsewhere, ElsewhereChanges, KeyHealth};
 
 use super::{TelemetryError, push};
@@ -55,6 +57,7 @@ pub struct Metrics {
     provider: SdkMeterProvider,
     instruments: Arc<Instruments>,
     gauges: Arc<Gauges>,
+    backups: Arc<Mutex<BackupFigures>>,
 }
 
 struct Instruments {
@@ -62,6 +65,7 @@ struct Instruments {
     purged: Counter<u64>,
     throttled: Counter<u64>,
     auth_failures: Counter<u64>,
+    backup_failures: Counter<u64>,
     csr_sign: Histogram<f64>,
     signing: Histogram<f64>,
 }
@@ -134,7 +138,9 @@ impl Metrics {
         let meter = provider.meter("catalyst.pki");
         let gauges = Arc::new(Gauges::default());
         gauges.register(&meter);
-        Ok(Self { registry, instruments: Arc::new(Instruments::new(&meter)), provider, gauges })
+        let backups = Arc::default();
+        backups::register(&meter, &backups);
+        Ok(Self { registry, instruments: Arc::new(Instruments::new(&meter)), provider, gauges, backups })
     }
 
     /// What `/metrics` answers, in Prometheus' text format (`text/plain; version=0.0.4`).
@@ -168,6 +174,16 @@ impl Metrics {
     /// A credential was not taken; `reason` is the answer's code.
     pub fn authentication_failed(&self, reason: &'static str) {
         self.instruments.auth_failures.add(1, &[KeyValue::new("reason", reason)]);
+    }
+
+    /// A backup was not made (`step` is `backup`), or what is run after it failed (`hook`).
+    pub fn backup_failed(&self, step: &'static str) {
+        self.instruments.backup_failures.add(1, &[KeyValue::new("step", step)]);
+    }
+
+    /// How the backups are now.
+    pub fn set_backups(&self, figures: BackupFigures) {
+        *lock(&self.backups) = figures;
     }
 
     /// Processing one CSR took this long, whatever came of it.
@@ -286,6 +302,10 @@ impl Instruments {
                 "Key store calls held back by a quota",
             ),
             auth_failures: counter("catalyst.auth.failure_total", "Credentials that were not taken"),
+            backup_failures: counter(
+                "catalyst.pki.backup_failure_total",
+                "Backups that were not made, and programs after them that failed",
+            ),
             csr_sign: seconds("catalyst.pki.csr_sign_duration_seconds", "Time to process a CSR"),
             signing: seconds("catalyst.pki.signing_duration_seconds", "Time of one key store call"),
         };
@@ -294,6 +314,9 @@ impl Instruments {
         instruments.throttled.add(0, &[]);
         for reason in ["credential_missing", "credential_invalid"] {
             instruments.auth_failures.add(0, &[KeyValue::new("reason", reason)]);
+        }
+        for step in ["backup", "hook"] {
+            instruments.backup_failures.add(0, &[KeyValue::new("step", step)]);
         }
         instruments
     }

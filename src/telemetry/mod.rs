@@ -8,7 +8,7 @@ mod trace;
 mod writer;
 
 pub use line::{LogFormat, LogLevel, UnknownWord};
-pub use metrics::{CertType, Elsewhere, ElsewhereChanges, KeyHealth, Metrics};
+pub use metrics::{BackupFigures, CertType, Elsewhere, ElsewhereChanges, KeyHealth, Metrics};
 pub use trace::TraceContext;
 pub use writer::LogGuard;
 

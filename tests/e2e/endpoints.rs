@@ -99,6 +99,7 @@ fn allowed(endpoint: &str) -> &'static [&'static str] {
         | "POST /pki/ca/{ski}/repin"
         | "GET /pki/keys/unclaimed"
         | "POST /pki/backends/retry"
+        | "POST /pki/backups/verified"
         | "GET /pki/audit"
         | "GET /pki/audit/verify"
         | "POST /auth/keys/rotate" => &[],
@@ -139,6 +140,9 @@ fn request(method: &'static str, path: &str, serial: &str) -> (&'static str, Str
         ("POST", "/pki/intermediary") => Some(json!({"commonName": "x", "algorithm": "unknown"})),
         ("POST", "/pki/ca/{ski}/repin") => Some(json!({"keyUri": "local:nowhere"})),
         ("POST", "/pki/backends/retry") => Some(json!({"backend": "nowhere"})),
+        ("POST", "/pki/backups/verified") => {
+            Some(json!({"manifestSha256": "", "createdAt": "", "deployment": "another"}))
+        }
         ("POST", "/auth/tokens") => Some(crate::tokens::asking("a", "unknown", &json!({}))),
         ("POST", "/auth/tokens/revoke") => Some(json!({})),
         ("POST", "/auth/tokens/verify") => Some(json!({"token": "x"})),

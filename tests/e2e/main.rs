@@ -71,6 +71,8 @@ mod rpc_memory;
 mod rpc_strangers;
 mod rpc_tls;
 mod rules;
+mod scheduled;
+mod scheduled_troubles;
 mod secrets;
 mod shutdown;
 mod startup;

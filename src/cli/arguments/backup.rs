@@ -1,12 +1,13 @@
 //! `catalyst backup …`
 
-use super::{Output, group, inputs, output_arg, paths, with_settings};
+use super::{Access, Output, group, inputs, output_arg, paths, with_settings};
 use crate::{
     backup::Besides,
     cli::backup::{Create, Inspect, Key, Restore, Task, Verify, Whose},
     settings::{Environment, Inputs, Table},
 };
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
+use secrecy::SecretString;
 use std::path::PathBuf;
 
 pub(super) fn command(table: &Table) -> Command {
@@ -62,9 +63,10 @@ fn verify(table: &Table) -> Command {
                 .conflicts_with_all(["identity", "passphrase", "trust-on-first-use"]),
         )
         .arg(flag("keys-unchecked", "Leave key stores alone"))
+        .args(reporting())
         .arg(work_dir("Where it is unpacked; the data directory unless said, or where there is none, that for temporary files"))
         .arg(output_arg(&["text", "json"]))
-        .after_help("Exit codes: 0 whole and verified, 1 not, 3 no identity opens it, 6 all but keys whose key store\ncould not be asked, 7 whole, and unsigned.\n\nExamples:\n  catalyst backup verify catalyst-….tar.zst.age --identity key.txt --root-fingerprint SHA256\n  catalyst backup verify catalyst-….tar.zst.age --header-only");
+        .after_help("Exit codes: 0 whole and verified, 1 not, 3 no identity opens it, 6 all but keys whose key store\ncould not be asked, 7 whole, and unsigned.\n\nExamples:\n  catalyst backup verify catalyst-….tar.zst.age --identity key.txt --root-fingerprint SHA256\n  catalyst backup verify catalyst-….tar.zst.age --header-only\n  catalyst backup verify catalyst-….tar.zst.age --identity key.txt --root-fingerprint SHA256 \\\n    --report-to https://pki.example.org:4020 --token-file admin-token");
     with_settings(verify, table)
 }
 
@@ -95,6 +97,39 @@ fn restore(table: &Table) -> Command {
         .arg(output_arg(&["text", "json"]))
         .after_help("Exit codes: 0 restored; else nothing was: 1 it does not hold, 2 wrong usage, 3 no identity opens it,\n6 keys whose key store could not be asked, 7 unsigned.\n\nExamples:\n  catalyst backup restore catalyst-….tar.zst.age --into /var/lib/catalyst --identity key.txt \\\n    --root-fingerprint SHA256 --local-passphrase-file /etc/catalyst/passphrase");
     with_settings(restore, table)
+}
+
+/// Whom to tell of a backup that holds, and how that one is known.
+fn reporting() -> [Arg; 5] {
+    let of_service = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).requires("report-to").help(help)
+    };
+    [
+        Arg::new("report-to")
+            .long("report-to")
+            .value_name("URL")
+            .value_hint(ValueHint::Url)
+            .conflicts_with_all(["header-only", "keys-unchecked", "trust-on-first-use"])
+            .help("Tell this service that the backup is whole and verified; over HTTPS it must be under the root of --root-fingerprint, unless another pin is given"),
+        of_service("token", "TOKEN", "Credential for the service; better one of the next, for arguments are visible to every user of the machine"),
+        of_service("token-file", "FILE", "File that holds the credential [CATALYST_AUTH_TOKEN, CATALYST_AUTH_TOKEN_FILE]").value_hint(ValueHint::FilePath),
+        of_service("ca-file", "FILE", "Trust services under these CA certificates, PEM [CATALYST_CA_FILE]").value_hint(ValueHint::FilePath),
+        of_service("server-fingerprint", "SHA256", "Trust the service whose certificate has this SHA-256 [CATALYST_SERVER_FINGERPRINT]").allow_hyphen_values(true),
+    ]
+}
+
+fn report(matches: &ArgMatches, environment: &Environment) -> Option<Access> {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    Some(Access {
+        url: Some(text("report-to")?),
+        token: text("token").map(SecretString::from),
+        token_file: text("token-file"),
+        ca_file: text("ca-file"),
+        root_fingerprint: None,
+        server_fingerprint: text("server-fingerprint"),
+        insecure_http: false,
+        environment: environment.clone(),
+    })
 }
 
 fn inspect() -> Command {
@@ -168,6 +203,7 @@ pub(super) fn task(
             whose: whose(verify),
             keys_unchecked: verify.get_flag("keys-unchecked"),
             work_dir: path(verify, "work-dir"),
+            report: report(verify, &environment),
             inputs: inputs(table, verify, environment),
         }),
         Some(("restore", restore)) => Task::Restore(Restore {

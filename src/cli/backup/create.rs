@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     backup::{
-        BackupError, Lock, Seal, Signer, Snapshot, Source, Target, Trust, open_signer, parse_recipients,
-        recipients_in_file, write,
+        BackupError, Lock, Octets, Seal, Signer, Snapshot, Source, Target, Trust, open_signer,
+        parse_recipients, recipients_in_file, write,
     },
     identity::{Clock as _, SystemClock},
     key_stores::{Kinds, key_file},
@@ -59,7 +59,8 @@ impl Create {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let progress = Progress::new(&runtime)?;
         let made = self.make(&stores, &to, &lock, &runtime, &progress);
-        stores.let_go(runtime);
+        stores.let_go(&runtime);
+        runtime.shutdown_background();
         made?.show(form)
     }
 
@@ -117,11 +118,8 @@ impl Create {
         let sealed = seal.bytes()?;
         let (path, size) = match to {
             To::Place(target) => {
-                let draft = target.begin(&snapshot.manifest)?;
-                let stream = Octets::new(draft.file());
-                let written = write(stream, lock, &snapshot, &bytes, &sealed, progress);
-                let written = progress.outcome(written)?.done;
-                let (path, size) = draft.finish(written)?;
+                let written = target.write(lock, &snapshot, &bytes, &sealed, progress);
+                let (path, size) = progress.outcome(written)?;
                 (Some(path), size)
             }
             To::Stdout => {
@@ -129,7 +127,7 @@ impl Create {
                 let mut written =
                     progress.outcome(write(stream, lock, &snapshot, &bytes, &sealed, progress))?;
                 written.flush()?;
-                (None, written.done)
+                (None, written.done())
             }
         };
         Ok(Made { path, size, snapshot, signer })
@@ -140,30 +138,6 @@ async fn sign(stores: &Stores, snapshot: &Snapshot, manifest: &[u8]) -> Result<S
     let key = open_signer(&snapshot.facts, &|name| stores.open(name)).await?;
     let at = snapshot.manifest.created_at;
     Seal::sign(&key, &snapshot.facts, manifest, at, Instant::now() + SIGNING).await
-}
-
-/// Counts what is written.
-struct Octets<W> {
-    stream: W,
-    done: u64,
-}
-
-impl<W> Octets<W> {
-    fn new(stream: W) -> Self {
-        Self { stream, done: 0 }
-    }
-}
-
-impl<W: Write> Write for Octets<W> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let octets = self.stream.write(buffer)?;
-        self.done += octets as u64;
-        Ok(octets)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
 }
 
 /// A backup that was made.

@@ -5,6 +5,7 @@ mod lists;
 mod opening;
 mod progress;
 pub(super) mod prompt;
+mod report;
 mod restore;
 mod verify;
 
@@ -158,7 +159,7 @@ impl Stores {
     }
 
     /// Sessions in an HSM are closed, if it answers in time. What does not come back must not hold up the end.
-    fn let_go(self, runtime: Runtime) {
+    fn let_go(self, runtime: &Runtime) {
         let opened = self.opened.into_inner().unwrap_or_else(PoisonError::into_inner);
         runtime.block_on(async {
             let closing = async {
@@ -169,7 +170,6 @@ impl Stores {
             // The sessions end with the process otherwise.
             let _ = timeout(LETTING_GO, closing).await;
         });
-        runtime.shutdown_background();
     }
 }
 

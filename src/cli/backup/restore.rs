@@ -67,7 +67,7 @@ impl Restore {
             verified.keys = runtime.block_on(progress.or_stopped(keys(&stores, &verified)))?;
         }
         let refused = self.refused(&stores, &verified);
-        stores.let_go(runtime);
+        stores.let_go(&runtime);
         warn_of(&verified.opened, Some(trust));
         if let Some(code) = refused {
             return Ok(code);

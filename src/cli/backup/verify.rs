@@ -2,13 +2,14 @@
 
 use super::{
     super::{
-        arguments::Output,
-        exit::{FAILED, KEYS_UNREACHED, UNSIGNED},
+        arguments::{Access, Output},
+        exit::{self, FAILED, KEYS_UNREACHED, UNSIGNED},
         output::{self, columns, json, ok, print, verdict},
     },
     Key, Stores, Trouble, Whose, lines,
     lists::{header, header_facts, header_json},
     progress::Progress,
+    report,
 };
 use crate::{
     backup::{
@@ -30,14 +31,24 @@ pub(in crate::cli) struct Verify {
     pub(in crate::cli) whose: Whose,
     pub(in crate::cli) keys_unchecked: bool,
     pub(in crate::cli) work_dir: Option<PathBuf>,
+    /// The service that is told of it.
+    pub(in crate::cli) report: Option<Access>,
     pub(in crate::cli) inputs: Inputs,
 }
 
 impl Verify {
-    pub(super) fn run(&self, kinds: &Kinds, table: &Table, form: Output) -> Result<ExitCode, Trouble> {
+    pub(super) fn run(mut self, kinds: &Kinds, table: &Table, form: Output) -> Result<ExitCode, Trouble> {
         let settings = Settings::read(table, &self.inputs)?;
         let environment = &self.inputs.environment;
         let trust = self.whose.needed(environment)?;
+        let root = match trust {
+            Trust::Root(root) => Some(root),
+            Trust::FirstUse => None,
+        };
+        let service = match self.report.take().map(|access| report::service(access, root)).transpose() {
+            Ok(service) => service,
+            Err(error) => return Ok(exit::report(&error)),
+        };
         let identities = self.key.open(environment)?.ok_or_else(|| {
             BackupError::Usage(
                 "nothing opens the backup: give --identity or --passphrase, or look at --header-only".into(),
@@ -53,10 +64,17 @@ impl Verify {
             // The files that are in the backup, not those of this machine.
             stores.settings.local_keys = verified.key_dir();
             let checked = runtime.block_on(progress.or_stopped(keys(&stores, &verified)));
-            stores.let_go(runtime);
+            stores.let_go(&runtime);
             verified.keys = checked?;
         }
-        self.show(&verified, trust, form)
+        let shown = self.show(&verified, trust, form)?;
+        let Some(service) = service.filter(|_| Found::of(&verified) == Found::Good) else {
+            runtime.shutdown_background();
+            return Ok(shown);
+        };
+        let reported = runtime.block_on(report::report(service, &verified.opened));
+        runtime.shutdown_background();
+        Ok(reported.map_or_else(|error| exit::report(&error), |()| shown))
     }
 
     fn work_dir(&self, settings: &Settings) -> PathBuf {

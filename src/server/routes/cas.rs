@@ -86,6 +86,7 @@ pub(crate) async fn status(
         app.access().system_token_warning(),
         app.audit_warning(),
         app.journal_warning(),
+        app.backups().warning(),
         own_denial(&app, status.denied_identity_count).await?,
     ];
     let own: Vec<_> = own.into_iter().flatten().collect();
@@ -93,6 +94,7 @@ pub(crate) async fn status(
         status.status = "degraded".to_owned();
     }
     status.warnings.extend(own);
+    status.backup = app.backups().status();
     Ok(Json(status))
 }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod audit;
 pub(super) mod backends;
+pub(super) mod backups;
 pub(super) mod cas;
 pub(super) mod certificates;
 pub(super) mod identities;
@@ -51,6 +52,7 @@ pub(super) fn all(app: App) -> Router {
         .route("/pki/recovery/confirm", post(recovery::confirm))
         .route("/pki/keys/unclaimed", get(keys::unclaimed))
         .route("/pki/backends/retry", post(backends::retry))
+        .route("/pki/backups/verified", post(backups::verified))
         .route("/pki/certificates", get(certificates::list))
         .route("/pki/certificates/purge", post(certificates::purge))
         .route("/pki/certificates/{id}", get(certificates::show))

@@ -3,12 +3,13 @@
 use super::fixture::*;
 use crate::{
     identity::{CaRole, Timestamp},
-    store::{KeyRole, KeyRowState, Store, StoreError},
+    store::{AuditQuery, KeyRole, KeyRowState, Store, StoreError},
 };
 use std::sync::Arc;
 
 pub(super) async fn run(make: &impl AsyncFn() -> Arc<dyn Store>) {
     a_new_store_belongs_to_nobody(make().await.as_ref()).await;
+    the_newest_verified_backup_is_kept(make().await.as_ref()).await;
     two_stores_are_two_deployments(make().await.as_ref(), make().await.as_ref()).await;
     the_first_plan_stands(make().await.as_ref()).await;
     another_trust_domain_is_refused_with_both_names(make().await.as_ref()).await;
@@ -27,10 +28,27 @@ async fn a_new_store_belongs_to_nobody(store: &dyn Store) {
     assert_eq!(store.newest_time().await.unwrap(), Timestamp::from_millis(0));
     assert_eq!(store.restoration().await.unwrap(), None);
     assert!(!store.confirm_restoration(&stamp(0)).await.unwrap(), "there is nothing to confirm");
+    assert_eq!(store.verified_backup().await.unwrap(), None);
     let hierarchy = store.hierarchy().await.unwrap();
     assert!(hierarchy.plan.is_none() && hierarchy.keys.is_empty() && hierarchy.cas.is_empty());
     assert_eq!(store.crls().await.unwrap(), []);
     assert_eq!(store.summary(START).await.unwrap(), crate::store::Summary::default());
+}
+
+/// Of several the one that was made last counts, whenever it was reported.
+async fn the_newest_verified_backup_is_kept(store: &dyn Store) {
+    for (made_at, reported_at, wanted) in
+        [(10, 20, (10, 20)), (5, 30, (10, 20)), (10, 40, (10, 40)), (11, 50, (11, 50))]
+    {
+        let sha256 = [u8::try_from(made_at).unwrap(); 32];
+        store.record_verified_backup(at(made_at), sha256, &stamp(reported_at)).await.unwrap();
+        let kept = store.verified_backup().await.unwrap().unwrap();
+        assert_eq!((kept.created_at, kept.verified_at), (at(wanted.0), at(wanted.1)));
+        assert_eq!(i64::from(kept.manifest_sha256[0]), wanted.0);
+        let newest =
+            store.audit(&AuditQuery { limit: 100, ..AuditQuery::default() }).await.unwrap().pop().unwrap();
+        assert_eq!((newest.action.as_str(), newest.subject.len()), ("backup.verified", 64));
+    }
 }
 
 async fn two_stores_are_two_deployments(one: &dyn Store, other: &dyn Store) {

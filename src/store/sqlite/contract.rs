@@ -7,7 +7,7 @@ use super::{
         DenyOutcome, Deployment, Hierarchy, InitPlan, IssuanceLimit, JournalPiece, KeyIntention, KeyRole,
         KeyRow, MadeKey, Preflight, PresetSecret, RecordOutcome, Restoration, Result, RevocationReason,
         SignedCa, SignedCertificate, Stamp, Store, Summary, Ticket, TokenQuery, TokenRecord, TokenRow,
-        TokenSelector,
+        TokenSelector, VerifiedBackup,
     },
     SqliteStore, adopt, audit, ca, crl, deny, deployment, issue, journal, key, list, recovery, secret, token,
 };
@@ -32,6 +32,21 @@ impl Store for SqliteStore {
     async fn adopt_certificate(&self, certificate: SignedCertificate, stamp: &Stamp) -> Result<AdoptOutcome> {
         let stamp = stamp.clone();
         self.write(move |step| adopt::adopt(step, &certificate, &stamp)).await
+    }
+
+    async fn verified_backup(&self) -> Result<Option<VerifiedBackup>> {
+        self.read(recovery::verified_backup).await
+    }
+
+    async fn record_verified_backup(
+        &self,
+        created_at: Timestamp,
+        manifest_sha256: [u8; 32],
+        stamp: &Stamp,
+    ) -> Result<()> {
+        let stamp = stamp.clone();
+        self.write(move |step| recovery::record_verified_backup(step, created_at, manifest_sha256, &stamp))
+            .await
     }
 
     async fn newest_time(&self) -> Result<Timestamp> {

@@ -207,6 +207,44 @@ pub(super) fn check_schema(connection: &Connection, path: &Path) -> Outcome<()> 
     Ok(())
 }
 
+/// That a store is of an older schema than this program's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingMigration {
+    /// The store's schema.
+    pub from: i64,
+    /// This program's.
+    pub to: i64,
+}
+
+/// What opening the store at `path` would do to its schema; `None` where it is of this program's, or is yet to be made.
+///
+/// # Errors
+/// The file is another program's, damaged or can't be read.
+pub fn pending_migration(path: &Path) -> Result<Option<PendingMigration>> {
+    if !path.try_exists().map_err(|error| file_error(&error, path))? {
+        return Ok(None);
+    }
+    check_header(path)?;
+    let from = match fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0) {
+        // What counts may stand there.
+        true => {
+            let connection = open_reader(path)?;
+            told(path, || Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?))?
+        }
+        // SQLite would write files beside it, also where it then refuses to open it.
+        false => version_in_header(path).map_err(|error| file_error(&error, path))?,
+    };
+    let to = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    Ok((from < to).then_some(PendingMigration { from, to }))
+}
+
+/// `PRAGMA user_version` (SQLite's file format, 1.3: the four octets at 60).
+fn version_in_header(path: &Path) -> std::io::Result<i64> {
+    let mut header = [0; 64];
+    File::open(path)?.read_exact(&mut header)?;
+    Ok(i32::from_be_bytes([header[60], header[61], header[62], header[63]]).into())
+}
+
 /// `certs.db` and `-wal` → `certs.db-wal`.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

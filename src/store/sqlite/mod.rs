@@ -29,6 +29,7 @@ mod token;
 mod writer;
 
 pub use copy::{Copied, StoreCopy, copy_store};
+pub use file::{PendingMigration, pending_migration};
 pub use restore::{Occupant, occupant, restore_store};
 
 use super::{DataDirLock, Result, StoreError};

@@ -45,6 +45,9 @@ fn every_metric_has_the_name_that_operators_use() {
     // Of a key that nothing is known of yet there is nothing to correct.
     metrics.set_key_state(&ca, KeyHealth::Latched);
     metrics.set_key_state("token", KeyHealth::Latched);
+    let made = SystemTime::now() - Duration::from_secs(100);
+    metrics.set_backups(BackupFigures { made: Some((made, 14_650)), verified: Some(made) });
+    metrics.backup_failed("hook");
     metrics.set_signing_elsewhere([(ca.clone(), name("aws-kms"), name("eu-west-1"))].into());
     let text = metrics.render();
     let types: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
@@ -53,6 +56,10 @@ fn every_metric_has_the_name_that_operators_use() {
         [
             "catalyst_auth_failure_total counter",
             "catalyst_pki_active_cert_count gauge",
+            "catalyst_pki_backup_age_seconds gauge",
+            "catalyst_pki_backup_failure_total counter",
+            "catalyst_pki_backup_size_bytes gauge",
+            "catalyst_pki_backup_verified_age_seconds gauge",
             "catalyst_pki_ca_expiry_seconds gauge",
             "catalyst_pki_cert_issued_total counter",
             "catalyst_pki_crl_next_update_seconds gauge",
@@ -69,6 +76,8 @@ fn every_metric_has_the_name_that_operators_use() {
     assert!(text.contains("ca_expiry_seconds{ca_name=\"Catalyst Root CA\"} 999"), "{text}");
     assert!(text.contains("crl_next_update_seconds{ca_name=\"Catalyst Root CA\"} -10"), "{text}");
     assert!(text.contains("key_state{backend=\"local\",ca_name=\"Catalyst Root CA\"} -2"), "{text}");
+    assert!(text.contains("backup_age_seconds 100") && text.contains("backup_size_bytes 14650"), "{text}");
+    assert!(text.contains("backup_failure_total{step=\"hook\"} 1"), "{text}");
     assert!(text.contains("csr_sign_duration_seconds_bucket{le=\"0.001\"} 1"), "{text}");
     assert!(
         text.contains(

@@ -5,8 +5,8 @@ mod ca;
 mod cert;
 mod export;
 mod identity;
-mod recovery;
 mod keys;
+mod recovery;
 
 pub(in crate::cli) use audit::AuditFilter;
 pub(in crate::cli) use ca::{BundleRequest, CaRequest};

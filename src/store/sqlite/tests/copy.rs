@@ -2,7 +2,7 @@
 
 use super::super::{
     copy::{StoreCopy, copy_store},
-    file::{APPLICATION_ID, migrate_to},
+    file::{APPLICATION_ID, PendingMigration, migrate_to, pending_migration},
 };
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
@@ -46,6 +46,26 @@ fn what_is_not_committed_is_not_copied_and_nobody_waits() {
     let facts = copied(&path).facts().unwrap();
     assert_eq!(facts.rows["name_owner"], 0);
     writer.execute_batch("COMMIT").unwrap();
+}
+
+/// The copy is of before it, and a copy of after it is made as soon as it is committed.
+#[test]
+fn a_copy_while_the_schema_changes_is_of_one_schema() {
+    let (_directory, path, writer) = store(2);
+    let pending = pending_migration(&path).unwrap();
+    assert_eq!(pending, Some(PendingMigration { from: 2, to: 3 }));
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    writer.execute_batch(include_str!("../migrations/0003_recovery.sql")).unwrap();
+    writer.pragma_update(None, "user_version", 3).unwrap();
+    let before = copied(&path);
+    assert_eq!((before.faults().unwrap(), before.facts().unwrap().schema), (Vec::new(), 2));
+    assert_eq!(pending_migration(&path).unwrap(), pending);
+    writer.execute_batch("COMMIT").unwrap();
+    std::fs::remove_file(path.with_file_name("copy ?#%.db")).unwrap();
+    let after = copied(&path);
+    assert_eq!((after.faults().unwrap(), after.facts().unwrap().schema), (Vec::new(), 3));
+    assert_eq!(pending_migration(&path).unwrap(), None);
+    assert_eq!(pending_migration(&path.with_file_name("none.db")).unwrap(), None);
 }
 
 #[test]

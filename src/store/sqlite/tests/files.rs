@@ -137,7 +137,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     let (_dir, path) = place();
     filled(&path).await;
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let newer = StoreError::NewerSchema { path: path.display().to_string(), found: 99, known: 2 };
+    let newer = StoreError::NewerSchema { path: path.display().to_string(), found: 99, known: 3 };
     assert_eq!(refusal(&path), newer);
     let version: i64 =
         Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();

@@ -1,0 +1,278 @@
+//! Backups that the service makes by itself.
+
+mod hook;
+mod making;
+mod migration;
+mod plan;
+mod standing;
+
+pub(super) use migration::keep_what_was;
+pub(super) use plan::Plan;
+pub(super) use standing::Standing;
+
+use super::app::App;
+use crate::{
+    authority::AuthorityError,
+    backup::{BackupError, Held, Seal, Shelf},
+    identity::Timestamp,
+    settings::Settings,
+    store::StoreError,
+};
+use making::{Job, Made, make};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::{
+    runtime::Handle,
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+/// No look at the directory is further from the next: clocks are set, and machines sleep.
+const TICK: Duration = Duration::from_secs(60);
+/// How often it is said that one is overdue.
+const REMINDER: Duration = Duration::from_secs(3_600);
+/// How long the key store may take to sign.
+const SIGNING: Duration = Duration::from_secs(30);
+/// No hook runs longer, nor longer than from one backup to the next.
+const HOOK_LIMIT: Duration = Duration::from_secs(3_600);
+
+/// Makes backups until the token is cancelled; one that is being made then is given up and cleared away. `made` is one
+/// that was made already, before the store was opened.
+pub(super) async fn keep(
+    app: App,
+    plan: Plan,
+    settings: Settings,
+    made: Option<PathBuf>,
+    stop: CancellationToken,
+) {
+    let mut keeper = Keeper {
+        app,
+        plan,
+        settings,
+        failures: 0,
+        error: None,
+        retry_at: None,
+        reminded_at: None,
+        damaged: BTreeSet::new(),
+    };
+    if let Some(path) = made {
+        keeper.run_hook(&path, &stop).await;
+    }
+    // The first one is due as soon as there is a CA.
+    let mut changes = keeper.app.authority().changes();
+    while !stop.is_cancelled() {
+        let pause = keeper.round(&stop).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = changes.changed() => {}
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+struct Keeper {
+    app: App,
+    plan: Plan,
+    settings: Settings,
+    /// In a row.
+    failures: u32,
+    /// The last one.
+    error: Option<String>,
+    retry_at: Option<Instant>,
+    reminded_at: Option<Instant>,
+    /// Damaged files that were told of.
+    damaged: BTreeSet<String>,
+}
+
+impl Keeper {
+    /// Looks, makes one if it is due, and answers how long to wait.
+    async fn round(&mut self, stop: &CancellationToken) -> Duration {
+        let schedule = self.plan.schedule;
+        let tick = TICK.min(schedule.every);
+        let deployment = match self.deployment().await {
+            Ok(Some(deployment)) => deployment,
+            Ok(None) => return tick,
+            Err(error) => {
+                self.has_failed(&error.to_string());
+                return tick;
+            }
+        };
+        let now = self.now();
+        let mut shelf = self.look(&deployment).await;
+        let newest = shelf.newest(now).cloned();
+        let is_due = schedule.wait(newest.as_ref().map(|held| held.at), now).is_zero();
+        if is_due && self.retry_at.is_none_or(|at| at <= Instant::now()) {
+            let made = self.make(now, newest.map_or(0, |held| held.size), stop).await;
+            if stop.is_cancelled() {
+                return tick;
+            }
+            if let Some(made) = made {
+                self.clear(&deployment, &made.held).await;
+                self.run_hook(&made.path, stop).await;
+            }
+            shelf = self.look(&deployment).await;
+        }
+        self.tell(&shelf);
+        let newest = shelf.newest(self.now()).map(|held| held.at);
+        let due = schedule.wait(newest, self.now());
+        let retry = self.retry_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
+        due.max(retry).clamp(Duration::from_millis(500), tick)
+    }
+
+    /// `None`: there is no CA yet; or the store was put back, and the instance of before may be making backups of it.
+    async fn deployment(&self) -> Result<Option<String>, StoreError> {
+        let authority = self.app.authority();
+        let restored = authority.store().restoration().await?;
+        let in_recovery = restored.is_some_and(|restored| restored.confirmed_at.is_none());
+        if in_recovery || !authority.is_initialized() {
+            return Ok(None);
+        }
+        Ok(Some(authority.store().deployment().await?.id))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.app.authority().clock().now()
+    }
+
+    /// What lies in the directory; nothing where it can't be read.
+    async fn look(&mut self, deployment: &str) -> Shelf {
+        let (directory, deployment) = (self.plan.directory.clone(), deployment.to_owned());
+        match flat(spawn_blocking(move || Shelf::look(&directory, &deployment)).await) {
+            Ok(shelf) => shelf,
+            Err(error) => {
+                if self.retry_at.is_none_or(|at| at <= Instant::now()) {
+                    self.has_failed(&error.to_string());
+                }
+                Shelf::default()
+            }
+        }
+    }
+
+    /// `None`: none was made.
+    async fn make(&mut self, at: Timestamp, size: u64, stop: &CancellationToken) -> Option<Made> {
+        let started = Instant::now();
+        let (authority, plan, settings) =
+            (self.app.authority().clone(), self.plan.clone(), self.settings.clone());
+        let (stop_too, runtime) = (stop.clone(), Handle::current());
+        let work = spawn_blocking(move || {
+            let job = Job { plan: &plan, settings: &settings, at, size, stop: &stop_too };
+            make(&job, &runtime, async |facts, manifest| {
+                let deadline = Instant::now() + SIGNING;
+                Seal::sign_with(facts, manifest, at, async |ca, message| {
+                    authority.sign_manifest(ca.ski, message, deadline).await
+                })
+                .await
+            })
+        });
+        match flat(work.await) {
+            Ok(Some(made)) => {
+                (self.failures, self.error, self.retry_at) = (0, None, None);
+                tracing::info!(target: "catalyst.pki", path = %made.path.display(), size = made.held.size,
+                    rows = made.rows, seconds = started.elapsed().as_secs_f64(), "Backup made");
+                for note in &made.notes {
+                    tracing::warn!(target: "catalyst.pki", note, "Backup lacks something");
+                }
+                Some(made)
+            }
+            Ok(None) => {
+                tracing::info!(target: "catalyst.pki", directory = %self.plan.directory.display(),
+                    "Backup waits — another process makes one into this directory");
+                self.retry_at = Some(Instant::now() + TICK.min(self.plan.schedule.every));
+                None
+            }
+            Err(_) if stop.is_cancelled() => None,
+            Err(error) => {
+                self.has_failed(&error.to_string());
+                None
+            }
+        }
+    }
+
+    fn has_failed(&mut self, error: &str) {
+        self.failures = self.failures.saturating_add(1);
+        let wait = self.plan.schedule.retry_after(self.failures);
+        self.retry_at = Some(Instant::now() + wait);
+        self.error = Some(error.to_owned());
+        self.app.metrics().backup_failed("backup");
+        tracing::error!(target: "catalyst.pki", error, retry_in_seconds = wait.as_secs(), "Backup not made");
+    }
+
+    /// Deletes what need not stay.
+    async fn clear(&mut self, deployment: &str, written: &Held) {
+        let shelf = self.look(deployment).await;
+        let names: Vec<_> =
+            self.plan.schedule.surplus(&shelf, written).into_iter().map(str::to_owned).collect();
+        let directory = self.plan.directory.clone();
+        let delete = move || {
+            for name in names {
+                match fs::remove_file(directory.join(&name)) {
+                    Ok(()) => tracing::info!(target: "catalyst.pki", name, "Old backup deleted"),
+                    Err(error) => tracing::warn!(target: "catalyst.pki", name, error = %error,
+                        "Old backup not deleted — tried again after the next one"),
+                }
+            }
+        };
+        if let Err(error) = spawn_blocking(delete).await {
+            tracing::warn!(target: "catalyst.pki", error = %error, "Old backups not deleted");
+        }
+    }
+
+    async fn run_hook(&self, path: &Path, stop: &CancellationToken) {
+        let Some(program) = &self.plan.hook else { return };
+        let limit = HOOK_LIMIT.min(self.plan.schedule.every);
+        let running = hook::run(program, path, limit);
+        if let Some(Err(error)) = stop.run_until_cancelled(running).await {
+            self.app.metrics().backup_failed("hook");
+            tracing::error!(target: "catalyst.pki", path = %path.display(), program = %program.display(), error,
+                "Backup hook failed — the backup is there; run it again by hand");
+        }
+    }
+
+    /// Says what is damaged and what is overdue.
+    fn tell(&mut self, shelf: &Shelf) {
+        for (name, error) in &shelf.damaged {
+            if self.damaged.insert(name.clone()) {
+                tracing::warn!(target: "catalyst.pki", name, error, "Backup is damaged — it is kept, and does not count");
+            }
+        }
+        self.damaged.retain(|name| shelf.damaged.iter().any(|(damaged, _)| damaged == name));
+        let now = self.now();
+        let newest = shelf.newest(now).cloned();
+        let newest_at = newest.as_ref().map(|held| held.at);
+        let is_overdue = self.plan.schedule.is_overdue(newest_at, now, self.failures > 0);
+        let trouble = is_overdue.then(|| overdue(newest_at, self.error.as_deref()));
+        self.app.backups().found(newest, trouble, self.app.metrics());
+        if !is_overdue {
+            self.reminded_at = None;
+        } else if self.reminded_at.is_none_or(|at| at.elapsed() >= REMINDER) {
+            self.reminded_at = Some(Instant::now());
+            tracing::error!(target: "catalyst.pki", newest = newest_at.map(|at| at.to_string()),
+                error = self.error, "Backup overdue");
+        }
+    }
+}
+
+fn overdue(newest: Option<Timestamp>, error: Option<&str>) -> String {
+    let newest = newest.map_or("there is none".to_owned(), |at| format!("the newest is of {at}"));
+    let why = error.map_or(String::new(), |error| format!(": {error}"));
+    format!("a backup is overdue, {newest}{why}")
+}
+
+fn flat<T>(done: Result<Result<T, BackupError>, tokio::task::JoinError>) -> Result<T, BackupError> {
+    done.unwrap_or_else(|error| Err(StoreError::Storage(error.to_string()).into()))
+}
+
+/// Reads which backup was verified last.
+///
+/// # Errors
+/// The certificate store's.
+pub(super) async fn read_verified(app: &App) -> Result<(), AuthorityError> {
+    let verified = app.authority().store().verified_backup().await?;
+    app.backups().verified(verified, app.metrics());
+    Ok(())
+}
