@@ -126,8 +126,7 @@ fn sources() -> String {
                 add(&path, all);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
-                let mut lines = text.lines().map(str::trim_start);
-                while let Some(line) = lines.next() {
+                for line in text.lines().map(str::trim_start) {
                     all.push_str(line.strip_suffix('\\').unwrap_or(line));
                 }
             }
