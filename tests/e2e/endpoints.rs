@@ -96,6 +96,7 @@ fn allowed(endpoint: &str) -> &'static [&'static str] {
         | "POST /pki/ca/{ski}/retire"
         | "POST /pki/ca/{ski}/revoke"
         | "POST /pki/ca/{ski}/repin"
+        | "POST /pki/recovery/confirm"
         | "GET /pki/keys/unclaimed"
         | "POST /pki/backends/retry"
         | "GET /pki/audit"
@@ -137,6 +138,7 @@ fn request(method: &'static str, path: &str, serial: &str) -> (&'static str, Str
         ("POST", "/pki/initialize") => Some(json!({"algorithm": "unknown"})),
         ("POST", "/pki/intermediary") => Some(json!({"commonName": "x", "algorithm": "unknown"})),
         ("POST", "/pki/ca/{ski}/repin") => Some(json!({"keyUri": "local:nowhere"})),
+        ("POST", "/pki/recovery/confirm") => Some(json!({})),
         ("POST", "/pki/backends/retry") => Some(json!({"backend": "nowhere"})),
         ("POST", "/auth/tokens") => Some(crate::tokens::asking("a", "unknown", &json!({}))),
         ("POST", "/auth/tokens/revoke") => Some(json!({})),

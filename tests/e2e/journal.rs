@@ -140,7 +140,7 @@ fn a_denial_holds_while_the_journal_cannot_be_written_and_gets_there_later() {
     let expected = [pair("identity.denied", &node), pair("identity.denied", &spiffe_id("node", "n2"))];
     assert_eq!(lines, BTreeSet::from(expected));
     pki.logged("Journal of denials is written again", "backups");
-    assert_eq!(ok(&pki.get("/pki/status"))["warnings"].to_string().contains("journal"), false);
+    assert!(!ok(&pki.get("/pki/status"))["warnings"].to_string().contains("journal"));
 }
 
 #[test]
