@@ -97,6 +97,7 @@ fn allowed(endpoint: &str) -> &'static [&'static str] {
         | "POST /pki/ca/{ski}/retire"
         | "POST /pki/ca/{ski}/revoke"
         | "POST /pki/ca/{ski}/repin"
+        | "POST /pki/recovery/confirm"
         | "GET /pki/keys/unclaimed"
         | "POST /pki/backends/retry"
         | "POST /pki/backups/verified"
@@ -139,6 +140,7 @@ fn request(method: &'static str, path: &str, serial: &str) -> (&'static str, Str
         ("POST", "/pki/initialize") => Some(json!({"algorithm": "unknown"})),
         ("POST", "/pki/intermediary") => Some(json!({"commonName": "x", "algorithm": "unknown"})),
         ("POST", "/pki/ca/{ski}/repin") => Some(json!({"keyUri": "local:nowhere"})),
+        ("POST", "/pki/recovery/confirm") => Some(json!({})),
         ("POST", "/pki/backends/retry") => Some(json!({"backend": "nowhere"})),
         ("POST", "/pki/backups/verified") => {
             Some(json!({"manifestSha256": "", "createdAt": "", "deployment": "another"}))

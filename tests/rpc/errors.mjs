@@ -35,7 +35,7 @@ await check('the object of methods', () => on(async (api) => {
   assert.equal('error' in tokens, false)
   assert.deepEqual(Object.keys(tokens).sort(), ['create', 'list', 'revoke'])
   const pki = await api.pki(input.token)
-  assert.equal(Object.keys(pki).length, 9)
+  assert.equal(Object.keys(pki).length, 10)
   assert.equal(Array.isArray(await pki.listDenied()), true)
 }))
 
