@@ -17,11 +17,11 @@ mod workload;
 
 pub use actor::Actor;
 pub use ca_role::{CaRole, UnknownCaRole};
-pub(crate) use fingerprint::sha256;
 pub use fingerprint::{Fingerprint, FingerprintError, KeyId, SpkiHash};
-// The service writes hashes in hex; the core shows them through their own types.
+pub(crate) use fingerprint::{hex, sha256};
+// The core shows most hashes through their own types, and reads none.
 #[cfg(feature = "server")]
-pub(crate) use fingerprint::{hex, unhex};
+pub(crate) use fingerprint::unhex;
 pub use instance_id::{DnsName, InstanceId, InstanceIdError};
 pub use lifetime::{LifetimeError, lifetime};
 pub use serial::{Serial, SerialError};

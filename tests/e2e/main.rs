@@ -58,6 +58,7 @@ mod readme;
 mod recover;
 mod renewal;
 mod restore;
+mod restore_troubles;
 mod rotation;
 mod rpc;
 mod rpc_clients;
