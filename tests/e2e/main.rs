@@ -63,6 +63,7 @@ mod recover;
 mod recovery;
 mod renewal;
 mod restore;
+mod restore_troubles;
 mod rotation;
 mod rpc;
 mod rpc_clients;
