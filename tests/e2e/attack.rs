@@ -36,7 +36,7 @@ fn a_page_of_any_origin_is_refused_unless_the_operator_names_it() {
             asked += 1;
         }
     }
-    assert_eq!(asked, 31 * 5);
+    assert_eq!(asked, 33 * 5);
     // What is public is public to pages too.
     let bundle = pki.service.http().with_header("origin", "https://evil.example");
     assert_eq!(bundle.get("/pki/ca/bundle").unwrap().status, 200);

@@ -105,7 +105,7 @@ fn every_route_that_needs_a_credential_refuses_without_one_before_it_reads_the_b
             checked += 1;
         }
     }
-    assert_eq!(checked, 31);
+    assert_eq!(checked, 33);
     assert_eq!(pki.recorded(), 0);
 }
 

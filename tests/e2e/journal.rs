@@ -40,7 +40,9 @@ impl Places {
 
     fn launch(&self) -> Launch {
         let data = self.root.path().join("data");
-        launch_in(&data).env("CATALYST_PKI_BACKUP_DIR", self.backups().to_str().unwrap())
+        launch_in(&data)
+            .env("CATALYST_PKI_BACKUP_DIR", self.backups().to_str().unwrap())
+            .env("CATALYST_PKI_BACKUP_INTERVAL", "0")
     }
 
     fn lines(&self) -> Vec<Value> {

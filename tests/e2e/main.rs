@@ -28,6 +28,7 @@ mod csr;
 mod denial;
 mod deployment;
 mod disk;
+mod drill;
 mod endpoints;
 mod export;
 mod first_start;

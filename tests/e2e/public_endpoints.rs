@@ -199,7 +199,7 @@ fn the_description_lists_every_route_and_each_of_them_answers() {
         }
     }
     described.sort_unstable();
-    assert_eq!(described.len(), 40, "{described:#?}");
+    assert_eq!(described.len(), 42, "{described:#?}");
 }
 
 #[test]

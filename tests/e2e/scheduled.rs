@@ -14,6 +14,7 @@ use std::{
 };
 
 const LOCK: &str = ".catalyst-backups.lock";
+const JOURNAL: &str = "denied.jsonl";
 
 impl Kept {
     /// The service with a directory of backups, one so many seconds after the other.
@@ -31,7 +32,7 @@ impl Kept {
 
     /// Files of backups.
     pub(crate) fn made(&self) -> Vec<String> {
-        names(&self.backups()).into_iter().filter(|name| name != LOCK).collect()
+        names(&self.backups()).into_iter().filter(|name| ![LOCK, JOURNAL].contains(&name.as_str())).collect()
     }
 
     /// A program beside the directory of backups.

@@ -28,7 +28,7 @@ use tempfile::TempDir;
 const REGION: &str = "eu-central-1";
 
 /// The variables with which `catalyst` asks at the proxy, in its account, and nowhere else.
-fn variables(proxy: &FaultProxy) -> Vec<(String, String)> {
+pub(crate) fn variables(proxy: &FaultProxy) -> Vec<(String, String)> {
     let own = [
         ("CATALYST_PKI_AWS_ENDPOINT", proxy.endpoint()),
         ("CATALYST_PKI_AWS_REGION", REGION.to_owned()),

@@ -32,7 +32,7 @@ const PROJECT: &str = "projects/p";
 const RING: &str = "projects/p/locations/europe-west3/keyRings/pki";
 
 /// A fake with the key ring.
-fn fake() -> FakeKms {
+pub(crate) fn fake() -> FakeKms {
     let fake = FakeKms::start().unwrap();
     fake.ring(RING).unwrap();
     fake
@@ -40,7 +40,7 @@ fn fake() -> FakeKms {
 
 /// The variables with which `catalyst` asks the fake, with the credentials of the machine that it is the metadata server
 /// of.
-fn variables(fake: &FakeKms) -> Vec<(String, String)> {
+pub(crate) fn variables(fake: &FakeKms) -> Vec<(String, String)> {
     let own = [
         ("CATALYST_PKI_GCP_ENDPOINT", fake.endpoint()),
         ("CATALYST_PKI_KMS_KEY_NAME", RING.to_owned()),
