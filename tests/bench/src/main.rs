@@ -5,6 +5,7 @@
 //! cargo build --release && cargo run --release -p catalyst-bench            # quick: stores of 1,000 and 50,000 rows
 //! cargo build --release && cargo run --release -p catalyst-bench -- full    # stores of 1,000 and 1,000,000 rows
 //! cargo build --release && cargo run --release -p catalyst-bench -- rpc     # Cap'n Web and the command line alone
+//! cargo build --release && cargo run --release -p catalyst-bench -- backup  # a store of 1,000,000 rows
 //! . <(tests/run --env) && cargo run --release -p catalyst-bench -- pkcs11   # a token of SoftHSM
 //! tests/run cargo run --release -p catalyst-bench -- aws                    # what stands for AWS KMS
 //! tests/run cargo run --release -p catalyst-bench -- aws-idle               # what an idle service asks it in ten minutes
@@ -25,6 +26,7 @@
 //!   identity of its own. `CPU` is what the service's process used (user and system time of all its threads).
 //! - **RPC**: the list of token keys, over one WebSocket and over one HTTP connection; and how long a command takes from
 //!   its start to its end.
+//! - **Backup**: making, verifying and restoring one, beside SQLite's own copy of the same store (`VACUUM INTO`), in turn.
 //! - **PKCS#11**: the backend beside the same module in a tight loop with as many threads as it has sessions, in turn. CPU outside the
 //!   module is what a signature takes more than in that loop.
 //! - **KMS**: issuance over HTTP while a proxy in this process (AWS) or a fake in another (Google) stands for KMS, signs by
@@ -34,6 +36,7 @@
 //! Rows are those in the store before the load.
 #![forbid(unsafe_code)]
 
+mod backup;
 mod credentials;
 mod cryptography;
 mod filler;
@@ -74,13 +77,14 @@ fn main() -> ExitCode {
         None | Some("quick") => run(&QUICK),
         Some("full") => run(&FULL),
         Some("rpc") => alone(|table| service::report_rpc(&requests::make(1)?, table)),
+        Some("backup") => alone(backup::report),
         Some("pkcs11") => alone(pkcs11::report),
         Some("aws") => alone(kms::report::<Aws>),
         Some("aws-idle") => alone(kms::report_idle::<Aws>),
         Some("gcp") => alone(kms::report::<Gcp>),
         Some("gcp-idle") => alone(kms::report_idle::<Gcp>),
         Some(_) => {
-            eprintln!("usage: catalyst-bench [quick|full|rpc|pkcs11|aws|aws-idle|gcp|gcp-idle]");
+            eprintln!("usage: catalyst-bench [quick|full|rpc|backup|pkcs11|aws|aws-idle|gcp|gcp-idle]");
             return ExitCode::from(2);
         }
     };

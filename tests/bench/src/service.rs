@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const PASSPHRASE: &str = "a passphrase for benchmarks";
+pub(crate) const PASSPHRASE: &str = "a passphrase for benchmarks";
 const START_RUNS: usize = 5;
 
 /// Measures all of it and says how the large store compares with the small one.
@@ -60,7 +60,7 @@ pub(crate) fn launch(directory: &Path) -> Outcome<Launch> {
 }
 
 /// Makes a hierarchy and answers one certificate of it, PEM.
-fn found(directory: &Path, requests: &[Request]) -> Outcome<String> {
+pub(crate) fn found(directory: &Path, requests: &[Request]) -> Outcome<String> {
     let mut service = launch(directory)?.start()?;
     initialize(&mut service)?;
     let client = service.http().with_token(&token(directory)?);
@@ -252,7 +252,7 @@ pub(crate) fn token(directory: &Path) -> Outcome<String> {
     Ok(fs::read_to_string(directory.join("system-token"))?.trim().to_owned())
 }
 
-fn megabytes(bytes: u64) -> String {
+pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
