@@ -49,6 +49,7 @@ pub use schedule::{Held, Schedule, Shelf};
 pub use scratch::{Scratch, has_room};
 pub use seal::{MAX_SEAL, Seal, Signature, Signer, Trust};
 pub use snapshot::{KeyFile, Snapshot, Source};
+pub(crate) use target::rename_to_nothing;
 pub use target::{Draft, Target, file_name};
 pub use verify::{Opened, Verification, inspect, verify};
 pub use watch::{Octets, Unwatched, Watch};

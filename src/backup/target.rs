@@ -197,7 +197,7 @@ impl Drop for Draft {
 }
 
 /// Renames in one step that fails where something has come to lie at the new name.
-fn rename_to_nothing(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_to_nothing(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // File systems without that step, such as NFS, have links.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {

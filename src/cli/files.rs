@@ -1,12 +1,9 @@
 //! Files that a command makes: whole or not at all, and nothing is lost that was there before.
 
 use crate::{
+    backup::rename_to_nothing,
     client::{ClientError, Result},
     identity::hex,
-};
-use rustix::{
-    fs::{CWD, RenameFlags, renameat_with},
-    io::Errno,
 };
 use std::{
     ffi::OsStr,
@@ -170,18 +167,6 @@ impl Drop for Draft {
             // Nobody else knows the name; where removing fails, nothing else would work either.
             let _ = fs::remove_file(&self.path);
         }
-    }
-}
-
-/// Renames in one step that fails where something has come to lie at the new name.
-fn rename_to_nothing(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // File systems without that step, such as NFS, have links.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            fs::hard_link(from, to)?;
-            fs::remove_file(from)
-        }
-        renamed => renamed.map_err(io::Error::from),
     }
 }
 

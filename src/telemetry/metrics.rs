@@ -1,12 +1,14 @@
 //! Metrics, for `/metrics` and for a collector. Names are those that operators' rules and dashboards use.
 
 mod backups;
+mod gauges;
 mod keys;
 
 pub use backups::BackupFigures;
 pub use keys::{Elsewhere, ElsewhereChanges, KeyHealth};
 
 use super::{TelemetryError, push};
+use gauges::Gauges;
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram, Meter, MeterProvider as _},
@@ -19,10 +21,7 @@ use opentelemetry_sdk::{
 use prometheus::{Registry, TextEncoder};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 use tokio::runtime::Handle;
@@ -30,7 +29,6 @@ use tokio::runtime::Handle;
 /// From half a millisecond, which local keys take, to ten seconds, after which clients have gone.
 const SECONDS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-const NOT_KNOWN_YET: u64 = u64::MAX;
 
 /// The label `type` of an issued certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,24 +66,6 @@ struct Instruments {
     backup_failures: Counter<u64>,
     csr_sign: Histogram<f64>,
     signing: Histogram<f64>,
-}
-
-/// Points in time by the name of a CA.
-type Times = Mutex<BTreeMap<Arc<str>, SystemTime>>;
-/// The keys of CAs by the CA's name and the key store's.
-type Keys = Mutex<BTreeMap<(Arc<str>, Arc<str>), KeyHealth>>;
-
-/// What is read when somebody looks. Points in time are kept, so that seconds left are right at every look.
-struct Gauges {
-    deny_list_size: AtomicU64,
-    active_certs: AtomicU64,
-    recovery: AtomicU64,
-    journal_pending: AtomicU64,
-    inflight: AtomicI64,
-    ca_expiry: Times,
-    crl_next_update: Times,
-    key_state: Keys,
-    elsewhere: Mutex<BTreeSet<Elsewhere>>,
 }
 
 impl Metrics {
@@ -319,137 +299,6 @@ impl Instruments {
             instruments.backup_failures.add(0, &[KeyValue::new("step", step)]);
         }
         instruments
-    }
-}
-
-impl Default for Gauges {
-    fn default() -> Self {
-        Self {
-            deny_list_size: AtomicU64::new(NOT_KNOWN_YET),
-            active_certs: AtomicU64::new(NOT_KNOWN_YET),
-            recovery: AtomicU64::new(NOT_KNOWN_YET),
-            journal_pending: AtomicU64::new(NOT_KNOWN_YET),
-            inflight: AtomicI64::new(0),
-            ca_expiry: Mutex::default(),
-            crl_next_update: Mutex::default(),
-            key_state: Mutex::default(),
-            elsewhere: Mutex::default(),
-        }
-    }
-}
-
-impl Gauges {
-    fn register(self: &Arc<Self>, meter: &Meter) {
-        self.count(meter, "catalyst.pki.deny_list_size", "Identities that are denied", |all| {
-            &all.deny_list_size
-        });
-        self.count(meter, "catalyst.pki.active_cert_count", "Certificates that have not expired", |all| {
-            &all.active_certs
-        });
-        self.count(meter, "catalyst.pki.recovery", "1 while a restored store waits to be confirmed", |all| {
-            &all.recovery
-        });
-        self.count(
-            meter,
-            "catalyst.pki.journal_pending",
-            "Lines that are not in the journal of denials yet",
-            |all| &all.journal_pending,
-        );
-        self.seconds_left(meter, "catalyst.pki.ca_expiry_seconds", "Until a CA certificate expires", |all| {
-            &all.ca_expiry
-        });
-        self.seconds_left(
-            meter,
-            "catalyst.pki.crl_next_update_seconds",
-            "Until the newest CRL is out of date",
-            |all| &all.crl_next_update,
-        );
-        let all = Arc::clone(self);
-        meter
-            .i64_observable_gauge("catalyst.pki.signing_inflight")
-            .with_description("Key store calls under way")
-            .with_callback(move |observer| observer.observe(all.inflight.load(Ordering::Relaxed), &[]))
-            .build();
-        let all = Arc::clone(self);
-        meter
-            .i64_observable_gauge("catalyst.pki.key_state")
-            .with_description(
-                "1 ready, 0 unknown or closed, -1 key store away, -2 refused until an operator acts, -3 disabled, -4 to be destroyed, -5 gone",
-            )
-            .with_callback(move |observer| {
-                for ((ca_name, backend), health) in lock(&all.key_state).iter() {
-                    let labels = [
-                        KeyValue::new("ca_name", Arc::clone(ca_name)),
-                        KeyValue::new("backend", Arc::clone(backend)),
-                    ];
-                    observer.observe(health.value(), &labels);
-                }
-            })
-            .build();
-        let all = Arc::clone(self);
-        meter
-            .i64_observable_gauge("catalyst.pki.signing_elsewhere")
-            .with_description("1 while a key signs elsewhere than its URI says, such as in another Region")
-            .with_callback(move |observer| {
-                for (ca_name, backend, place) in lock(&all.elsewhere).iter() {
-                    let labels = [
-                        KeyValue::new("ca_name", Arc::clone(ca_name)),
-                        KeyValue::new("backend", Arc::clone(backend)),
-                        KeyValue::new("place", Arc::clone(place)),
-                    ];
-                    observer.observe(1, &labels);
-                }
-            })
-            .build();
-    }
-
-    fn count(
-        self: &Arc<Self>,
-        meter: &Meter,
-        name: &'static str,
-        what: &'static str,
-        get: fn(&Self) -> &AtomicU64,
-    ) {
-        let all = Arc::clone(self);
-        meter
-            .u64_observable_gauge(name)
-            .with_description(what)
-            .with_callback(move |observer| match get(&all).load(Ordering::Relaxed) {
-                NOT_KNOWN_YET => {}
-                count => observer.observe(count, &[]),
-            })
-            .build();
-    }
-
-    fn seconds_left(
-        self: &Arc<Self>,
-        meter: &Meter,
-        name: &'static str,
-        what: &'static str,
-        get: fn(&Self) -> &Times,
-    ) {
-        let all = Arc::clone(self);
-        meter
-            .i64_observable_gauge(name)
-            .with_description(what)
-            .with_unit("s")
-            .with_callback(move |observer| {
-                let now = SystemTime::now();
-                for (ca_name, end) in lock(get(&all)).iter() {
-                    observer
-                        .observe(seconds_until(*end, now), &[KeyValue::new("ca_name", Arc::clone(ca_name))]);
-                }
-            })
-            .build();
-    }
-}
-
-/// Whole seconds, below 0 once it has passed.
-fn seconds_until(end: SystemTime, now: SystemTime) -> i64 {
-    let whole = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-    match end.duration_since(now) {
-        Ok(left) => whole(left),
-        Err(passed) => -whole(passed.duration()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     fault::{Fault, Outcome},
-    issue::{self, CLOCK_TOLERANCE_MS, Entry},
+    issue::{self, CLOCK_TOLERANCE_MS, Leaf},
     list, recovery,
     step::{Step, one},
 };
@@ -36,23 +36,12 @@ pub(super) fn adopt(
             issue::claim_name(step, name, record, stamp)?;
         }
     }
-    let entry = Entry {
-        identity: Some(identity),
-        issuer,
-        not_before: record.not_before,
-        not_after: record.not_after,
-        created_at: stamp.at,
-        serial: record.serial,
-        spki: record.spki,
+    issue::insert_leaf(
+        step,
+        certificate,
         fingerprint,
-        certificate_type: "end-entity",
-        common_name: record.common_name.as_deref().unwrap_or_default(),
-        der: &certificate.der,
-        adopted: true,
-    };
-    issue::insert_certificate(step, &entry)?;
-    step.count_active(record.not_after.millis(), 1);
-    step.count_issued(issuer, record.not_after.millis());
+        &Leaf { identity, issuer, at: stamp.at, adopted: true },
+    )?;
     let detail = json!({
         "serial": record.serial.to_string(), "spki": record.spki.to_string(),
         "fingerprint": fingerprint.to_string(), "issuer": record.issuer.to_string(),

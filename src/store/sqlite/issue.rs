@@ -101,25 +101,12 @@ pub(super) fn record(
         claim_name(step, name, record, stamp)?;
     }
     let fingerprint = Fingerprint::of_certificate(&certificate.der);
-    insert_certificate(
+    insert_leaf(
         step,
-        &Entry {
-            identity: Some(identity),
-            issuer: admitted.issuer,
-            not_before: record.not_before,
-            not_after: record.not_after,
-            created_at: stamp.at,
-            serial: record.serial,
-            spki: record.spki,
-            fingerprint,
-            certificate_type: "end-entity",
-            common_name: record.common_name.as_deref().unwrap_or_default(),
-            der: &certificate.der,
-            adopted: false,
-        },
+        certificate,
+        fingerprint,
+        &Leaf { identity, issuer: admitted.issuer, at: stamp.at, adopted: false },
     )?;
-    step.count_active(record.not_after.millis(), 1);
-    step.count_issued(admitted.issuer, record.not_after.millis());
     let mut bootstrap = String::new();
     if let Some(ticket) = &record.ticket {
         let bearer = Bearer { identity: Some(identity), spki: record.spki, at: stamp.at };
@@ -135,6 +122,44 @@ pub(super) fn record(
     );
     step.audit(stamp, "certificate.issued", &record.spiffe_id, detail)?;
     Ok(Decision::Record(fingerprint))
+}
+
+/// Where a leaf belongs.
+pub(super) struct Leaf {
+    pub(super) identity: i64,
+    pub(super) issuer: i64,
+    /// When it was recorded.
+    pub(super) at: Timestamp,
+    /// It was issued before, by an instance whose store was lost.
+    pub(super) adopted: bool,
+}
+
+/// Records a leaf and counts it.
+pub(super) fn insert_leaf(
+    step: &mut Step<'_>,
+    certificate: &SignedCertificate,
+    fingerprint: Fingerprint,
+    leaf: &Leaf,
+) -> Outcome<()> {
+    let record = &certificate.record;
+    let entry = Entry {
+        identity: Some(leaf.identity),
+        issuer: leaf.issuer,
+        not_before: record.not_before,
+        not_after: record.not_after,
+        created_at: leaf.at,
+        serial: record.serial,
+        spki: record.spki,
+        fingerprint,
+        certificate_type: "end-entity",
+        common_name: record.common_name.as_deref().unwrap_or_default(),
+        der: &certificate.der,
+        adopted: leaf.adopted,
+    };
+    insert_certificate(step, &entry)?;
+    step.count_active(record.not_after.millis(), 1);
+    step.count_issued(leaf.issuer, record.not_after.millis());
+    Ok(())
 }
 
 /// What is known of an issuance that nothing speaks against.

@@ -1,6 +1,6 @@
 //! How the backups are.
 
-use super::{lock, seconds_until};
+use super::{gauges::seconds_until, lock};
 use opentelemetry::metrics::Meter;
 use std::{
     sync::{Arc, Mutex},
