@@ -1,5 +1,7 @@
 //! Listening sockets: HTTP/1.1 and HTTP/2 in clear or over TLS, with deadlines, a cap, and an orderly end.
 
+mod unread;
+
 use super::{
     opening::{Opened, Speaks},
     patience::Patient,
@@ -7,8 +9,11 @@ use super::{
     places::{Place, Places},
 };
 use crate::{access::PeerCertificate, authority::x509::validity_of, identity::Fingerprint};
-use axum::Router;
-use hyper::service::{Service as _, service_fn};
+use axum::{Router, body::Body};
+use hyper::{
+    Version,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{
@@ -27,6 +32,7 @@ use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
+use unread::Unread;
 
 /// How long a client may take to send a request's head, the wait on an idle connection included.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
@@ -135,7 +141,10 @@ impl Listener {
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(peer.clone());
             request.extensions_mut().insert(stay.clone());
-            router.call(request)
+            let is_http2 = request.version() == Version::HTTP_2;
+            router.call(
+                request.map(|body| if is_http2 { Body::new(Unread::new(body)) } else { Body::new(body) }),
+            )
         });
         let io = TokioIo::new(Patient::new(stream, HEAD_DEADLINE, WRITE_DEADLINE));
         // A peer that goes away is no event for us.

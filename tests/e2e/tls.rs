@@ -127,6 +127,24 @@ fn openssl_and_curl_find_tls_1_3_and_a_certificate_they_believe() {
     }
 }
 
+/// Of a body that nobody reads nothing must come between the client and the answer.
+#[test]
+fn curl_sees_each_refusal_over_http_2_although_nobody_reads_what_it_sends() {
+    let pki = dev();
+    let port = pki.service.address().port();
+    // Half of them were lost once.
+    for _ in 0..20 {
+        let output = Command::new("curl")
+            .args(["-sSk", "--noproxy", "*", "--max-time", "30", "--http2", "-w", " %{http_code}"])
+            .args(["-H", "authorization: Bearer nobody", "-d", &"x".repeat(2_000)])
+            .arg(format!("https://localhost:{port}/pki/csr/sign"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.ends_with(r#""code":"credential_invalid"} 401"#), "{output:?}");
+    }
+}
+
 #[test]
 fn a_hundred_busy_connections_live_through_renewals() {
     let directory = TempDir::new().unwrap();
