@@ -14,8 +14,8 @@ use crate::{
     store::{Denial, JournalLine, Restored, RevocationReason, Stamp, StoreError, TokenSelector},
 };
 use serde::Deserialize;
-use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Kinds of preset secrets.
 const SECRETS: [&str; 2] = ["system", "bootstrap"];
@@ -39,7 +39,7 @@ pub(super) fn journal(
             ended.insert(line.subject.as_str(), line.at);
         }
     }
-    let mut denied_here = BTreeSet::new();
+    let mut denied_here = BTreeMap::new();
     for line in lines {
         let mut replay = Replay { step, line, stamp, ended: &ended, denied_here: &mut denied_here, restored };
         replay.guarded()?;
@@ -58,7 +58,23 @@ fn is_recorded(step: &Step<'_>, line: &JournalLine) -> Outcome<bool> {
 struct DenialDetail {
     reason: String,
     compromised: bool,
+    /// Each by itself: a denial holds whatever is wrong with one of them.
+    #[serde(default)]
+    withdrawn: Vec<Value>,
 }
+
+/// A certificate that a denial has taken out of use.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Withdrawn {
+    serial: String,
+    issuer: String,
+    spki: String,
+    not_after: i64,
+}
+
+/// A line of a CRL: the CA's number and the serial number.
+type Listed = (i64, Serial);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -88,8 +104,8 @@ struct Replay<'r, 'c> {
     stamp: &'r Stamp,
     /// When the store itself has last allowed an identity, in milliseconds.
     ended: &'r BTreeMap<&'r str, i64>,
-    /// Identities that the journal alone denies.
-    denied_here: &'r mut BTreeSet<SpiffeId>,
+    /// Identities that the journal alone denies, and what is on hold by that although the backup does not know it.
+    denied_here: &'r mut BTreeMap<SpiffeId, Vec<Listed>>,
     restored: &'r mut Restored,
 }
 
@@ -171,17 +187,67 @@ impl Replay<'_, '_> {
         if standing.is_none() {
             let sql = "UPDATE denied_identity SET denied_at = ?2 WHERE spiffe_id = ?1";
             self.step.execute(sql, (spiffe_id.as_str(), self.happened_at().millis()))?;
-            self.denied_here.insert(spiffe_id);
+            self.denied_here.insert(spiffe_id.clone(), Vec::new());
             self.restored.denied += 1;
+        }
+        for certificate in &detail.withdrawn {
+            match self.withdraw(&spiffe_id, detail.compromised, certificate) {
+                Err(Fault::Store(StoreError::Conflict(why))) => self.restored.notes.push(format!(
+                    "a certificate in a line of the journal ({} {spiffe_id}) was left out: {why}",
+                    self.line.action
+                )),
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What a denial has taken out of use. What the store knows of the identity goes with the denial itself; what was
+    /// issued after the backup comes onto its CA's CRL, too.
+    fn withdraw(&mut self, spiffe_id: &SpiffeId, compromised: bool, certificate: &Value) -> Outcome<()> {
+        let read = Withdrawn::deserialize(certificate);
+        let Ok((Ok(serial), Ok(spki), Withdrawn { issuer, not_after, .. })) =
+            read.map(|read| (read.serial.parse::<Serial>(), read.spki.parse::<SpkiHash>(), read))
+        else {
+            return conflict("it is of another form".to_owned());
+        };
+        let known = "SELECT 1 FROM certificate_record WHERE serial = ?1";
+        if self.step.exists(known, [serial.as_bytes()])? {
+            return Ok(());
+        }
+        if compromised {
+            let detail = RevocationDetail {
+                reason: RevocationReason::KeyCompromise.code(),
+                spiffe_id: Some(spiffe_id.to_string()),
+                spki: Some(spki.to_string()),
+                fingerprint: None,
+                issuer: Some(issuer),
+                not_after: Some(not_after),
+            };
+            return self.revoke_unknown(serial, RevocationReason::KeyCompromise, &detail);
+        }
+        let (issuer, not_after) = (Some(issuer.as_str()), Some(not_after));
+        if let Some(ca) = self.list_unknown(serial, RevocationReason::CertificateHold, issuer, not_after)? {
+            self.restored.revoked += 1;
+            if let Some(on_hold) = self.denied_here.get_mut(spiffe_id) {
+                on_hold.push((ca, serial));
+            }
         }
         Ok(())
     }
 
     fn allow(&mut self) -> Outcome<()> {
         let spiffe_id: SpiffeId = self.subject("SPIFFE id")?;
-        if self.denied_here.remove(&spiffe_id) {
+        if let Some(on_hold) = self.denied_here.remove(&spiffe_id) {
             deny::allow(self.step, &spiffe_id, self.stamp)?;
             self.restored.denied -= 1;
+            for (ca, serial) in on_hold {
+                let sql = "DELETE FROM crl_entry WHERE ca = ?1 AND serial = ?2 AND reason = 6";
+                if self.step.execute(sql, (ca, serial.as_bytes()))? > 0 {
+                    crl::raise_revision(self.step, ca)?;
+                    self.restored.revoked -= 1;
+                }
+            }
             return Ok(());
         }
         let standing = deny::get(self.step.connection(), &spiffe_id)?;
@@ -224,7 +290,7 @@ impl Replay<'_, '_> {
     ) -> Outcome<()> {
         let spki = detail.spki.as_deref().map(str::parse::<SpkiHash>).transpose();
         let Ok(spki) = spki else { return conflict("its key's hash is none".to_owned()) };
-        let on_crl = self.list_unknown(serial, reason, detail)?;
+        let on_crl = self.list_unknown(serial, reason, detail.issuer.as_deref(), detail.not_after)?.is_some();
         let is_blocked = match spki {
             Some(spki) => {
                 let sql = "SELECT 1 FROM blocked_key WHERE spki_hash = ?1";
@@ -249,14 +315,15 @@ impl Replay<'_, '_> {
         Ok(())
     }
 
-    /// Answers whether it has come onto its CA's CRL now.
+    /// Answers the number of its CA if it has come onto that one's CRL now.
     fn list_unknown(
         &mut self,
         serial: Serial,
         reason: RevocationReason,
-        detail: &RevocationDetail,
-    ) -> Outcome<bool> {
-        let issuer = detail.issuer.as_deref().map(str::parse::<KeyId>).transpose();
+        issuer: Option<&str>,
+        not_after: Option<i64>,
+    ) -> Outcome<Option<i64>> {
+        let issuer = issuer.map(str::parse::<KeyId>).transpose();
         let Ok(Some(issuer)) = issuer else {
             return conflict(
                 "the certificate is not in the backup, and the line does not name its CA".to_owned(),
@@ -271,15 +338,16 @@ impl Replay<'_, '_> {
         let now = self.stamp.at;
         // No certificate that was issued by now ends later.
         let latest = now.plus_seconds(Ttl::MAX.seconds()).millis();
-        let not_after = detail.not_after.unwrap_or(latest).min(latest).min(ca_ends);
-        let sql = "SELECT 1 FROM crl_entry WHERE ca = ?1 AND serial = ?2 AND reason <> 6";
-        if not_after <= now.millis() || self.step.exists(sql, (ca, serial.as_bytes()))? {
-            return Ok(false);
+        let not_after = not_after.unwrap_or(latest).min(latest).min(ca_ends);
+        // A line for good takes the place of a hold, and never the other way round.
+        let sql = "SELECT 1 FROM crl_entry WHERE ca = ?1 AND serial = ?2 AND (reason <> 6 OR ?3 = 6)";
+        if not_after <= now.millis() || self.step.exists(sql, (ca, serial.as_bytes(), reason.code()))? {
+            return Ok(None);
         }
         let revision = crl::raise_revision(self.step, ca)?;
         let line = crl::Line { serial: *serial.as_bytes(), reason, not_after, revision };
         crl::put(self.step, ca, &line, self.happened_at())?;
-        Ok(true)
+        Ok(Some(ca))
     }
 
     fn revoke_ca(&mut self) -> Outcome<()> {

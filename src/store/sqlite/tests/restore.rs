@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     identity::CaRole,
     store::{
-        AuditQuery, CertificateStatus, CrlEntry, JOURNALLED, JournalLine, NewerCrl, RestorePlan, Restored,
-        RevocationReason, StoreError, TokenSelector, occupant, restore_store,
+        AdoptOutcome, AuditQuery, CertificateStatus, CrlEntry, JOURNALLED, JournalLine, NewerCrl,
+        RestorePlan, Restored, RevocationReason, StoreError, TokenSelector, occupant, restore_store,
     },
 };
 use conformance::fixture::*;
@@ -152,6 +152,68 @@ async fn what_the_journal_takes_away_is_gone_however_often_and_in_whichever_orde
         assert_eq!((restoration.snapshot_at, restoration.restored_at), (at(SNAPSHOT), at(NOW)));
         assert_eq!(restoration.confirmed_at, None);
         store.close().await.unwrap();
+    }
+}
+
+/// Certificates that the backup does not know are off by a denial of after it as they were before, and back on where it
+/// was lifted, unless it revoked them for good.
+#[tokio::test]
+async fn a_denial_of_the_journal_reaches_certificates_that_the_backup_does_not_know() {
+    use RevocationReason::{CertificateHold, KeyCompromise};
+    for (compromised, allowed, expected) in [
+        (false, false, Some(CertificateHold)),
+        (false, true, None),
+        (true, false, Some(KeyCompromise)),
+        (true, true, Some(KeyCompromise)),
+    ] {
+        let mut record = None;
+        let lost = Lost::new(
+            async |_| {},
+            async |world| {
+                record = Some(world.issue("n1", 1100).await.record().clone());
+                world.store.deny_identity(&spiffe("n1"), "why", compromised, &stamp(1200)).await.unwrap();
+                if allowed {
+                    world.store.allow_identity(&spiffe("n1"), &stamp(1300)).await.unwrap();
+                }
+            },
+        )
+        .await;
+        let record = record.unwrap();
+        let lines = lost.journal().await;
+        let without_order = [lines.clone(), lines[..1].to_vec()].concat();
+        for journal in [lines, without_order] {
+            let (restored, _directory, store) = lost.restored(&plan(journal));
+            assert_eq!(restored.notes, Vec::<String>::new());
+            assert_eq!(restored.denied, u64::from(!allowed));
+            assert_eq!(restored.revoked, u64::from(expected.is_some()));
+            let listed: Vec<_> =
+                entries(&store).await.iter().map(|line| (line.serial, line.reason)).collect();
+            assert_eq!(listed, Vec::from_iter(expected.map(|reason| (record.serial, reason))));
+            // What was good to the end is taken up, and nothing else.
+            let adopted = store.adopt_certificate(signed(record.clone()), &stamp(NOW + 1)).await.unwrap();
+            let is_adopted = matches!(adopted, AdoptOutcome::Adopted(_));
+            assert_eq!(is_adopted, expected.is_none(), "{adopted:?}");
+            store.close().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_denial_holds_whatever_is_wrong_with_the_certificates_in_its_line() {
+    let lost = Lost::new(async |_| {}, async |_| {}).await;
+    let good = |issuer: String| {
+        json!({"serial": serial().to_string(), "issuer": issuer, "spki": key("k").to_string(),
+        "notAfter": i64::MAX})
+    };
+    let withdrawn = json!([
+        7, {}, {"serial": "1"}, good("00".repeat(20)), good("x".into()), good(ski(CaRole::Services, 1).to_string())
+    ]);
+    for compromised in [false, true] {
+        let detail = json!({"reason": "why", "compromised": compromised, "withdrawn": withdrawn});
+        let journal = vec![line(100, 1100, "identity.denied", spiffe("n1").as_str(), detail)];
+        let (restored, _directory, store) = lost.restored(&plan(journal));
+        assert_eq!((restored.denied, restored.revoked, restored.notes.len()), (1, 1, 5), "{restored:?}");
+        assert_eq!((denied(&store).await.len(), entries(&store).await.len()), (1, 1));
     }
 }
 
