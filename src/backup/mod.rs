@@ -51,4 +51,4 @@ pub use seal::{MAX_SEAL, Seal, Signature, Signer, Trust};
 pub use snapshot::{KeyFile, Snapshot, Source};
 pub use target::{Draft, Target, file_name};
 pub use verify::{Opened, Verification, inspect, verify};
-pub use watch::{Octets, Unwatched, Watch};
+pub use watch::{Octets, Unwatched, Watch, Written};

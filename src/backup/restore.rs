@@ -13,6 +13,7 @@ use crate::{
 };
 use std::{
     fs::{self, File},
+    io::ErrorKind,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
@@ -97,8 +98,11 @@ pub fn restore(
 
 fn journals_of(file: &Path, besides: &Besides, deployment: &str) -> Result<Vec<(PathBuf, Journal)>> {
     let beside = file.parent().unwrap_or(Path::new(".")).join(JOURNAL);
+    // One that can't be looked at is no reason to do without.
+    let is_beside =
+        || !matches!(beside.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound);
     let paths = match besides.denied.is_empty() {
-        true if beside.exists() => vec![beside],
+        true if is_beside() => vec![beside],
         _ => besides.denied.clone(),
     };
     let read = |path: PathBuf| journal_in_file(&path, deployment).map(|journal| (path, journal));

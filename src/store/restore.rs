@@ -14,7 +14,7 @@ pub struct RestorePlan {
     pub crls: Vec<NewerCrl>,
     /// Lines of the denial journal, in any order.
     pub journal: Vec<JournalLine>,
-    /// Tokens and preset secrets of before stay good.
+    /// Tokens and preset secrets of before stay good, but for tokens that are good for a number of times.
     pub keep_tokens: bool,
 }
 

@@ -7,7 +7,8 @@ const DENIED: &str = "identity.denied";
 const ALLOWED: &str = "identity.allowed";
 /// So long after its end a thing matters to nobody: no backup of before is put back after 400 days, which is how long the
 /// audit log is kept.
-const KEPT_SECONDS: i64 = 400 * 86_400;
+const KEPT_MS: i64 = 400 * 86_400_000;
+const LONGEST_TOKEN_MS: i64 = 366 * 86_400_000;
 
 /// What a journal tells.
 #[derive(Debug, Default)]
@@ -71,7 +72,10 @@ pub(super) fn live(text: &str, now: Timestamp) -> impl Iterator<Item = &str> {
         lines.iter().enumerate().filter_map(|(place, (_, line))| Some((place, line.as_ref()?)))
     {
         if matches!(line.action.as_str(), DENIED | ALLOWED) {
-            last.insert(line.subject.clone(), place);
+            // As they are replayed: an instance that was restored appends older ones after later ones.
+            let turn = (line.at, line.seq, place);
+            let latest = last.entry(line.subject.clone()).or_insert(turn);
+            *latest = turn.max(*latest);
         }
         if line.action == DENIED && denial(line) == Denied::Compromised {
             compromised.insert(line.subject.clone());
@@ -83,7 +87,8 @@ pub(super) fn live(text: &str, now: Timestamp) -> impl Iterator<Item = &str> {
         let tells = match line.action.as_str() {
             // A denial that revoked for good has done so whatever came later: then all lines are wanted, in their order.
             DENIED | ALLOWED => {
-                compromised.contains(&line.subject) || last.get(&line.subject) == Some(&place)
+                let turn = (line.at, line.seq, place);
+                compromised.contains(&line.subject) || last.get(&line.subject) == Some(&turn)
             }
             _ => told.insert(thing(&line)) && !is_past(&line, now),
         };
@@ -91,12 +96,12 @@ pub(super) fn live(text: &str, now: Timestamp) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Of what ends by itself: certificates say when, and no token lives longer than a year.
+/// Of what ends by itself: certificates say when, and no token lives longer than a year. Anything may stand in a line.
 fn is_past(line: &JournalLine, now: Timestamp) -> bool {
     let end = match line.action.as_str() {
-        "certificate.revoked" => line.detail["notAfter"].as_i64().map(Timestamp::from_millis),
-        "token.revoked" => Some(line.at().plus_seconds(366 * 86_400)),
+        "certificate.revoked" => line.detail["notAfter"].as_i64(),
+        "token.revoked" => Some(line.at.saturating_add(LONGEST_TOKEN_MS)),
         _ => None,
     };
-    end.is_some_and(|end| now.seconds_since(end) > KEPT_SECONDS)
+    end.is_some_and(|end| now.millis().saturating_sub(end) > KEPT_MS)
 }

@@ -4,8 +4,9 @@ use super::*;
 use crate::{
     identity::CaRole,
     store::{
-        AdoptOutcome, AuditQuery, CertificateStatus, CrlEntry, JOURNALLED, JournalLine, NewerCrl,
-        RestorePlan, Restored, RevocationReason, StoreError, TokenSelector, occupant, restore_store,
+        AdoptOutcome, AuditQuery, BootstrapGrant, CertificateStatus, CrlEntry, JOURNALLED, JournalLine,
+        NewerCrl, RestorePlan, Restored, RevocationReason, StoreError, TokenRecord, TokenSelector, occupant,
+        restore_store,
     },
 };
 use conformance::fixture::*;
@@ -377,6 +378,11 @@ async fn credentials_of_before_are_dead_unless_they_are_to_be_kept() {
             for jti in ["t1", "t2"] {
                 store.record_token(&token(jti), &stamp(10)).await.unwrap();
             }
+            let once = BootstrapGrant { spiffe_id: None, uses: 1 };
+            store
+                .record_token(&TokenRecord { bootstrap: Some(once), ..token("once") }, &stamp(10))
+                .await
+                .unwrap();
             store.revoke_tokens(&TokenSelector::Jti("t2".into()), &stamp(20)).await.unwrap();
             store.preset_secret("bootstrap", &[3; 32], &stamp(30)).await.unwrap();
         },
@@ -385,7 +391,9 @@ async fn credentials_of_before_are_dead_unless_they_are_to_be_kept() {
     .await;
     for (keep_tokens, dead) in [(false, true), (true, false)] {
         let (restored, _directory, store) = lost.restored(&RestorePlan { keep_tokens, ..plan(Vec::new()) });
-        assert_eq!((restored.tokens, restored.secrets), (u64::from(dead), u64::from(dead)));
+        assert_eq!((restored.tokens, restored.secrets), (1 + u64::from(dead), u64::from(dead)));
+        // It may have been used after the backup.
+        assert!(store.token("once").await.unwrap().unwrap().revoked_at.is_some());
         assert_eq!(store.token("t1").await.unwrap().unwrap().revoked_at.is_some(), dead);
         let secret = store.preset_secret("bootstrap", &[3; 32], &stamp(NOW)).await.unwrap();
         assert_eq!(secret.revoked_at.is_some(), dead);
