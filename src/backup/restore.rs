@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     identity::Timestamp,
-    store::{JOURNAL, RestorePlan, Restored, StoreCopy, StoreError, restore_store},
+    store::{JOURNAL, RestorePlan, Restored, StoreCopy, StoreError, StoreFacts, restore_store},
 };
 use std::{
     fs::{self, File},
@@ -87,7 +87,8 @@ pub fn restore(
     let prepared = verified.directory();
     let certs_db = prepared.join("certs.db");
     let restored = restore_store(&certs_db, &plan, at).map_err(|error| no_room(error, ground.path()))?;
-    settle(prepared, &certs_db)?;
+    let facts = settle(prepared, &certs_db)?;
+    notes.extend(distrusted(verified, &facts));
     go_on(watch)?;
     let placement = Placement::plan(ground.path(), prepared, besides.keep_tokens, at)?;
     ground.make_private()?;
@@ -122,15 +123,28 @@ fn no_room(error: StoreError, directory: &Path) -> BackupError {
     }
 }
 
-/// Looks at it once more, and brings every octet to the disk.
-fn settle(prepared: &Path, certs_db: &Path) -> Result<()> {
-    let faults = StoreCopy::open(certs_db)?.faults()?;
+/// What is revoked by now, and has vouched for the backup. One of before is good all the same, so it is no refusal.
+fn distrusted(verified: &Verification, facts: &StoreFacts) -> Option<String> {
+    let signer = verified.opened.signer.as_ref()?;
+    facts.cas.iter().find(|ca| ca.is_revoked && ca.fingerprint() == signer.certificate)?;
+    Some(format!(
+        "the CA that vouches for the backup, {}, was revoked after it: whoever had its key could have made this file; go on only if you know where it has been since {}",
+        signer.common_name, verified.opened.manifest.created_at
+    ))
+}
+
+/// Looks at it once more, and brings every octet to the disk. Answers what stands in it.
+fn settle(prepared: &Path, certs_db: &Path) -> Result<StoreFacts> {
+    let copy = StoreCopy::open(certs_db)?;
+    let faults = copy.faults()?;
     if let Some(first) = faults.first() {
         return Err(BackupError::Store(StoreError::Damaged {
             path: certs_db.display().to_string(),
             reason: format!("after it was brought up to date: {first}"),
         }));
     }
+    let facts = copy.facts()?;
+    drop(copy);
     let keys = prepared.join("keys");
     let mut files = vec![certs_db.to_owned()];
     for entry in fs::read_dir(&keys).map_err(BackupError::io("read", &keys))? {
@@ -147,5 +161,6 @@ fn settle(prepared: &Path, certs_db: &Path) -> Result<()> {
     if files.len() > 1 {
         sync(&keys)?;
     }
-    sync(prepared)
+    sync(prepared)?;
+    Ok(facts)
 }
