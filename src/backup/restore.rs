@@ -65,7 +65,10 @@ pub fn restore(
     let crls = besides.crls.iter().map(|path| crl_in_file(path, &verified.facts, at));
     let crls = crls.collect::<Result<Vec<_>>>()?;
     let (mut journals, mut lines) = (Vec::new(), Vec::new());
-    for (path, journal) in journals_of(file, besides, &manifest.store.deployment)? {
+    let mut read = journals_of(file, besides, &manifest.store.deployment)?;
+    // Several: that which was begun first is before the next.
+    read.sort_by_key(|(_, journal)| journal.lines.first().map(|line| line.at));
+    for (path, journal) in read {
         journals.push((path, journal.lines.len()));
         notes.extend(journal.notes);
         lines.extend(journal.lines);

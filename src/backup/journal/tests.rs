@@ -147,12 +147,20 @@ fn a_long_journal_is_rewritten_without_what_tells_nothing() {
     // What nobody would write ends nothing.
     let odd = line(i64::MAX - NOW.millis(), "token.revoked", "odd", json!({}));
     let ended = line(9_000, "certificate.revoked", "03", json!({"notAfter": i64::MIN}));
-    lines.extend([long_ago, lately.clone(), lately.clone(), again.clone(), earlier, odd.clone(), ended]);
+    lines.extend([
+        long_ago,
+        lately.clone(),
+        lately.clone(),
+        again.clone(),
+        earlier.clone(),
+        odd.clone(),
+        ended,
+    ]);
     lines.push(denied(9_001, "stays", false));
     journal.append(&lines).unwrap();
     journal.shorten(NOW).unwrap();
     let kept: Vec<_> = [0, 1, 2, 8_002].map(|place| lines[place].clone()).into();
-    let expected = [kept, vec![lately, again, odd, denied(9_001, "stays", false)]].concat();
+    let expected = [kept, vec![lately, again, earlier, odd, denied(9_001, "stays", false)]].concat();
     assert_eq!(lines_in(&directory), expected);
     assert!(fs::read_to_string(&path).unwrap().starts_with("{\"damaged\": true}\n"));
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

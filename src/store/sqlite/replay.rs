@@ -15,36 +15,48 @@ use crate::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Kinds of preset secrets.
 const SECRETS: [&str; 2] = ["system", "bootstrap"];
 
-/// Replays the lines in the order of their times. One that does not fit the store is told, and leaves nothing.
+/// Replays the lines in their order. One that does not fit the store is told, and leaves nothing.
 ///
 /// Lines may stand twice, and those of the time before the backup may come after later ones: an instance that was
-/// restored appends them again. So their places mean nothing, and a denial that is on record in the store already, or
-/// whose end is, is not made again: it would strike what was issued since.
+/// restored appends them again. Clocks are set back, too. So what lifts a denial has to come after it both by its place and
+/// by its time; and a denial that is on record in the store already, or whose end is, is not made again: it would strike
+/// what was issued since.
 pub(super) fn journal(
     step: &mut Step<'_>,
     lines: &[JournalLine],
     stamp: &Stamp,
     restored: &mut Restored,
 ) -> Outcome<()> {
-    let mut lines: Vec<_> = lines.iter().collect();
-    lines.sort_by_key(|line| (line.at, line.seq));
-    let mut ended = BTreeMap::new();
-    for line in lines.iter().filter(|line| line.action == "identity.allowed") {
-        if is_recorded(step, line)? {
-            ended.insert(line.subject.as_str(), line.at);
-        }
-    }
-    let mut denied_here = BTreeMap::new();
-    for line in lines {
-        let mut replay = Replay { step, line, stamp, ended: &ended, denied_here: &mut denied_here, restored };
+    let has_ended = have_ended(step, lines)?;
+    let (mut denied_here, mut seen) = (BTreeMap::new(), HashSet::new());
+    for (line, has_ended) in lines.iter().zip(has_ended) {
+        let is_again = !seen.insert((line.seq, line.at, &line.action, &line.subject)) && line.seq > 0;
+        let denied_here = &mut denied_here;
+        let mut replay = Replay { step, line, stamp, has_ended, is_again, denied_here, restored };
         replay.guarded()?;
     }
     Ok(())
+}
+
+/// Of each line, whether the store itself has allowed the identity after it.
+fn have_ended(step: &Step<'_>, lines: &[JournalLine]) -> Outcome<Vec<bool>> {
+    let mut latest: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut ended = Vec::with_capacity(lines.len());
+    for line in lines.iter().rev() {
+        let subject = line.subject.as_str();
+        if line.action == "identity.allowed" && is_recorded(step, line)? {
+            let at = latest.entry(subject).or_insert(line.at);
+            *at = line.at.max(*at);
+        }
+        ended.push(latest.get(subject).is_some_and(|at| *at >= line.at));
+    }
+    ended.reverse();
+    Ok(ended)
 }
 
 /// Whether the store's audit log has the line's record, or had it before it was sealed.
@@ -97,15 +109,24 @@ struct SecretDetail {
     sha256: String,
 }
 
+/// An identity that the journal alone denies.
+struct DeniedHere {
+    /// The latest time of its denials, in milliseconds.
+    at: i64,
+    /// What is on hold by that although the backup does not know it.
+    on_hold: Vec<Listed>,
+}
+
 /// One line on its way into the store.
 struct Replay<'r, 'c> {
     step: &'r mut Step<'c>,
     line: &'r JournalLine,
     stamp: &'r Stamp,
-    /// When the store itself has last allowed an identity, in milliseconds.
-    ended: &'r BTreeMap<&'r str, i64>,
-    /// Identities that the journal alone denies, and what is on hold by that although the backup does not know it.
-    denied_here: &'r mut BTreeMap<SpiffeId, Vec<Listed>>,
+    /// The store itself has allowed the identity since.
+    has_ended: bool,
+    /// The line stood there before.
+    is_again: bool,
+    denied_here: &'r mut BTreeMap<SpiffeId, DeniedHere>,
     restored: &'r mut Restored,
 }
 
@@ -176,18 +197,20 @@ impl Replay<'_, '_> {
     fn deny(&mut self) -> Outcome<()> {
         let spiffe_id: SpiffeId = self.subject("SPIFFE id")?;
         let detail: DenialDetail = self.detail(self.line)?;
-        let has_ended = self.ended.get(spiffe_id.as_str()).is_some_and(|ended| *ended >= self.line.at);
-        if has_ended || is_recorded(self.step, self.line)? {
+        if self.has_ended || self.is_again || is_recorded(self.step, self.line)? {
             return Ok(());
         }
         let standing = deny::get(self.step.connection(), &spiffe_id)?;
         if standing.as_ref().is_none_or(|denial| detail.compromised && !denial.compromised) {
             deny::deny(self.step, &spiffe_id, &detail.reason, detail.compromised, self.stamp)?;
         }
+        if let Some(here) = self.denied_here.get_mut(&spiffe_id) {
+            here.at = here.at.max(self.line.at);
+        }
         if standing.is_none() {
             let sql = "UPDATE denied_identity SET denied_at = ?2 WHERE spiffe_id = ?1";
             self.step.execute(sql, (spiffe_id.as_str(), self.happened_at().millis()))?;
-            self.denied_here.insert(spiffe_id.clone(), Vec::new());
+            self.denied_here.insert(spiffe_id.clone(), DeniedHere { at: self.line.at, on_hold: Vec::new() });
             self.restored.denied += 1;
         }
         for certificate in &detail.withdrawn {
@@ -229,8 +252,8 @@ impl Replay<'_, '_> {
         let (issuer, not_after) = (Some(issuer.as_str()), Some(not_after));
         if let Some(ca) = self.list_unknown(serial, RevocationReason::CertificateHold, issuer, not_after)? {
             self.restored.revoked += 1;
-            if let Some(on_hold) = self.denied_here.get_mut(spiffe_id) {
-                on_hold.push((ca, serial));
+            if let Some(here) = self.denied_here.get_mut(spiffe_id) {
+                here.on_hold.push((ca, serial));
             }
         }
         Ok(())
@@ -238,7 +261,17 @@ impl Replay<'_, '_> {
 
     fn allow(&mut self) -> Outcome<()> {
         let spiffe_id: SpiffeId = self.subject("SPIFFE id")?;
-        if let Some(on_hold) = self.denied_here.remove(&spiffe_id) {
+        let is_earlier = self.denied_here.get(&spiffe_id).is_some_and(|here| self.line.at < here.at);
+        if is_earlier {
+            if !self.is_again && !is_recorded(self.step, self.line)? {
+                self.restored.notes.push(format!(
+                    "{spiffe_id} stays denied: by the times in the journal it was allowed before it was denied, at {}; if it was after it, allow it again",
+                    self.happened_at()
+                ));
+            }
+            return Ok(());
+        }
+        if let Some(DeniedHere { on_hold, .. }) = self.denied_here.remove(&spiffe_id) {
             deny::allow(self.step, &spiffe_id, self.stamp)?;
             self.restored.denied -= 1;
             for (ca, serial) in on_hold {
