@@ -4,7 +4,7 @@ use super::{
     super::{
         arguments::Output,
         exit::{FAILED, KEYS_UNREACHED, UNSIGNED},
-        output::{self, json, ok, print},
+        output::{self, json, ok, print_with_files},
     },
     Key, Stores, Trouble, Whose, lines,
     progress::Progress,
@@ -122,10 +122,12 @@ impl Restore {
         form: Output,
     ) -> Result<ExitCode, Trouble> {
         let keys = self.into.join("keys");
-        let printed = print(&match form {
+        let told = match form {
             Output::Json => json(&self.json(verified, placed))?,
             Output::Text | Output::Markdown => self.text(verified, placed),
-        });
+        };
+        // The store is in its place, whoever reads of it: any other code says that nothing was restored.
+        let _ = print_with_files(&told, &[&self.into.display().to_string()]);
         let notes = &placed.restored.notes;
         notes.iter().take(TOLD).for_each(|note| output::warn(note));
         if notes.len() > TOLD {
@@ -142,7 +144,7 @@ impl Restore {
         if form != Output::Json {
             self.next_steps(placed);
         }
-        Ok(printed)
+        Ok(ExitCode::SUCCESS)
     }
 
     fn next_steps(&self, placed: &InPlace) {
