@@ -137,15 +137,16 @@ impl JournalFile {
         Ok(())
     }
 
-    /// Somebody may have removed or replaced the file: what is appended to one without a name is lost.
+    /// Somebody may have removed, replaced or cut the file: what is appended to one without a name is lost, and what was
+    /// cut off stood there once.
     fn is_still_there(&self) -> Result<(), JournalError> {
         let failed = |source| JournalError::Io { path: self.path.clone(), source };
         let named = fs::symlink_metadata(&self.path).map_err(failed)?;
         let open = self.file.metadata().map_err(failed)?;
-        if (named.dev(), named.ino()) == (open.dev(), open.ino()) {
+        if (named.dev(), named.ino(), named.len()) == (open.dev(), open.ino(), self.size) {
             return Ok(());
         }
-        Err(failed(io::Error::other("it was replaced while the service ran; it is begun anew")))
+        Err(failed(io::Error::other("it was replaced or altered while the service ran; it is read anew")))
     }
 
     /// Rewrites the journal without lines that tell nothing any more, if it has become long. What nobody can read

@@ -52,4 +52,4 @@ pub use snapshot::{KeyFile, Snapshot, Source};
 pub(crate) use target::rename_to_nothing;
 pub use target::{Draft, Target, file_name};
 pub use verify::{Opened, Verification, inspect, verify};
-pub use watch::{Octets, Unwatched, Watch};
+pub use watch::{Octets, Unwatched, Watch, Written};

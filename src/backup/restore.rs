@@ -9,10 +9,11 @@ use super::{
 };
 use crate::{
     identity::Timestamp,
-    store::{JOURNAL, RestorePlan, Restored, StoreCopy, StoreError, restore_store},
+    store::{JOURNAL, RestorePlan, Restored, StoreCopy, StoreError, StoreFacts, restore_store},
 };
 use std::{
     fs::{self, File},
+    io::ErrorKind,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
@@ -64,7 +65,10 @@ pub fn restore(
     let crls = besides.crls.iter().map(|path| crl_in_file(path, &verified.facts, at));
     let crls = crls.collect::<Result<Vec<_>>>()?;
     let (mut journals, mut lines) = (Vec::new(), Vec::new());
-    for (path, journal) in journals_of(file, besides, &manifest.store.deployment)? {
+    let mut read = journals_of(file, besides, &manifest.store.deployment)?;
+    // Several: that which was begun first is before the next.
+    read.sort_by_key(|(_, journal)| journal.lines.first().map(|line| line.at));
+    for (path, journal) in read {
         journals.push((path, journal.lines.len()));
         notes.extend(journal.notes);
         lines.extend(journal.lines);
@@ -86,7 +90,8 @@ pub fn restore(
     let prepared = verified.directory();
     let certs_db = prepared.join("certs.db");
     let restored = restore_store(&certs_db, &plan, at).map_err(|error| no_room(error, ground.path()))?;
-    settle(prepared, &certs_db)?;
+    let facts = settle(prepared, &certs_db)?;
+    notes.extend(distrusted(verified, &facts));
     go_on(watch)?;
     let placement = Placement::plan(ground.path(), prepared, besides.keep_tokens, at)?;
     ground.make_private()?;
@@ -97,8 +102,11 @@ pub fn restore(
 
 fn journals_of(file: &Path, besides: &Besides, deployment: &str) -> Result<Vec<(PathBuf, Journal)>> {
     let beside = file.parent().unwrap_or(Path::new(".")).join(JOURNAL);
+    // One that can't be looked at is no reason to do without.
+    let is_beside =
+        || !matches!(beside.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound);
     let paths = match besides.denied.is_empty() {
-        true if beside.exists() => vec![beside],
+        true if is_beside() => vec![beside],
         _ => besides.denied.clone(),
     };
     let read = |path: PathBuf| journal_in_file(&path, deployment).map(|journal| (path, journal));
@@ -118,15 +126,28 @@ fn no_room(error: StoreError, directory: &Path) -> BackupError {
     }
 }
 
-/// Looks at it once more, and brings every octet to the disk.
-fn settle(prepared: &Path, certs_db: &Path) -> Result<()> {
-    let faults = StoreCopy::open(certs_db)?.faults()?;
+/// What is revoked by now, and has vouched for the backup. One of before is good all the same, so it is no refusal.
+fn distrusted(verified: &Verification, facts: &StoreFacts) -> Option<String> {
+    let signer = verified.opened.signer.as_ref()?;
+    facts.cas.iter().find(|ca| ca.is_revoked && ca.fingerprint() == signer.certificate)?;
+    Some(format!(
+        "the CA that vouches for the backup, {}, was revoked after it: whoever had its key could have made this file; go on only if you know where it has been since {}",
+        signer.common_name, verified.opened.manifest.created_at
+    ))
+}
+
+/// Looks at it once more, and brings every octet to the disk. Answers what stands in it.
+fn settle(prepared: &Path, certs_db: &Path) -> Result<StoreFacts> {
+    let copy = StoreCopy::open(certs_db)?;
+    let faults = copy.faults()?;
     if let Some(first) = faults.first() {
         return Err(BackupError::Store(StoreError::Damaged {
             path: certs_db.display().to_string(),
             reason: format!("after it was brought up to date: {first}"),
         }));
     }
+    let facts = copy.facts()?;
+    drop(copy);
     let keys = prepared.join("keys");
     let mut files = vec![certs_db.to_owned()];
     for entry in fs::read_dir(&keys).map_err(BackupError::io("read", &keys))? {
@@ -143,5 +164,6 @@ fn settle(prepared: &Path, certs_db: &Path) -> Result<()> {
     if files.len() > 1 {
         sync(&keys)?;
     }
-    sync(prepared)
+    sync(prepared)?;
+    Ok(facts)
 }

@@ -1,13 +1,14 @@
 //! The file that a backup becomes: there whole or not at all, read again before it has its name.
 
 use super::{
-    AgeHeader, BackupError, Lock, Manifest, Octets, Result, Snapshot, Watch,
+    AgeHeader, BackupError, Lock, Manifest, Octets, Result, Snapshot, Watch, Written,
     archive::write,
     scratch::{is_ours, is_own, nonce, still_there},
+    watch::{Counted, go_on},
 };
 use crate::identity::Timestamp;
 use rustix::{
-    fs::{CWD, RenameFlags, renameat_with},
+    fs::{Advice, CWD, RenameFlags, fadvise, renameat_with},
     io::Errno,
 };
 use std::{
@@ -20,6 +21,8 @@ use std::{
 /// How the names of unfinished files begin, and how they end; 16 hex digits stand between.
 const PREFIX: &str = ".catalyst-backup-";
 const END: &str = ".new";
+/// So many octets are read at once.
+const PIECE: usize = 128 << 10;
 
 /// The name of a backup: `catalyst-<deployment>-<UTC time>.tar.zst.age`.
 #[must_use]
@@ -139,8 +142,8 @@ impl Target {
         watch: &dyn Watch,
     ) -> Result<(PathBuf, u64)> {
         let draft = self.begin(&snapshot.manifest)?;
-        let written = write(Octets::new(draft.file()), lock, snapshot, manifest, seal, watch)?.done();
-        draft.finish(written)
+        let written = write(Octets::new(draft.file()), lock, snapshot, manifest, seal, watch)?.written();
+        draft.finish(written, watch)
     }
 }
 
@@ -160,20 +163,26 @@ impl Draft {
         &self.file
     }
 
-    /// Brings it to the disk, reads it again, and gives it its name. Answers its path and size.
+    /// Brings it to the disk, reads all of it again, and gives it its name. Answers its path and size.
     ///
     /// # Errors
-    /// What lies on the disk is not what was written, or something has come to lie at its place.
-    pub fn finish(mut self, written: u64) -> Result<(PathBuf, u64)> {
+    /// What lies on the disk is not what was written, or something has come to lie at its place; whoever watches wants no
+    /// more.
+    pub fn finish(mut self, written: Written, watch: &dyn Watch) -> Result<(PathBuf, u64)> {
         let failed = BackupError::io("write", &self.to);
         self.file.sync_all().map_err(&failed)?;
+        // From the disk, as far as the file system can be asked for that, and not from memory.
+        let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
         self.file.seek(SeekFrom::Start(0)).map_err(&failed)?;
-        let size = self.file.metadata().map_err(&failed)?.len();
-        if size != written {
-            return Err(failed(io::Error::other(format!(
-                "{written} octets were written, and {size} are there"
-            ))));
+        let read = read_again(&self.file, written.octets, watch).map_err(&failed);
+        go_on(watch)?;
+        if read? != written {
+            return Err(failed(io::Error::other(
+                "the disk gives back something else than was written to it",
+            )));
         }
+        let size = written.octets;
+        self.file.seek(SeekFrom::Start(0)).map_err(&failed)?;
         AgeHeader::read(BufReader::new(&self.file), size)?;
         if self.replace {
             fs::rename(&self.path, &self.to).map_err(&failed)?;
@@ -194,6 +203,12 @@ impl Drop for Draft {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+fn read_again(file: &File, size: u64, watch: &dyn Watch) -> io::Result<Written> {
+    let mut there = Octets::new(io::sink());
+    io::copy(&mut BufReader::with_capacity(PIECE, Counted::new(file, watch, "reading", size)), &mut there)?;
+    Ok(there.written())
 }
 
 /// Renames in one step that fails where something has come to lie at the new name.

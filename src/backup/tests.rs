@@ -2,6 +2,7 @@
 
 mod archive;
 mod create;
+mod restore;
 mod sealed;
 
 use super::*;

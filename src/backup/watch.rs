@@ -1,6 +1,7 @@
 //! Whoever waits for a backup: is told how far it has come, and may end it.
 
 use super::{BackupError, Result};
+use aws_lc_rs::digest;
 use std::io::{self, Read, Write};
 
 /// Looks on.
@@ -23,22 +24,33 @@ impl Watch for Unwatched {
     }
 }
 
-/// Counts what is written.
-#[derive(Debug)]
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// How many octets.
+    pub octets: u64,
+    /// Their SHA-256.
+    pub sha256: [u8; 32],
+}
+
+/// Counts and hashes what is written.
 pub struct Octets<W> {
     stream: W,
     done: u64,
+    context: digest::Context,
 }
 
 impl<W> Octets<W> {
     /// None so far.
     pub fn new(stream: W) -> Self {
-        Self { stream, done: 0 }
+        Self { stream, done: 0, context: digest::Context::new(&digest::SHA256) }
     }
 
-    /// How many were written.
-    pub fn done(&self) -> u64 {
-        self.done
+    /// All of it.
+    pub fn written(self) -> Written {
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(self.context.finish().as_ref());
+        Written { octets: self.done, sha256 }
     }
 }
 
@@ -46,6 +58,7 @@ impl<W: Write> Write for Octets<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let octets = self.stream.write(buffer)?;
         self.done += octets as u64;
+        self.context.update(&buffer[..octets]);
         Ok(octets)
     }
 

@@ -34,6 +34,7 @@ use crate::{
 use arguments::{Command, Output};
 use exit::{FAILED, WRONG_USAGE};
 use output::print;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use secrecy::ExposeSecret as _;
 use std::{error::Error, ffi::OsString, process::ExitCode};
 use zeroize::Zeroizing;
@@ -85,14 +86,26 @@ pub fn run(
         Command::Manual(pages) => manual::run(&table, pages).unwrap_or_else(|error| exit::report(&error)),
         Command::Policy(task) => policy::run(&table, task),
         Command::CheckBackends(check, output) => backend::check::run(&key_stores, &table, &check, output),
-        Command::Backup(task, output) => backup::run(&key_stores, &table, task, output),
-        Command::Keys(task, output) => keys::run(&table, task, output),
+        Command::Backup(task, output) => {
+            keep_memory();
+            backup::run(&key_stores, &table, task, output)
+        }
+        Command::Keys(task, output) => {
+            keep_memory();
+            keys::run(&table, task, output)
+        }
         Command::Version(output) => print(&version(&table, output)),
         Command::RecoverToken { inputs, print, output } => {
             show_recovered(&table, &inputs, print, output, |settings| recover_token(settings, key_stores))
         }
         Command::Ask(access, request, output) => session::run(*access, request, output),
     }
+}
+
+/// What keys, identities and passphrases pass through goes into no core dump, and no debugger of the same user reads it.
+fn keep_memory() {
+    // Where it can't be had, the work goes on: whoever can read this process's memory can read the files, too.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 fn show_recovered(

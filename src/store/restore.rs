@@ -12,9 +12,9 @@ pub struct RestorePlan {
     pub manifest_sha256: [u8; 32],
     /// CRLs of this store's CAs; whoever gives them has checked their signatures.
     pub crls: Vec<NewerCrl>,
-    /// Lines of the denial journal, in any order.
+    /// Lines of the denial journal, in their order there.
     pub journal: Vec<JournalLine>,
-    /// Tokens and preset secrets of before stay good.
+    /// Tokens and preset secrets of before stay good, but for tokens that are good for a number of times.
     pub keep_tokens: bool,
 }
 

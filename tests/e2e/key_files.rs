@@ -4,6 +4,7 @@ use crate::{
     auth_cli,
     backup::{names, run},
     deployment::{Deployment, Holder, PASSPHRASE},
+    scheduled::{of_schema_2, schema},
 };
 use catalyst_rigs::{catalyst, checkers::openssl};
 use rusqlite::Connection;
@@ -81,6 +82,21 @@ fn a_key_leaves_encrypted_and_on_record_while_no_service_runs() {
     let record: Value = serde_json::from_str(&audit).unwrap();
     let detail: Value = serde_json::from_str(record["detail"].as_str().unwrap()).unwrap();
     assert_eq!((&detail["role"], &detail["recipients"]), (&json!("root"), &json!([recipient])));
+}
+
+/// Nothing is kept of a store before its schema changes but by the service.
+#[test]
+fn a_store_of_an_earlier_schema_is_left_as_it_is() {
+    let deployment = Deployment::production();
+    let recipient = recipient(&deployment);
+    drop(deployment.initialized());
+    let certs_db = deployment.data_dir().join("certs.db");
+    of_schema_2(&certs_db);
+    let wanted = ["export", "root", "--recipient", &recipient, "--output-file", "root.age", "--i-understand"];
+    let (code, _, stderr) = run(keys(&deployment, &wanted));
+    assert!(code == 2 && stderr.contains("start the service once"), "{stderr}");
+    assert_eq!(schema(&certs_db), 2);
+    assert!(!deployment.beside("root.age").exists());
 }
 
 #[test]

@@ -304,6 +304,19 @@ fn what_a_restore_does_not_take_is_named_and_changes_nothing() {
     );
 }
 
+/// Any other exit code says that nothing was restored.
+#[test]
+fn a_result_that_nobody_reads_is_a_restore_all_the_same() {
+    let backed = Backed::new();
+    let into = backed.beside("elsewhere");
+    let mut command = backed.restore(&into, &[]);
+    command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let ended = command.output().unwrap();
+    let stderr = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.success() && stderr.contains("written all the same"), "{stderr}");
+    drop(launch(&backed.kept.deployment, &into).start().unwrap());
+}
+
 #[test]
 fn tokens_of_before_stay_good_where_that_is_wanted() {
     let backed = Backed::new();

@@ -146,6 +146,9 @@ fn settings_with_which_nobody_could_open_a_backup_stop_the_start() {
         };
     let no_hook = kept.deployment.beside("passphrase");
     let no_hook = no_hook.to_str().unwrap();
+    let anybodys = kept.hook("true");
+    fs::set_permissions(&anybodys, fs::Permissions::from_mode(0o777)).unwrap();
+    let anybodys = anybodys.to_str().unwrap();
     let identity = fs::read_to_string(kept.deployment.beside("identity")).unwrap();
     let identity = identity.lines().last().unwrap();
     for (settings, wanted) in [
@@ -157,6 +160,7 @@ fn settings_with_which_nobody_could_open_a_backup_stop_the_start() {
         (vec![("DIR", dir), ("RECIPIENTS", identity)], "keep it away from this machine"),
         (vec![("HOOK", "/bin/true")], "CATALYST_PKI_BACKUP_DIR is not"),
         (vec![("DIR", dir), ("RECIPIENTS", &kept.recipient), ("HOOK", no_hook)], "cannot be run"),
+        (vec![("DIR", dir), ("RECIPIENTS", &kept.recipient), ("HOOK", anybodys)], "chmod o-w"),
         (vec![("DIR", no_hook), ("RECIPIENTS", &kept.recipient)], "is no directory"),
     ] {
         let (code, log) = with(launch(), &settings);

@@ -117,6 +117,14 @@ fn one_process_writes_and_a_file_that_was_taken_away_is_noticed() {
     fs::write(directory.path().join("new"), "").unwrap();
     fs::rename(directory.path().join("new"), directory.path().join(JOURNAL)).unwrap();
     assert!(journal.append(&[]).is_err(), "without a line, too");
+    // Cut, as by a program that turns over logs.
+    drop(journal);
+    let mut journal = open_in(&directory).unwrap();
+    journal.append(&[denied(1, "a", false)]).unwrap();
+    fs::write(directory.path().join(JOURNAL), "").unwrap();
+    assert!(journal.append(&[denied(2, "b", false)]).is_err());
+    drop(journal);
+    assert!(open_in(&directory).unwrap().lacks(&denied(0, "a", false)));
 }
 
 #[test]
@@ -129,16 +137,30 @@ fn a_long_journal_is_rewritten_without_what_tells_nothing() {
     for seq in 0..8_000 {
         lines.push(if seq % 2 == 0 { denied(seq, "flips", false) } else { allowed(seq, "flips") });
     }
+    // Of another instance's time, appended once more.
+    let (again, earlier) = (denied(8_500, "again", false), allowed(8_400, "again"));
     let revoked = |serial: &str, days: i64| {
         let not_after = NOW.plus_seconds(days * 86_400).millis();
         line(9_000, "certificate.revoked", serial, json!({"reason": 1, "notAfter": not_after}))
     };
     let (long_ago, lately) = (revoked("01", -401), revoked("02", -399));
-    lines.extend([long_ago, lately.clone(), lately.clone(), denied(9_001, "stays", false)]);
+    // What nobody would write ends nothing.
+    let odd = line(i64::MAX - NOW.millis(), "token.revoked", "odd", json!({}));
+    let ended = line(9_000, "certificate.revoked", "03", json!({"notAfter": i64::MIN}));
+    lines.extend([
+        long_ago,
+        lately.clone(),
+        lately.clone(),
+        again.clone(),
+        earlier.clone(),
+        odd.clone(),
+        ended,
+    ]);
+    lines.push(denied(9_001, "stays", false));
     journal.append(&lines).unwrap();
     journal.shorten(NOW).unwrap();
     let kept: Vec<_> = [0, 1, 2, 8_002].map(|place| lines[place].clone()).into();
-    let expected = [kept, vec![lately, denied(9_001, "stays", false)]].concat();
+    let expected = [kept, vec![lately, again, earlier, odd, denied(9_001, "stays", false)]].concat();
     assert_eq!(lines_in(&directory), expected);
     assert!(fs::read_to_string(&path).unwrap().starts_with("{\"damaged\": true}\n"));
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

@@ -208,7 +208,9 @@ async fn a_target_is_there_whole_or_not_at_all() {
     drop(target.begin(&snapshot.manifest).unwrap());
     let backup = ca.backup().await;
     draft.file().write_all(&backup).unwrap();
-    let (path, size) = draft.finish(backup.len() as u64).unwrap();
+    let written =
+        |octets: &[u8]| Written { octets: octets.len() as u64, sha256: crate::identity::sha256(octets) };
+    let (path, size) = draft.finish(written(&backup), &Unwatched).unwrap();
     assert_eq!(size, backup.len() as u64);
     assert_eq!(path.file_name().unwrap().to_str().unwrap(), file_name(&snapshot.manifest));
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
@@ -217,7 +219,20 @@ async fn a_target_is_there_whole_or_not_at_all() {
     let bad =
         Target::look(&directory.path().join("bad.age"), false).unwrap().begin(&snapshot.manifest).unwrap();
     bad.file().write_all(b"not encrypted").unwrap();
-    assert!(bad.finish(13).is_err());
+    assert!(bad.finish(written(b"not encrypted"), &Unwatched).is_err());
+    // Nor has what is not what was written, wherever it differs.
+    for place in [0, backup.len() / 2, backup.len() - 1, backup.len()] {
+        let mut octets = backup.clone();
+        match octets.get_mut(place) {
+            Some(octet) => *octet ^= 1,
+            None => octets.push(0),
+        }
+        let draft = Target::look(&directory.path().join("bad.age"), false).unwrap();
+        let draft = draft.begin(&snapshot.manifest).unwrap();
+        draft.file().write_all(&octets).unwrap();
+        let error = draft.finish(written(&backup), &Unwatched).unwrap_err().to_string();
+        assert!(error.contains("something else than was written"), "{error}");
+    }
     assert!(Target::look(&path, false).unwrap_err().to_string().contains("--force"));
     fs::write(directory.path().join(".catalyst-backup-0123456789abcdef.new"), "left").unwrap();
     drop(Target::look(&path, true).unwrap().begin(&snapshot.manifest).unwrap());

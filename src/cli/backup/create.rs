@@ -127,7 +127,7 @@ impl Create {
                 let mut written =
                     progress.outcome(write(stream, lock, &snapshot, &bytes, &sealed, progress))?;
                 written.flush()?;
-                (None, written.done())
+                (None, written.written().octets)
             }
         };
         Ok(Made { path, size, snapshot, signer })

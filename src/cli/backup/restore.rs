@@ -4,7 +4,7 @@ use super::{
     super::{
         arguments::Output,
         exit::{FAILED, KEYS_UNREACHED, UNSIGNED},
-        output::{self, json, ok, print},
+        output::{self, json, ok, print_with_files},
     },
     Key, Stores, Trouble, Whose, lines,
     progress::Progress,
@@ -63,7 +63,9 @@ impl Restore {
         let mut stores = Stores::new(kinds, settings);
         // The files that are in the backup, not those of this machine.
         stores.settings.local_keys = verified.key_dir();
-        if !self.keys_unchecked {
+        // What anybody may have made says nothing to our key stores.
+        let is_believed = verified.opened.signer.is_some() || self.unsigned;
+        if is_believed && !self.keys_unchecked {
             verified.keys = runtime.block_on(progress.or_stopped(keys(&stores, &verified)))?;
         }
         let refused = self.refused(&stores, &verified);
@@ -120,10 +122,12 @@ impl Restore {
         form: Output,
     ) -> Result<ExitCode, Trouble> {
         let keys = self.into.join("keys");
-        let printed = print(&match form {
+        let told = match form {
             Output::Json => json(&self.json(verified, placed))?,
             Output::Text | Output::Markdown => self.text(verified, placed),
-        });
+        };
+        // The store is in its place, whoever reads of it: any other code says that nothing was restored.
+        let _ = print_with_files(&told, &[&self.into.display().to_string()]);
         let notes = &placed.restored.notes;
         notes.iter().take(TOLD).for_each(|note| output::warn(note));
         if notes.len() > TOLD {
@@ -140,7 +144,7 @@ impl Restore {
         if form != Output::Json {
             self.next_steps(placed);
         }
-        Ok(printed)
+        Ok(ExitCode::SUCCESS)
     }
 
     fn next_steps(&self, placed: &InPlace) {

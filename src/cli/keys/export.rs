@@ -15,7 +15,7 @@ use crate::{
     client::printable,
     key_stores::open_local,
     settings::{Inputs, Settings, Table},
-    store::{SqliteStore, Store as _},
+    store::{DataDirLock, SqliteStore, Store as _, pending_migration},
 };
 use catalyst_signing::KeyPin;
 use serde_json::json;
@@ -103,7 +103,12 @@ fn exported(
             local.ok_or("there is no passphrase for local keys: give it with --local-passphrase-file")?;
         local.export(pin).map_err(|error| error.to_string())
     };
-    let store = SqliteStore::open(&settings.certs_db).map_err(BackupError::from)?;
+    let held = DataDirLock::acquire(&settings.data_dir).map_err(BackupError::from)?;
+    if pending_migration(&settings.certs_db).map_err(BackupError::from)?.is_some() {
+        let sentence = "the store is of an earlier version of this program: start the service once, which keeps what was before it brings the store to its own schema, and stop it again";
+        return Err(wrong(sentence));
+    }
+    let store = SqliteStore::open_locked(&settings.certs_db, held).map_err(BackupError::from)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let done = export_key(&store, name, &take, lock, recipients).await;

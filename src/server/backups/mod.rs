@@ -226,11 +226,14 @@ impl Keeper {
         let Some(program) = &self.plan.hook else { return };
         let limit = HOOK_LIMIT.min(self.plan.schedule.every);
         let running = hook::run(program, path, limit);
-        if let Some(Err(error)) = stop.run_until_cancelled(running).await {
-            self.app.metrics().backup_failed("hook");
-            tracing::error!(target: "catalyst.pki", path = %path.display(), program = %program.display(), error,
-                "Backup hook failed — the backup is there; run it again by hand");
-        }
+        let error = match stop.run_until_cancelled(running).await {
+            Some(Ok(())) => return,
+            Some(Err(error)) => error,
+            None => "the service was stopped, and it was killed".to_owned(),
+        };
+        self.app.metrics().backup_failed("hook");
+        tracing::error!(target: "catalyst.pki", path = %path.display(), program = %program.display(), error,
+            "Backup hook failed — the backup is there; run it again by hand");
     }
 
     /// Says what is damaged and what is overdue.

@@ -5,7 +5,10 @@ use crate::{
     backup::{Lock, Schedule},
     settings::Settings,
 };
-use rustix::fs::{Access, access};
+use rustix::{
+    fs::{Access, access},
+    process::geteuid,
+};
 use std::{
     fs,
     os::unix::fs::MetadataExt as _,
@@ -77,6 +80,10 @@ fn look_at(directory: &Path, data_dir: &Path) -> Result<(), Failure> {
     if there.mode() & WRITABLE_BY_ALL != 0 {
         return Err(format!("CATALYST_PKI_BACKUP_DIR: every user may write into {shown}, and could delete or replace backups: take that away with chmod o-w").into());
     }
+    if ![0, geteuid().as_raw()].contains(&there.uid()) {
+        tracing::warn!(target: "catalyst.pki", directory = %shown, owner = there.uid(),
+            "Directory of backups belongs to another user, who may delete and replace backups and their journal of denials — chown it to the service's user");
+    }
     if there.mode() & WRITABLE_BY_GROUP != 0 {
         tracing::warn!(target: "catalyst.pki", directory = %shown,
             "Directory of backups can be written by its group — chmod g-w unless all of its users may delete backups");
@@ -90,10 +97,15 @@ fn look_at(directory: &Path, data_dir: &Path) -> Result<(), Failure> {
 
 fn runnable(hook: &Path) -> Result<(), Failure> {
     let shown = hook.display();
-    let is_file = fs::metadata(hook).map(|there| there.is_file());
-    match is_file.and_then(|is_file| Ok((is_file, access(hook, Access::EXEC_OK)?))) {
-        Ok((true, ())) => Ok(()),
-        Ok((false, ())) => Err(format!("CATALYST_PKI_BACKUP_HOOK: {shown} is no program").into()),
+    match fs::metadata(hook).and_then(|there| Ok((there, access(hook, Access::EXEC_OK)?))) {
+        Ok((there, ())) if !there.is_file() => {
+            Err(format!("CATALYST_PKI_BACKUP_HOOK: {shown} is no program").into())
+        }
+        Ok((there, ())) if there.mode() & WRITABLE_BY_ALL != 0 => Err(format!(
+            "CATALYST_PKI_BACKUP_HOOK: every user may write {shown}, and say what the service runs: take that away with chmod o-w"
+        )
+        .into()),
+        Ok(_) => Ok(()),
         Err(error) => Err(format!(
             "CATALYST_PKI_BACKUP_HOOK: {shown} cannot be run: {error}; it is the path of one program, without arguments"
         )

@@ -11,10 +11,15 @@ use crate::{
     access::Resource,
     api,
     identity::{SpiffeId, Workload},
-    store::{CertificateQuery, CertificateRow, CertificateStatus},
+    store::{CertificateQuery, CertificateRow, CertificateStatus, StoreError},
 };
-use axum::{Extension, Json, extract::State};
+use axum::{
+    Extension, Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 use serde::Deserialize;
+use tokio::task::spawn_blocking;
 
 const MOST: u32 = 10_000;
 /// Of whole certificates, which are some 2 KiB each.
@@ -77,13 +82,17 @@ pub(crate) async fn export(
     State(app): State<App>,
     Extension(asker): Extension<Asker>,
     Parameters(query): Parameters<ExportQuery>,
-) -> Result<Json<api::ExportPage>, Problem> {
+) -> Result<Response, Problem> {
     let spiffe_id = identity(query.spiffe_id.as_deref())?;
     asker.may(&certificates_of(&app, spiffe_id.clone()))?;
     let wanted = CertificateQuery { limit: 0, before: query.cursor, status: None, spiffe_id };
     let (rows, next_cursor) = page(&app, wanted, query.limit, MOST_WHOLE).await?;
-    let certificates = rows.into_iter().map(convert::certificate_detail).collect();
-    Ok(Json(api::ExportPage { certificates, next_cursor }))
+    // Some milliseconds' work.
+    let answer = move || {
+        let certificates = rows.into_iter().map(convert::certificate_detail).collect();
+        Json(api::ExportPage { certificates, next_cursor }).into_response()
+    };
+    spawn_blocking(answer).await.map_err(|error| StoreError::Storage(error.to_string()).into())
 }
 
 fn identity(spiffe_id: Option<&str>) -> Result<Option<SpiffeId>, Problem> {

@@ -94,6 +94,9 @@ async fn what_stands_is_told_without_its_history(store: &dyn Store) {
             continue;
         };
         assert_eq!(standing.at, line.at, "{line:?}");
+        if line.subject == denied.as_str() {
+            assert_eq!(standing.detail["withdrawn"][0]["issuer"], world.services.ski.to_string());
+        }
         for (field, value) in standing.detail.as_object().unwrap() {
             assert_eq!(line.detail[field], *value, "{field}: {line:?}");
         }

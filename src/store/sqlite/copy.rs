@@ -166,7 +166,8 @@ fn has_our_schema(connection: &Connection) -> Outcome<bool> {
 /// The statements that made tables, indexes, views and triggers, by kind and name.
 fn objects(connection: &Connection) -> Outcome<BTreeMap<(String, String), String>> {
     // SQLite's own statistics come and go.
-    let sql = "SELECT type, name, ifnull(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite^_stat_' ESCAPE '^'";
+    let sql = "SELECT type, name, ifnull(sql, '') FROM sqlite_schema
+         WHERE type <> 'table' OR name NOT LIKE 'sqlite^_stat_' ESCAPE '^'";
     let found = rows(connection, sql, |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
     Ok(found.into_iter().collect())
 }

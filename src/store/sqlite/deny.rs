@@ -15,8 +15,11 @@ use crate::{
     store::{AllowOutcome, Denial, DenyOutcome, ExpiringCertificate, RevocationReason, Stamp},
 };
 use rusqlite::{Connection, Row};
-use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+/// So many certificates are told in the record of a denial: those that end last.
+const TOLD: usize = 1_000;
 
 fn read(row: &Row<'_>) -> Outcome<Denial> {
     let spiffe_id: String = row.get(0)?;
@@ -111,6 +114,7 @@ pub(super) fn deny(
     step.end_credentials();
     let detail = json!({
         "reason": reason, "compromised": compromised, "certificates": targets.len(), "tokens": tokens.len(),
+        "withdrawn": told(step.connection(), &targets, |state| state != state::REVOKED)?,
     });
     step.audit(stamp, "identity.denied", spiffe_id, detail.to_string())?;
     token::end(step, tokens, stamp)?;
@@ -123,8 +127,31 @@ pub(super) fn deny(
 fn unexpired(connection: &Connection, spiffe_id: &SpiffeId, at: Timestamp) -> Outcome<Vec<Target>> {
     let Some(identity) = identity_of(connection, spiffe_id)? else { return Ok(Vec::new()) };
     let sql = "SELECT id, issuer, state, serial, spki, not_after FROM certificate_record
-         INDEXED BY certificate_by_identity WHERE identity = ?1 AND not_after > ?2 ORDER BY not_after";
+         INDEXED BY certificate_by_identity WHERE identity = ?1 AND not_after > ?2 ORDER BY not_after, id";
     all(connection, sql, (identity, at.millis()), target)
+}
+
+/// Certificates as the record of a denial tells them: a restore may be of a time before they were issued.
+fn told(connection: &Connection, targets: &[Target], is_told: impl Fn(i64) -> bool) -> Outcome<Vec<Value>> {
+    let told: Vec<_> = targets.iter().filter(|target| is_told(target.state)).collect();
+    let mut issuers = BTreeMap::new();
+    for target in &told {
+        if let Entry::Vacant(place) = issuers.entry(target.issuer) {
+            place.insert(key_ids(connection, [target.issuer].into_iter())?.pop().map(|id| id.to_string()));
+        }
+    }
+    let tell = |target: &&Target| {
+        Ok(json!({
+            "serial": serial_of(target.serial)?.to_string(), "issuer": issuers[&target.issuer],
+            "spki": SpkiHash::from(target.spki).to_string(), "notAfter": target.not_after,
+        }))
+    };
+    told[told.len().saturating_sub(TOLD)..].iter().map(tell).collect()
+}
+
+/// The unexpired certificates that an identity's denial keeps on hold, as its record told them.
+pub(super) fn on_hold(connection: &Connection, spiffe_id: &SpiffeId, at: Timestamp) -> Outcome<Vec<Value>> {
+    told(connection, &unexpired(connection, spiffe_id, at)?, |state| state == state::HELD)
 }
 
 fn expiring(target: &Target) -> Outcome<ExpiringCertificate> {

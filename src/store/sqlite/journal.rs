@@ -60,7 +60,12 @@ pub(super) fn standing(connection: &Connection, at: Timestamp) -> Outcome<Journa
     let up_to = audit::head(connection)?.seq;
     let mut lines = Lines { deployment: deployment(connection)?, found: Vec::new() };
     for denial in deny::list(connection)? {
-        let detail = json!({"reason": denial.reason, "compromised": denial.compromised});
+        let mut detail = json!({"reason": denial.reason, "compromised": denial.compromised});
+        // Those of a denial that revoked for good have lines of their own below.
+        let on_hold = deny::on_hold(connection, &denial.spiffe_id, at)?;
+        if !on_hold.is_empty() {
+            detail["withdrawn"] = on_hold.into();
+        }
         lines.add(denial.denied_at.millis(), "identity.denied", denial.spiffe_id.to_string(), detail);
     }
     certificates(connection, at, &mut lines)?;

@@ -14,37 +14,49 @@ use crate::{
     store::{Denial, JournalLine, Restored, RevocationReason, Stamp, StoreError, TokenSelector},
 };
 use serde::Deserialize;
-use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashSet};
 
 /// Kinds of preset secrets.
 const SECRETS: [&str; 2] = ["system", "bootstrap"];
 
-/// Replays the lines in the order of their times. One that does not fit the store is told, and leaves nothing.
+/// Replays the lines in their order. One that does not fit the store is told, and leaves nothing.
 ///
 /// Lines may stand twice, and those of the time before the backup may come after later ones: an instance that was
-/// restored appends them again. So their places mean nothing, and a denial that is on record in the store already, or
-/// whose end is, is not made again: it would strike what was issued since.
+/// restored appends them again. Clocks are set back, too. So what lifts a denial has to come after it both by its place and
+/// by its time; and a denial that is on record in the store already, or whose end is, is not made again: it would strike
+/// what was issued since.
 pub(super) fn journal(
     step: &mut Step<'_>,
     lines: &[JournalLine],
     stamp: &Stamp,
     restored: &mut Restored,
 ) -> Outcome<()> {
-    let mut lines: Vec<_> = lines.iter().collect();
-    lines.sort_by_key(|line| (line.at, line.seq));
-    let mut ended = BTreeMap::new();
-    for line in lines.iter().filter(|line| line.action == "identity.allowed") {
-        if is_recorded(step, line)? {
-            ended.insert(line.subject.as_str(), line.at);
-        }
-    }
-    let mut denied_here = BTreeSet::new();
-    for line in lines {
-        let mut replay = Replay { step, line, stamp, ended: &ended, denied_here: &mut denied_here, restored };
+    let has_ended = have_ended(step, lines)?;
+    let (mut denied_here, mut seen) = (BTreeMap::new(), HashSet::new());
+    for (line, has_ended) in lines.iter().zip(has_ended) {
+        let is_again = !seen.insert((line.seq, line.at, &line.action, &line.subject)) && line.seq > 0;
+        let denied_here = &mut denied_here;
+        let mut replay = Replay { step, line, stamp, has_ended, is_again, denied_here, restored };
         replay.guarded()?;
     }
     Ok(())
+}
+
+/// Of each line, whether the store itself has allowed the identity after it.
+fn have_ended(step: &Step<'_>, lines: &[JournalLine]) -> Outcome<Vec<bool>> {
+    let mut latest: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut ended = Vec::with_capacity(lines.len());
+    for line in lines.iter().rev() {
+        let subject = line.subject.as_str();
+        if line.action == "identity.allowed" && is_recorded(step, line)? {
+            let at = latest.entry(subject).or_insert(line.at);
+            *at = line.at.max(*at);
+        }
+        ended.push(latest.get(subject).is_some_and(|at| *at >= line.at));
+    }
+    ended.reverse();
+    Ok(ended)
 }
 
 /// Whether the store's audit log has the line's record, or had it before it was sealed.
@@ -58,7 +70,23 @@ fn is_recorded(step: &Step<'_>, line: &JournalLine) -> Outcome<bool> {
 struct DenialDetail {
     reason: String,
     compromised: bool,
+    /// Each by itself: a denial holds whatever is wrong with one of them.
+    #[serde(default)]
+    withdrawn: Vec<Value>,
 }
+
+/// A certificate that a denial has taken out of use.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Withdrawn {
+    serial: String,
+    issuer: String,
+    spki: String,
+    not_after: i64,
+}
+
+/// A line of a CRL: the CA's number and the serial number.
+type Listed = (i64, Serial);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -81,15 +109,24 @@ struct SecretDetail {
     sha256: String,
 }
 
+/// An identity that the journal alone denies.
+struct DeniedHere {
+    /// The latest time of its denials, in milliseconds.
+    at: i64,
+    /// What is on hold by that although the backup does not know it.
+    on_hold: Vec<Listed>,
+}
+
 /// One line on its way into the store.
 struct Replay<'r, 'c> {
     step: &'r mut Step<'c>,
     line: &'r JournalLine,
     stamp: &'r Stamp,
-    /// When the store itself has last allowed an identity, in milliseconds.
-    ended: &'r BTreeMap<&'r str, i64>,
-    /// Identities that the journal alone denies.
-    denied_here: &'r mut BTreeSet<SpiffeId>,
+    /// The store itself has allowed the identity since.
+    has_ended: bool,
+    /// The line stood there before.
+    is_again: bool,
+    denied_here: &'r mut BTreeMap<SpiffeId, DeniedHere>,
     restored: &'r mut Restored,
 }
 
@@ -160,28 +197,90 @@ impl Replay<'_, '_> {
     fn deny(&mut self) -> Outcome<()> {
         let spiffe_id: SpiffeId = self.subject("SPIFFE id")?;
         let detail: DenialDetail = self.detail(self.line)?;
-        let has_ended = self.ended.get(spiffe_id.as_str()).is_some_and(|ended| *ended >= self.line.at);
-        if has_ended || is_recorded(self.step, self.line)? {
+        if self.has_ended || self.is_again || is_recorded(self.step, self.line)? {
             return Ok(());
         }
         let standing = deny::get(self.step.connection(), &spiffe_id)?;
         if standing.as_ref().is_none_or(|denial| detail.compromised && !denial.compromised) {
             deny::deny(self.step, &spiffe_id, &detail.reason, detail.compromised, self.stamp)?;
         }
+        if let Some(here) = self.denied_here.get_mut(&spiffe_id) {
+            here.at = here.at.max(self.line.at);
+        }
         if standing.is_none() {
             let sql = "UPDATE denied_identity SET denied_at = ?2 WHERE spiffe_id = ?1";
             self.step.execute(sql, (spiffe_id.as_str(), self.happened_at().millis()))?;
-            self.denied_here.insert(spiffe_id);
+            self.denied_here.insert(spiffe_id.clone(), DeniedHere { at: self.line.at, on_hold: Vec::new() });
             self.restored.denied += 1;
+        }
+        for certificate in &detail.withdrawn {
+            match self.withdraw(&spiffe_id, detail.compromised, certificate) {
+                Err(Fault::Store(StoreError::Conflict(why))) => self.restored.notes.push(format!(
+                    "a certificate in a line of the journal ({} {spiffe_id}) was left out: {why}",
+                    self.line.action
+                )),
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What a denial has taken out of use. What the store knows of the identity goes with the denial itself; what was
+    /// issued after the backup comes onto its CA's CRL, too.
+    fn withdraw(&mut self, spiffe_id: &SpiffeId, compromised: bool, certificate: &Value) -> Outcome<()> {
+        let read = Withdrawn::deserialize(certificate);
+        let Ok((Ok(serial), Ok(spki), Withdrawn { issuer, not_after, .. })) =
+            read.map(|read| (read.serial.parse::<Serial>(), read.spki.parse::<SpkiHash>(), read))
+        else {
+            return conflict("it is of another form".to_owned());
+        };
+        let known = "SELECT 1 FROM certificate_record WHERE serial = ?1";
+        if self.step.exists(known, [serial.as_bytes()])? {
+            return Ok(());
+        }
+        if compromised {
+            let detail = RevocationDetail {
+                reason: RevocationReason::KeyCompromise.code(),
+                spiffe_id: Some(spiffe_id.to_string()),
+                spki: Some(spki.to_string()),
+                fingerprint: None,
+                issuer: Some(issuer),
+                not_after: Some(not_after),
+            };
+            return self.revoke_unknown(serial, RevocationReason::KeyCompromise, &detail);
+        }
+        let (issuer, not_after) = (Some(issuer.as_str()), Some(not_after));
+        if let Some(ca) = self.list_unknown(serial, RevocationReason::CertificateHold, issuer, not_after)? {
+            self.restored.revoked += 1;
+            if let Some(here) = self.denied_here.get_mut(spiffe_id) {
+                here.on_hold.push((ca, serial));
+            }
         }
         Ok(())
     }
 
     fn allow(&mut self) -> Outcome<()> {
         let spiffe_id: SpiffeId = self.subject("SPIFFE id")?;
-        if self.denied_here.remove(&spiffe_id) {
+        let is_earlier = self.denied_here.get(&spiffe_id).is_some_and(|here| self.line.at < here.at);
+        if is_earlier {
+            if !self.is_again && !is_recorded(self.step, self.line)? {
+                self.restored.notes.push(format!(
+                    "{spiffe_id} stays denied: by the times in the journal it was allowed before it was denied, at {}; if it was after it, allow it again",
+                    self.happened_at()
+                ));
+            }
+            return Ok(());
+        }
+        if let Some(DeniedHere { on_hold, .. }) = self.denied_here.remove(&spiffe_id) {
             deny::allow(self.step, &spiffe_id, self.stamp)?;
             self.restored.denied -= 1;
+            for (ca, serial) in on_hold {
+                let sql = "DELETE FROM crl_entry WHERE ca = ?1 AND serial = ?2 AND reason = 6";
+                if self.step.execute(sql, (ca, serial.as_bytes()))? > 0 {
+                    crl::raise_revision(self.step, ca)?;
+                    self.restored.revoked -= 1;
+                }
+            }
             return Ok(());
         }
         let standing = deny::get(self.step.connection(), &spiffe_id)?;
@@ -224,7 +323,7 @@ impl Replay<'_, '_> {
     ) -> Outcome<()> {
         let spki = detail.spki.as_deref().map(str::parse::<SpkiHash>).transpose();
         let Ok(spki) = spki else { return conflict("its key's hash is none".to_owned()) };
-        let on_crl = self.list_unknown(serial, reason, detail)?;
+        let on_crl = self.list_unknown(serial, reason, detail.issuer.as_deref(), detail.not_after)?.is_some();
         let is_blocked = match spki {
             Some(spki) => {
                 let sql = "SELECT 1 FROM blocked_key WHERE spki_hash = ?1";
@@ -249,14 +348,15 @@ impl Replay<'_, '_> {
         Ok(())
     }
 
-    /// Answers whether it has come onto its CA's CRL now.
+    /// Answers the number of its CA if it has come onto that one's CRL now.
     fn list_unknown(
         &mut self,
         serial: Serial,
         reason: RevocationReason,
-        detail: &RevocationDetail,
-    ) -> Outcome<bool> {
-        let issuer = detail.issuer.as_deref().map(str::parse::<KeyId>).transpose();
+        issuer: Option<&str>,
+        not_after: Option<i64>,
+    ) -> Outcome<Option<i64>> {
+        let issuer = issuer.map(str::parse::<KeyId>).transpose();
         let Ok(Some(issuer)) = issuer else {
             return conflict(
                 "the certificate is not in the backup, and the line does not name its CA".to_owned(),
@@ -271,15 +371,16 @@ impl Replay<'_, '_> {
         let now = self.stamp.at;
         // No certificate that was issued by now ends later.
         let latest = now.plus_seconds(Ttl::MAX.seconds()).millis();
-        let not_after = detail.not_after.unwrap_or(latest).min(latest).min(ca_ends);
-        let sql = "SELECT 1 FROM crl_entry WHERE ca = ?1 AND serial = ?2 AND reason <> 6";
-        if not_after <= now.millis() || self.step.exists(sql, (ca, serial.as_bytes()))? {
-            return Ok(false);
+        let not_after = not_after.unwrap_or(latest).min(latest).min(ca_ends);
+        // A line for good takes the place of a hold, and never the other way round.
+        let sql = "SELECT 1 FROM crl_entry WHERE ca = ?1 AND serial = ?2 AND (reason <> 6 OR ?3 = 6)";
+        if not_after <= now.millis() || self.step.exists(sql, (ca, serial.as_bytes(), reason.code()))? {
+            return Ok(None);
         }
         let revision = crl::raise_revision(self.step, ca)?;
         let line = crl::Line { serial: *serial.as_bytes(), reason, not_after, revision };
         crl::put(self.step, ca, &line, self.happened_at())?;
-        Ok(true)
+        Ok(Some(ca))
     }
 
     fn revoke_ca(&mut self) -> Outcome<()> {

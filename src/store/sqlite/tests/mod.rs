@@ -7,6 +7,7 @@ mod full;
 mod migration;
 mod plans;
 mod reopened;
+mod replay;
 mod restore;
 mod schema;
 mod search;
