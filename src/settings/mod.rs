@@ -150,6 +150,17 @@ impl Settings {
     /// # Errors
     /// The first thing that is wrong, with the setting's name and the accepted form.
     pub fn read(table: &Table, inputs: &Inputs) -> Result<Self, SettingsError> {
+        let settings = Self::read_for_backup(table, inputs)?;
+        settings.check_passphrase_place()?;
+        Ok(settings)
+    }
+
+    /// The same for what works on a backup and its keys: the data directory is none of it, and the passphrase may lie
+    /// wherever the command is run.
+    ///
+    /// # Errors
+    /// As of [`Settings::read`].
+    pub fn read_for_backup(table: &Table, inputs: &Inputs) -> Result<Self, SettingsError> {
         let values = Effective::read(table, inputs)?;
         let certs_db = PathBuf::from(required(&values, "CATALYST_PKI_CERTS_DB")?);
         let key_backends = KeyBackends {
@@ -193,7 +204,6 @@ impl Settings {
             policy_dir: values.text("CATALYST_POLICY_DIR").map(PathBuf::from),
             values,
         };
-        settings.check_passphrase_place()?;
         let both = settings.system_token.as_ref().zip(settings.bootstrap_token.as_ref());
         if both.is_some_and(|(system, bootstrap)| system.expose_secret() == bootstrap.expose_secret()) {
             return Err(SettingsError::SameSecret);

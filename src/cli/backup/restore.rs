@@ -43,7 +43,7 @@ pub(in crate::cli) struct Restore {
 
 impl Restore {
     pub(super) fn run(&self, kinds: &Kinds, table: &Table, form: Output) -> Result<ExitCode, Trouble> {
-        let settings = Settings::read(table, &self.inputs)?;
+        let settings = Settings::read_for_backup(table, &self.inputs)?;
         let environment = &self.inputs.environment;
         let trust = self.whose.needed(environment)?;
         let identities = self.key.open(environment)?.ok_or_else(|| {

@@ -38,7 +38,7 @@ pub(in crate::cli) struct Verify {
 
 impl Verify {
     pub(super) fn run(mut self, kinds: &Kinds, table: &Table, form: Output) -> Result<ExitCode, Trouble> {
-        let settings = Settings::read(table, &self.inputs)?;
+        let settings = Settings::read_for_backup(table, &self.inputs)?;
         let environment = &self.inputs.environment;
         let trust = self.whose.needed(environment)?;
         let root = match trust {
