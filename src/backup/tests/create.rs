@@ -208,7 +208,27 @@ async fn a_target_is_there_whole_or_not_at_all() {
     drop(target.begin(&snapshot.manifest).unwrap());
     let backup = ca.backup().await;
     draft.file().write_all(&backup).unwrap();
+    // Two of one second, each of which found the same name free.
+    let second = target.begin(&snapshot.manifest).unwrap();
+    second.file().write_all(&backup).unwrap();
     let (path, size) = draft.finish(backup.len() as u64).unwrap();
+    let (beside, _) = second.finish(backup.len() as u64).unwrap();
+    let third = target.clone().marked(true).begin(&snapshot.manifest).unwrap();
+    third.file().write_all(&backup).unwrap();
+    let (third, _) = third.finish(backup.len() as u64).unwrap();
+    let deployment = &snapshot.manifest.store.deployment;
+    let shelf = Shelf::look(directory.path(), deployment).unwrap();
+    let names_of = |held: &Held| directory.path().join(&held.name);
+    assert_eq!(
+        shelf.good.iter().map(names_of).collect::<Vec<_>>(),
+        [path.clone(), beside.clone(), third.clone()]
+    );
+    assert!(third.to_string_lossy().ends_with("Z-3.tar.zst.age"), "{third:?}");
+    assert_eq!(shelf.good[2].at, shelf.good[0].at);
+    assert!(shelf.pending().map(names_of).eq([third.clone()]));
+    unmark(&third).unwrap();
+    fs::remove_file(&beside).unwrap();
+    fs::remove_file(&third).unwrap();
     assert_eq!(size, backup.len() as u64);
     assert_eq!(path.file_name().unwrap().to_str().unwrap(), file_name(&snapshot.manifest));
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
