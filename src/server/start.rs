@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     access::{self, Access, Policies},
-    authority::{Authority, AuthorityError, Config, InitRequest, KeyBackends, KeyReferences, NamedKey},
+    authority::{
+        Authority, AuthorityError, Config, DnsPatternError, InitRequest, KeyBackends, KeyReferences, NamedKey,
+    },
     identity::{
         Actor, DnsName, InstanceId, InstanceIdError, ServiceType, SystemClock, TrustDomain, Ttl, Workload,
     },
@@ -315,7 +317,7 @@ fn check(settings: &Settings) -> Result<(), Failure> {
         .into());
     }
     for domain in &settings.domains {
-        let refused = |error| settings.values.invalid("CATALYST_DOMAINS", format!("'{domain}': {error}"));
+        let refused = |error: InstanceIdError| settings.values.invalid("CATALYST_DOMAINS", error.to_string());
         domain.parse::<DnsName>().map_err(refused)?;
     }
     Ok(())
@@ -328,7 +330,9 @@ pub(super) fn config(settings: &Settings) -> Result<Config, Failure> {
     config.signing_concurrency = settings.signing_concurrency;
     let patterns =
         settings.dns_names.iter().map(|rule| format!("{}={}", rule.service_type, rule.pattern).parse());
-    config.dns_patterns = patterns.collect::<Result<_, _>>()?;
+    let refused =
+        |error: DnsPatternError| settings.values.invalid("CATALYST_PKI_DNS_NAMES", error.to_string());
+    config.dns_patterns = patterns.collect::<Result<_, _>>().map_err(refused)?;
     config.algorithm = settings.algorithm.parse()?;
     let backends = settings.key_backends.clone();
     config.key_backends = KeyBackends {

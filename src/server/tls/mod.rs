@@ -11,7 +11,7 @@ mod self_signed;
 
 use crate::{
     authority::{Authority, OwnNames},
-    identity::{Clock, InstanceIdError, SystemClock, Workload},
+    identity::{Clock, SystemClock, Workload},
     settings::{HostName, Settings, TlsMode},
 };
 use arc_swap::ArcSwap;
@@ -86,9 +86,7 @@ impl ServerTls {
             }
             None => {
                 let made = SelfSigned::new(&settings.tls.names, at)?;
-                let names = own_names(&settings.tls.names)
-                    .map_err(|error| settings.values.invalid("CATALYST_PKI_TLS_NAMES", error.to_string()))?;
-                (made.key().clone(), Source::Own(names, made))
+                (made.key().clone(), Source::Own(own_names(&settings.tls.names)?, made))
             }
         };
         Ok(Some(Self { shown: Arc::new(Shown(ArcSwap::new(first))), source }))
@@ -147,12 +145,12 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() })
 }
 
-fn own_names(names: &[HostName]) -> Result<OwnNames, InstanceIdError> {
+fn own_names(names: &[HostName]) -> Result<OwnNames, Failure> {
     let mut own = OwnNames::default();
     for name in names {
         match name {
             HostName::Dns(name) => {
-                let name = name.parse()?;
+                let name = name.parse().map_err(|error| format!("CATALYST_PKI_TLS_NAMES: {error}"))?;
                 if !own.dns_names.contains(&name) {
                     own.dns_names.push(name);
                 }
