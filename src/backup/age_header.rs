@@ -39,10 +39,11 @@ pub struct AgeHeader {
 }
 
 impl AgeHeader {
-    /// Reads the header of a file of `size` octets, and looks whether what follows can be whole chunks.
+    /// Reads the header of a file of `size` octets, and looks whether what follows can be whole chunks. Most lengths can:
+    /// that a file was cut off shows here only where the header or a chunk's tag is not whole.
     ///
     /// # Errors
-    /// [`BackupError::Damaged`]: no age file, or one that was cut off.
+    /// [`BackupError::Damaged`]: no age file, or one of a length that no whole one has.
     pub fn read(stream: impl BufRead, size: u64) -> Result<Self> {
         let mut stream = stream.take(MAX_HEADER);
         let mut line = Vec::new();

@@ -64,7 +64,7 @@ pub enum BackupError {
 
 impl BackupError {
     /// What the operating system says of a path: `cannot <verb> <path>`.
-    pub(super) fn io(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
+    pub(super) fn io(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + use<> {
         let what = format!("cannot {verb} {}", path.display());
         move |source| Self::Io { what: what.clone(), source }
     }

@@ -38,7 +38,8 @@ pub fn list(directory: &Path) -> Result<Vec<Listed>> {
             found.extend(look(&path));
         }
     }
-    found.sort_by(|a, b| (a.at, &a.name).cmp(&(b.at, &b.name)));
+    // Of two of one second the longer name is the later one's: it has a number.
+    found.sort_by(|a, b| (a.at, a.name.len(), &a.name).cmp(&(b.at, b.name.len(), &b.name)));
     Ok(found)
 }
 
@@ -56,7 +57,7 @@ fn look(path: &Path) -> Option<Listed> {
 /// What a file tells whoever has no identity.
 ///
 /// # Errors
-/// It can't be read, is no age file, or is cut off.
+/// It can't be read, is no age file, or has a length that no whole one has.
 pub fn read_header(path: &Path) -> Result<AgeHeader> {
     let failed = BackupError::io("read", path);
     let file = File::open(path).map_err(&failed)?;

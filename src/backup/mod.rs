@@ -16,12 +16,14 @@ mod key_export;
 mod keys;
 mod list;
 mod manifest;
+mod marks;
 mod placement;
 mod recipients;
 mod restore;
 mod schedule;
 mod scratch;
 mod seal;
+mod shelf;
 mod snapshot;
 mod target;
 #[cfg(test)]
@@ -43,11 +45,13 @@ pub use list::{Listed, list, read_header};
 pub use manifest::{
     AuditPoint, CaEntry, CrlEntry, FORMAT, MAX_MANIFEST, Manifest, Part, PartName, Pin, StoreEntry,
 };
+pub use marks::{remove_left_marks, unmark};
 pub use recipients::{Lock, parse_recipients, recipients_in_file};
 pub use restore::{Besides, InPlace, restore};
-pub use schedule::{Held, Schedule, Shelf};
+pub use schedule::Schedule;
 pub use scratch::{Scratch, has_room};
 pub use seal::{MAX_SEAL, Seal, Signature, Signer, Trust};
+pub use shelf::{Held, Shelf, Sizes};
 pub use snapshot::{KeyFile, Snapshot, Source};
 pub(crate) use target::rename_to_nothing;
 pub use target::{Draft, Target, file_name};

@@ -1,9 +1,9 @@
 //! Backups that a service makes by itself: when the next is due, when one is overdue, and which of them stay. Decided
 //! here from what lies in the directory; nothing is done.
 
-use super::{Result, list};
+use super::{Held, Shelf};
 use crate::identity::Timestamp;
-use std::{num::NonZeroUsize, path::Path, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
 /// The first wait after a failure; each further one doubles it.
 const FIRST_RETRY: Duration = Duration::from_secs(30);
@@ -17,55 +17,6 @@ pub struct Schedule {
     pub every: Duration,
     /// How many stay.
     pub keep: NonZeroUsize,
-}
-
-/// A backup that is there: its name is one of this deployment, its header and length look right.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Its name in the directory.
-    pub name: String,
-    /// Octets.
-    pub size: u64,
-    /// When it was made, as its name has it: to the second.
-    pub at: Timestamp,
-}
-
-/// What lies in a directory of one deployment's backups. Files of other names and deployments are not looked at.
-#[derive(Debug, Default)]
-pub struct Shelf {
-    /// Those that look whole, the newest last.
-    pub good: Vec<Held>,
-    /// Those that do not, by their names, and why.
-    pub damaged: Vec<(String, String)>,
-}
-
-impl Shelf {
-    /// Looks at a directory.
-    ///
-    /// # Errors
-    /// It can't be read.
-    pub fn look(directory: &Path, deployment: &str) -> Result<Self> {
-        let mut shelf = Self::default();
-        for file in list(directory)? {
-            let is_file = directory.join(&file.name).symlink_metadata().is_ok_and(|there| there.is_file());
-            let Some(at) = file.at.filter(|_| is_file && file.deployment.as_deref() == Some(deployment))
-            else {
-                continue;
-            };
-            match file.header {
-                Ok(_) => shelf.good.push(Held { name: file.name, size: file.size, at }),
-                Err(error) => shelf.damaged.push((file.name, error.to_string())),
-            }
-        }
-        Ok(shelf)
-    }
-
-    /// The newest that looks whole. One of the future, where the clock was once ahead, says nothing of how old the
-    /// newest is, and does not count.
-    #[must_use]
-    pub fn newest(&self, now: Timestamp) -> Option<&Held> {
-        self.good.iter().rfind(|held| held.at <= now)
-    }
 }
 
 impl Schedule {
@@ -124,7 +75,7 @@ mod tests {
     fn shelf(mut at: Vec<i64>) -> Shelf {
         at.sort_unstable();
         at.dedup();
-        Shelf { good: at.into_iter().map(held).collect(), damaged: Vec::new() }
+        Shelf { good: at.into_iter().map(held).collect(), ..Shelf::default() }
     }
 
     #[test]

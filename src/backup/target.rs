@@ -3,6 +3,7 @@
 use super::{
     AgeHeader, BackupError, Lock, Manifest, Octets, Result, Snapshot, Watch, Written,
     archive::write,
+    marks::mark,
     scratch::{is_ours, is_own, nonce, still_there},
     watch::{Counted, go_on},
 };
@@ -23,20 +24,40 @@ const PREFIX: &str = ".catalyst-backup-";
 const END: &str = ".new";
 /// So many octets are read at once.
 const PIECE: usize = 128 << 10;
+/// How the names of backups end.
+const SUFFIX: &str = ".tar.zst.age";
 
 /// The name of a backup: `catalyst-<deployment>-<UTC time>.tar.zst.age`.
 #[must_use]
 pub fn file_name(manifest: &Manifest) -> String {
+    numbered(&stem(manifest), 1)
+}
+
+/// What the names of all backups of one deployment and second begin with.
+fn stem(manifest: &Manifest) -> String {
     let at = manifest.created_at.to_string();
     // 2026-02-13T10:00:01.456Z: the date and the time without what a file's name should not have.
     let compact: String = at.chars().filter(|c| !"-:".contains(*c)).collect();
     let whole = compact.split('.').next().unwrap_or_default();
-    format!("catalyst-{}-{whole}Z.tar.zst.age", manifest.store.deployment)
+    format!("catalyst-{}-{whole}Z", manifest.store.deployment)
+}
+
+/// The first of its second has no number: the time alone, then `…Z-2`.
+fn numbered(stem: &str, number: u32) -> String {
+    match number {
+        0 | 1 => format!("{stem}{SUFFIX}"),
+        _ => format!("{stem}-{number}{SUFFIX}"),
+    }
 }
 
 /// Reads the time out of such a name.
 pub(super) fn time_in(name: &str) -> Option<(String, Timestamp)> {
-    let (deployment, at) = name.strip_prefix("catalyst-")?.strip_suffix("Z.tar.zst.age")?.rsplit_once('-')?;
+    let (stem, number) = name.strip_prefix("catalyst-")?.strip_suffix(SUFFIX)?.rsplit_once('Z')?;
+    let is_number = |text: &str| {
+        text.strip_prefix('-')
+            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    let (deployment, at) = stem.rsplit_once('-').filter(|_| number.is_empty() || is_number(number))?;
     let (date, time) = at.split_once('T').filter(|(date, time)| date.len() == 8 && time.len() == 6)?;
     let part = |text: &str, from: usize, to: usize| text.get(from..to).map(str::to_owned);
     let text = format!(
@@ -58,6 +79,7 @@ pub struct Target {
     /// `None`: named after what is in it.
     name: Option<PathBuf>,
     replace: bool,
+    marked: bool,
 }
 
 impl Target {
@@ -68,7 +90,7 @@ impl Target {
     pub fn look(path: &Path, replace: bool) -> Result<Self> {
         let shown = path.display();
         if path.is_dir() {
-            return Ok(Self { directory: path.to_owned(), name: None, replace });
+            return Ok(Self { directory: path.to_owned(), name: None, replace, marked: false });
         }
         let name = path.file_name().filter(|_| !path.as_os_str().as_encoded_bytes().ends_with(b"/"));
         let name = name
@@ -83,9 +105,16 @@ impl Target {
                 directory.display()
             )));
         }
-        let target = Self { directory: directory.to_owned(), name: Some(name.into()), replace };
+        let name = Some(name.into());
+        let target = Self { directory: directory.to_owned(), name, replace, marked: false };
         target.check(path)?;
         Ok(target)
+    }
+
+    /// A hook is to be run for the backup: a mark says so from before it has its name.
+    #[must_use]
+    pub fn marked(self, marked: bool) -> Self {
+        Self { marked, ..self }
     }
 
     fn check(&self, path: &Path) -> Result<()> {
@@ -103,15 +132,19 @@ impl Target {
         }
     }
 
-    /// Begins the file (0600) under another name beside its place; it goes away again unless it is finished.
+    /// Begins the file (0600) under another name beside its place; it goes away again unless it is finished. In a
+    /// directory its name is one that is free.
     ///
     /// # Errors
     /// The directory takes no files, or there is one already.
     pub fn begin(&self, manifest: &Manifest) -> Result<Draft> {
         remove_left(&self.directory);
-        let name = self.name.clone().unwrap_or_else(|| file_name(manifest).into());
-        let to = self.directory.join(name);
-        self.check(&to)?;
+        let name = match &self.name {
+            Some(name) => Name::Given(name.clone()),
+            None if self.replace => Name::Given(file_name(manifest).into()),
+            None => Name::free(&self.directory, stem(manifest), 1),
+        };
+        self.check(&self.directory.join(name.shown()))?;
         let failed = BackupError::io("write into", &self.directory);
         let path = self.directory.join(format!("{PREFIX}{}{END}", nonce().map_err(&failed)?));
         let file = OpenOptions::new()
@@ -122,7 +155,7 @@ impl Target {
             .open(&path)
             .map_err(&failed)?;
         match still_there(file, &path).map_err(&failed)? {
-            Some(file) => Ok(Draft { file, path, to, replace: self.replace, is_finished: false }),
+            Some(file) => Ok(Draft { file, path, name, target: self.clone(), is_finished: false }),
             None => {
                 Err(failed(io::Error::other("another process removes it as soon as it is made; try again")))
             }
@@ -147,13 +180,40 @@ impl Target {
     }
 }
 
+/// What a backup is to be called.
+#[derive(Clone, Debug)]
+enum Name {
+    Given(PathBuf),
+    /// One of those that its second has.
+    Own {
+        stem: String,
+        number: u32,
+    },
+}
+
+impl Name {
+    /// The first from this number on under which nothing lies.
+    fn free(directory: &Path, stem: String, from: u32) -> Self {
+        let is_free = |number: &u32| directory.join(numbered(&stem, *number)).symlink_metadata().is_err();
+        let number = (from..).find(is_free).unwrap_or(from);
+        Self::Own { stem, number }
+    }
+
+    fn shown(&self) -> PathBuf {
+        match self {
+            Self::Given(name) => name.clone(),
+            Self::Own { stem, number } => numbered(stem, *number).into(),
+        }
+    }
+}
+
 /// A backup that has not its name yet. Locked, so that no other process takes it for left.
 #[derive(Debug)]
 pub struct Draft {
     file: File,
     path: PathBuf,
-    to: PathBuf,
-    replace: bool,
+    name: Name,
+    target: Target,
     is_finished: bool,
 }
 
@@ -169,7 +229,7 @@ impl Draft {
     /// What lies on the disk is not what was written, or something has come to lie at its place; whoever watches wants no
     /// more.
     pub fn finish(mut self, written: Written, watch: &dyn Watch) -> Result<(PathBuf, u64)> {
-        let failed = BackupError::io("write", &self.to);
+        let failed = BackupError::io("write into", &self.target.directory);
         self.file.sync_all().map_err(&failed)?;
         // From the disk, as far as the file system can be asked for that, and not from memory.
         let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
@@ -184,15 +244,32 @@ impl Draft {
         let size = written.octets;
         self.file.seek(SeekFrom::Start(0)).map_err(&failed)?;
         AgeHeader::read(BufReader::new(&self.file), size)?;
-        if self.replace {
-            fs::rename(&self.path, &self.to).map_err(&failed)?;
-        } else {
-            rename_to_nothing(&self.path, &self.to).map_err(&failed)?;
-        }
+        let to = self.take_name()?;
         self.is_finished = true;
-        let directory = self.to.parent().unwrap_or(Path::new("."));
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(&failed)?;
-        Ok((self.to.clone(), size))
+        File::open(&self.target.directory).and_then(|directory| directory.sync_all()).map_err(&failed)?;
+        Ok((to, size))
+    }
+
+    /// Another process may have taken a free name since.
+    fn take_name(&mut self) -> Result<PathBuf> {
+        loop {
+            let to = self.target.directory.join(self.name.shown());
+            let failed = BackupError::io("write", &to);
+            if self.target.marked {
+                mark(&to).map_err(&failed)?;
+            }
+            let renamed = match self.target.replace {
+                true => fs::rename(&self.path, &to),
+                false => rename_to_nothing(&self.path, &to),
+            };
+            match (renamed, &self.name) {
+                (Ok(()), _) => return Ok(to),
+                (Err(error), Name::Own { stem, number }) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    self.name = Name::free(&self.target.directory, stem.clone(), number + 1);
+                }
+                (Err(error), _) => return Err(failed(error)),
+            }
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! What exit codes mean: 0 done, 1 failed, 2 wrong usage or settings, 3 not authorised, 4 unreachable, 5 conflict; of
 //! `backup verify` 6 that keys could not be asked for, 7 that nothing vouches for the backup.
 
-use super::output;
-use crate::client::{ClientError, Kind};
+use super::{Failure, output};
+use crate::{
+    client::{ClientError, Kind},
+    settings::SettingsError,
+};
 use std::process::ExitCode;
 
 pub(super) const FAILED: u8 = 1;
@@ -20,6 +23,11 @@ pub(super) fn report(error: &ClientError) -> ExitCode {
         output::hint(hint);
     }
     ExitCode::from(code(error.kind))
+}
+
+/// The code of a service or command that did not begin: a setting that can't be used is told from all else.
+pub(super) fn code_of_start(error: &Failure) -> ExitCode {
+    ExitCode::from(if error.is::<SettingsError>() { WRONG_USAGE } else { FAILED })
 }
 
 fn code(kind: Kind) -> u8 {

@@ -128,7 +128,10 @@ fn show_recovered(
     };
     let RecoveredToken { token, path } = match made {
         Ok(made) => made,
-        Err(error) => return fail(&*error),
+        Err(error) => {
+            output::error(&error.to_string());
+            return exit::code_of_start(&error);
+        }
     };
     let path = path.display().to_string();
     let token = show.then(|| token.expose_secret());
@@ -171,7 +174,7 @@ fn run_service(
         tracing::error!(target: "catalyst.pki", error = %error, "Service stopped");
     }
     drop(log);
-    outcome.map_or(ExitCode::from(FAILED), |()| ExitCode::SUCCESS)
+    outcome.map_or_else(|error| exit::code_of_start(&error), |()| ExitCode::SUCCESS)
 }
 
 fn shown_passphrase(passphrase: &str, output: Output) -> Zeroizing<String> {

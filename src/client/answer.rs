@@ -10,6 +10,9 @@ use hyper::{
 use serde::de::DeserializeOwned;
 
 const JSON: &str = "application/json";
+/// Codes of what does not pass by itself. Their sentences say what to do, and to wait is not it.
+const UNTIL_SOMEBODY_ACTS: [&str; 5] =
+    ["no_issuer", "ca_expiring", "clock_behind", "store_full", "store_read_only"];
 
 /// Reads an answer. `with_token`: whether the request carried a credential.
 pub(super) fn read<T: DeserializeOwned>(
@@ -92,6 +95,10 @@ fn refusal(answer: &Answer, body: &ErrorBody, with_token: bool) -> ClientError {
             "'catalyst pki identity list-denied' shows why, and 'catalyst pki identity allow' lifts it",
         ),
         StatusCode::FORBIDDEN => error.with_hint("use a token that may do this; 'catalyst auth token verify' shows what one is"),
+        StatusCode::SERVICE_UNAVAILABLE if body.code == "recovery" => error.with_hint(
+            "once the instance that ran before the restore is gone for good: catalyst pki recovery confirm --old-instance-is-gone",
+        ),
+        StatusCode::SERVICE_UNAVAILABLE if UNTIL_SOMEBODY_ACTS.contains(&body.code.as_str()) => error,
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
             let wait = header(answer, RETRY_AFTER).unwrap_or_else(|| "a few".into());
             error.with_hint(format!("try again in {wait} seconds"))

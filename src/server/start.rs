@@ -12,10 +12,14 @@ use super::{
 };
 use crate::{
     access::{self, Access, Policies},
-    authority::{Authority, AuthorityError, Config, InitRequest, KeyBackends, KeyReferences, NamedKey},
-    identity::{Actor, DnsName, InstanceId, ServiceType, SystemClock, TrustDomain, Ttl, Workload},
+    authority::{
+        Authority, AuthorityError, Config, DnsPatternError, InitRequest, KeyBackends, KeyReferences, NamedKey,
+    },
+    identity::{
+        Actor, DnsName, InstanceId, InstanceIdError, ServiceType, SystemClock, TrustDomain, Ttl, Workload,
+    },
     key_stores::Kinds,
-    settings::{self, Settings},
+    settings::{self, Settings, SettingsError},
     store::{DataDirLock, SqliteStore, Store},
     telemetry::Metrics,
 };
@@ -61,13 +65,9 @@ pub(super) async fn access(
     store: Arc<dyn Store>,
     authority: &Authority,
 ) -> Result<Access, Failure> {
-    let domains = settings.domains.iter().map(|domain| match domain.parse::<DnsName>() {
-        Ok(_) => Ok(domain.clone()),
-        Err(error) => Err(format!("CATALYST_DOMAINS: '{domain}': {error}")),
-    });
     let config = access::Config {
         own: own.clone(),
-        domains: domains.collect::<Result<_, _>>()?,
+        domains: settings.domains.clone(),
         dev: settings.dev,
         bootstrap_ttl: settings.bootstrap_ttl,
     };
@@ -310,10 +310,15 @@ fn check(settings: &Settings) -> Result<(), Failure> {
     }
     let too_short = |secret: &SecretString| secret.expose_secret().len() < SHORTEST_PRESET;
     if !settings.dev && settings.system_token.as_ref().is_some_and(too_short) {
-        return Err(format!(
-            "CATALYST_SYSTEM_TOKEN has fewer than {SHORTEST_PRESET} characters: set a longer secret"
-        )
+        return Err(SettingsError::SecretShort {
+            variable: "CATALYST_SYSTEM_TOKEN".into(),
+            min_chars: SHORTEST_PRESET,
+        }
         .into());
+    }
+    for domain in &settings.domains {
+        let refused = |error: InstanceIdError| settings.values.invalid("CATALYST_DOMAINS", error.to_string());
+        domain.parse::<DnsName>().map_err(refused)?;
     }
     Ok(())
 }
@@ -325,7 +330,9 @@ pub(super) fn config(settings: &Settings) -> Result<Config, Failure> {
     config.signing_concurrency = settings.signing_concurrency;
     let patterns =
         settings.dns_names.iter().map(|rule| format!("{}={}", rule.service_type, rule.pattern).parse());
-    config.dns_patterns = patterns.collect::<Result<_, _>>()?;
+    let refused =
+        |error: DnsPatternError| settings.values.invalid("CATALYST_PKI_DNS_NAMES", error.to_string());
+    config.dns_patterns = patterns.collect::<Result<_, _>>().map_err(refused)?;
     config.algorithm = settings.algorithm.parse()?;
     let backends = settings.key_backends.clone();
     config.key_backends = KeyBackends {
@@ -351,7 +358,9 @@ fn named(key: settings::KeyReference) -> NamedKey {
 /// `auth/<CATALYST_NODE_ID>`, else the host's name in lower case where that is an instance id, else `auth-1`.
 pub(super) fn own_identity(settings: &Settings, domain: &TrustDomain) -> Result<Workload, Failure> {
     let instance: InstanceId = match &settings.node_id {
-        Some(id) => id.parse().map_err(|error| format!("CATALYST_NODE_ID: {error}"))?,
+        Some(id) => id.parse().map_err(|error: InstanceIdError| {
+            settings.values.invalid("CATALYST_NODE_ID", error.to_string())
+        })?,
         None => {
             let host = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
             host.parse().or_else(|_| "auth-1".parse())?

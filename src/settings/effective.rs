@@ -186,6 +186,15 @@ impl Effective {
         }
     }
 
+    /// The error for a value that is not of the accepted form, and might hold what is not to be repeated.
+    pub fn unfit(&self, variable: &str, problem: impl Into<String>) -> SettingsError {
+        SettingsError::Unfit {
+            variable: variable.to_owned(),
+            origin: self.values.get(variable).map_or(Origin::Default, |given| given.origin),
+            problem: problem.into(),
+        }
+    }
+
     fn default(&self, row: &Setting) -> Option<Given> {
         let plain = |value: String, origin| Given { content: Content::Plain(value), origin };
         match (self.dev, row.dev, &row.fallback) {

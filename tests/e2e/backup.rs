@@ -219,8 +219,11 @@ fn verify_shows_what_is_in_it_and_each_fault_has_its_exit_code() {
     assert_eq!(code, 3, "{stderr}");
     assert!(stderr.contains("none of the identities opens the backup"), "{stderr}");
 
-    let (stdout, _) = done(kept.command(&["verify", &name, "--header-only"]));
+    let (stdout, stderr) = done(kept.command(&["verify", &name, "--header-only"]));
     assert!(stdout.contains("Opened by: 1 X25519"), "{stdout}");
+    // Half of it looks the same, and nothing says that it is whole.
+    assert!(stdout.starts_with("[ok] The header is whole, and the length is one that"), "{stdout}");
+    assert!(stderr.contains("a file that was cut off or altered mostly looks the same"), "{stderr}");
     let (stdout, _) = done(kept.command(&["inspect", &name, "--output", "json"]));
     assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap()["header"]["recipients"][0]["kind"], "X25519");
     let (stdout, _) = done(kept.command(&["list", "."]));
@@ -270,6 +273,34 @@ fn a_backup_that_cannot_be_signed_is_made_only_where_that_is_wanted() {
     assert!(fs::read(kept.backups().join("a.age")).unwrap() == before);
     done(kept.create(&["--output", "a.age", "--force"]));
     done(kept.verify("a.age", &["--root-fingerprint", &root]));
+}
+
+#[test]
+fn several_of_one_second_have_names_of_their_own() {
+    let kept = Kept::new();
+    let (service, client) = kept.deployment.initialized();
+    let root = kept.root(&client);
+    drop(service);
+    let mut made: Vec<_> = thread::scope(|scope| {
+        let making: Vec<_> =
+            (0..6).map(|_| scope.spawn(|| done(kept.create(&["--output", "."])).0)).collect();
+        making.into_iter().map(|made| made.join().unwrap()).collect()
+    });
+    made.sort();
+    made.dedup();
+    assert_eq!(made.len(), 6);
+    let backups = names(&kept.backups());
+    assert_eq!(backups.len(), 6, "{backups:?}");
+    for name in &backups {
+        let pinned = ["--root-fingerprint", &root, "--output", "json"];
+        let verified: Value = serde_json::from_str(&done(kept.verify(name, &pinned)).0).unwrap();
+        let at = verified["manifest"]["createdAt"].as_str().unwrap()[..19].replace(['-', ':'], "");
+        assert!(name.contains(&at), "{name} of {at}");
+    }
+    let (listed, _) = done(kept.command(&["list", ".", "--output", "json"]));
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let listed = listed["backups"].as_array().unwrap().clone();
+    assert!(listed.iter().all(|backup| backup["deployment"].is_string()), "{listed:?}");
 }
 
 #[test]

@@ -32,7 +32,14 @@ impl Kept {
 
     /// Files of backups.
     pub(crate) fn made(&self) -> Vec<String> {
-        names(&self.backups()).into_iter().filter(|name| ![LOCK, JOURNAL].contains(&name.as_str())).collect()
+        let is_other = |name: &str| [LOCK, JOURNAL].contains(&name) || name.ends_with(".hook");
+        names(&self.backups()).into_iter().filter(|name| !is_other(name)).collect()
+    }
+
+    /// The names of backups for which the hook has still to succeed.
+    pub(crate) fn marked(&self) -> Vec<String> {
+        let names = names(&self.backups()).into_iter();
+        names.filter_map(|name| Some(name.strip_prefix('.')?.strip_suffix(".hook")?.to_owned())).collect()
     }
 
     /// A program beside the directory of backups.
@@ -120,7 +127,7 @@ fn restarts_make_neither_more_nor_fewer_and_a_damaged_one_does_not_count() {
     }
     let path = kept.backups().join(&first[0]);
     let whole = fs::read(&path).unwrap();
-    // Of another second than the one that is made now.
+    // Older than the one that is made now.
     let earlier = format!("{}-20260101T000000Z.tar.zst.age", first[0].rsplit_once('-').unwrap().0);
     fs::remove_file(&path).unwrap();
     fs::write(kept.backups().join(&earlier), &whole[..100]).unwrap();
@@ -130,6 +137,54 @@ fn restarts_make_neither_more_nor_fewer_and_a_damaged_one_does_not_count() {
     service.stop().unwrap();
     let made = kept.made();
     assert!(made.len() == 2 && made.contains(&earlier), "{made:?}");
+}
+
+/// What was cut off at the end of a chunk has a header and a length that look right.
+#[test]
+fn a_backup_whose_size_changes_while_the_service_runs_does_not_count() {
+    let kept = Kept::new();
+    let (mut service, client) = initialized(&kept, kept.scheduled("2", "1"));
+    service.wait_for("Backup made").unwrap();
+    let cut = kept.made().remove(0);
+    let path = kept.backups().join(&cut);
+    let whole = fs::metadata(&path).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(whole - 1_000).unwrap();
+    let line = service.wait_for("Backup is damaged — it is kept, and does not count").unwrap();
+    assert_eq!(line.properties["error"], format!("it has {} octets, and had {whole}", whole - 1_000));
+    until("another one counts", || {
+        let size = status(&client)["backup"]["lastSize"].as_u64()?;
+        (size != whole - 1_000).then_some(())
+    });
+    service.wait_for("Old backup deleted").unwrap();
+    service.stop().unwrap();
+    assert!(kept.made().contains(&cut), "{:?}", kept.made());
+}
+
+#[test]
+fn in_recovery_none_is_made_and_those_that_lie_there_are_told() {
+    let kept = Kept::new();
+    let (mut service, _) = initialized(&kept, kept.scheduled("1", "9"));
+    service.wait_for("Backup made").unwrap();
+    service.stop().unwrap();
+    let store = Connection::open(kept.deployment.data_dir().join("certs.db")).unwrap();
+    let sql = "INSERT INTO restoration (snapshot_at, restored_at) VALUES (1770940800000, 1770940900000)";
+    store.execute(sql, []).unwrap();
+    drop(store);
+    let before = kept.made();
+    let service = kept.scheduled("1", "9").start().unwrap();
+    let client = kept.deployment.admin(&service);
+    let told =
+        until("the newest is told", || status(&client)["backup"]["lastAt"].as_str().map(str::to_owned));
+    let newest = before.last().unwrap();
+    assert!(newest.contains(&told[..19].replace(['-', ':'], "")), "{newest} {told}");
+    assert_eq!(status(&client)["status"], "recovery");
+    assert!(metric(&service, "catalyst_pki_backup_age_seconds").unwrap() >= 0.0);
+    let warnings = status(&client)["warnings"].to_string();
+    assert!(!warnings.contains("overdue"), "{warnings}");
+    assert_eq!(kept.made(), before);
+    let confirmed = client.post("/pki/recovery/confirm", &json!({"oldInstanceIsGone": true})).unwrap();
+    assert_eq!(confirmed.status, 200, "{}", confirmed.text());
+    until("the next is made", || (kept.made().len() > before.len()).then_some(()));
 }
 
 #[test]
@@ -151,20 +206,22 @@ fn settings_with_which_nobody_could_open_a_backup_stop_the_start() {
     let anybodys = anybodys.to_str().unwrap();
     let identity = fs::read_to_string(kept.deployment.beside("identity")).unwrap();
     let identity = identity.lines().last().unwrap();
-    for (settings, wanted) in [
-        (vec![("DIR", dir)], "set CATALYST_PKI_BACKUP_INTERVAL to 0 for the journal of denials alone"),
+    for (settings, wanted_code, wanted) in [
+        (vec![("DIR", dir)], 2, "set CATALYST_PKI_BACKUP_INTERVAL to 0 for the journal of denials alone"),
         (
             vec![("DIR", dir), ("RECIPIENTS", "age1nobody")],
-            "CATALYST_PKI_BACKUP_RECIPIENTS: recipient 1 is none",
+            2,
+            "CATALYST_PKI_BACKUP_RECIPIENTS (env): recipient 1 is none",
         ),
-        (vec![("DIR", dir), ("RECIPIENTS", identity)], "keep it away from this machine"),
-        (vec![("HOOK", "/bin/true")], "CATALYST_PKI_BACKUP_DIR is not"),
-        (vec![("DIR", dir), ("RECIPIENTS", &kept.recipient), ("HOOK", no_hook)], "cannot be run"),
-        (vec![("DIR", dir), ("RECIPIENTS", &kept.recipient), ("HOOK", anybodys)], "chmod o-w"),
-        (vec![("DIR", no_hook), ("RECIPIENTS", &kept.recipient)], "is no directory"),
+        (vec![("DIR", dir), ("RECIPIENTS", identity)], 2, "keep it away from this machine"),
+        (vec![("HOOK", "/bin/true")], 2, "CATALYST_PKI_BACKUP_DIR is not"),
+        // Files and directories may be mended without another setting.
+        (vec![("DIR", dir), ("RECIPIENTS", &kept.recipient), ("HOOK", no_hook)], 1, "cannot be run"),
+        (vec![("DIR", dir), ("RECIPIENTS", &kept.recipient), ("HOOK", anybodys)], 1, "chmod o-w"),
+        (vec![("DIR", no_hook), ("RECIPIENTS", &kept.recipient)], 1, "is no directory"),
     ] {
         let (code, log) = with(launch(), &settings);
-        assert_eq!(code, 1, "{settings:?}: {log}");
+        assert_eq!(code, wanted_code, "{settings:?}: {log}");
         assert!(log.contains(wanted) && !log.contains("AGE-SECRET"), "{settings:?}: {log}");
     }
     fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).unwrap();

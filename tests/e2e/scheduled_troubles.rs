@@ -8,7 +8,7 @@ use crate::{
 use catalyst_rigs::Service;
 use std::{fs, thread, time::Duration};
 
-const FAILED: &str = "Backup hook failed — the backup is there; run it again by hand";
+const FAILED: &str = "Backup hook failed — the backup is there, and it is run again";
 
 #[test]
 fn a_hook_that_fails_or_hangs_leaves_the_backup_and_the_service() {
@@ -39,7 +39,79 @@ fn a_hook_that_fails_or_hangs_leaves_the_backup_and_the_service() {
     let launch = kept.scheduled("3600", "7").env("CATALYST_PKI_BACKUP_HOOK", hook.to_str().unwrap());
     let (mut service, _) = initialized(&kept, launch);
     until("the hook runs", || started.exists().then_some(()));
+    assert_eq!(kept.marked(), kept.made());
     assert!(service.stop().unwrap().success());
+    let warning = "Backup hook ended with the service — it is run again for this backup after the next start";
+    assert!(service.log().contains(warning));
+    assert_eq!(kept.marked(), kept.made());
+}
+
+#[test]
+fn a_hook_is_run_again_until_it_succeeds_after_restarts_and_kills_too() {
+    let kept = Kept::new();
+    let (log, down) = (kept.deployment.beside("uploaded"), kept.deployment.beside("down"));
+    fs::write(&down, "").unwrap();
+    let hook =
+        kept.hook(&format!("test ! -e '{}' || exit 3\necho \"$1\" >> '{}'", down.display(), log.display()));
+    let launch =
+        |seconds: &str| kept.scheduled(seconds, "7").env("CATALYST_PKI_BACKUP_HOOK", hook.to_str().unwrap());
+    let (mut service, client) = initialized(&kept, launch("3600"));
+    service.wait_for(FAILED).unwrap();
+    let trouble = until("the status tells of it", || {
+        let status = status(&client);
+        (status["status"] == "degraded").then(|| status["warnings"].to_string())
+    });
+    let first = kept.made();
+    let wanted =
+        format!("the backup hook has not succeeded yet for {}: it ended with exit status: 3", first[0]);
+    assert!(trouble.contains(&wanted), "{trouble}");
+    assert_eq!(metric(&service, "catalyst_pki_backup_hook_pending"), Some(1.0));
+    assert_eq!((kept.marked(), first.len()), (first.clone(), 1));
+    service.kill().unwrap();
+
+    // Still down after a restart; and mended while the service runs.
+    let mut service = launch("3600").start().unwrap();
+    service.wait_for(FAILED).unwrap();
+    service.kill().unwrap();
+    fs::remove_file(&down).unwrap();
+    let mut service = launch("3600").start().unwrap();
+    service.wait_for("Backup hook succeeded").unwrap();
+    let client = kept.deployment.admin(&service);
+    until("all is well", || (status(&client)["status"] == "healthy").then_some(()));
+    assert_eq!(metric(&service, "catalyst_pki_backup_hook_pending"), Some(0.0));
+    assert_eq!((kept.made(), kept.marked()), (first.clone(), Vec::new()));
+    let uploaded =
+        || fs::read_to_string(&log).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(uploaded(), [kept.backups().join(&first[0]).display().to_string()]);
+    service.stop().unwrap();
+
+    // Several wait, and all have their turn; a mark of what is gone holds nothing up.
+    fs::write(&down, "").unwrap();
+    fs::write(kept.backups().join(format!(".{}.hook", first[0].replace("-20", "-19"))), "").unwrap();
+    let mut service = launch("1").start().unwrap();
+    until("three wait", || (kept.marked().len() > 3).then_some(()));
+    fs::remove_file(&down).unwrap();
+    until("all were uploaded", || (uploaded().len() >= 4).then_some(()));
+    service.stop().unwrap();
+    let mut once = uploaded();
+    once.sort();
+    once.dedup();
+    assert!(once.len() >= 4, "{once:?}");
+}
+
+#[test]
+fn a_backup_that_goes_before_the_hook_succeeded_is_named() {
+    let kept = Kept::new();
+    let hook = kept.hook("exit 3");
+    let launch = kept.scheduled("1", "1").env("CATALYST_PKI_BACKUP_HOOK", hook.to_str().unwrap());
+    let (mut service, _) = initialized(&kept, launch);
+    let line = service
+        .wait_for("Old backup deleted for which the hook never succeeded — mend the hook, or raise CATALYST_PKI_BACKUP_KEEP")
+        .unwrap();
+    assert_eq!(line.level, "error");
+    let name = line.properties["name"].as_str().unwrap().to_owned();
+    service.stop().unwrap();
+    assert!(!kept.made().contains(&name) && !kept.marked().contains(&name), "{name}");
 }
 
 #[test]

@@ -174,10 +174,15 @@ fn keys_whose_dev_passphrase_is_gone_are_not_given_another_one() {
 }
 
 #[test]
-fn a_domain_that_is_no_dns_name_ends_the_start() {
+fn names_that_are_none_end_the_start_as_other_wrong_settings_do() {
     let deployment = Deployment::dev();
     for domain in ["Example.org", ".example.org", "exa mple.org"] {
         let (code, log) = exit(deployment.launch().env("CATALYST_DOMAINS", domain));
-        assert!(code != 0 && log.contains("CATALYST_DOMAINS"), "{domain}: {code} {log}");
+        assert!(code == 2 && log.contains("CATALYST_DOMAINS"), "{domain}: {code} {log}");
+    }
+    for (variable, value) in [("CATALYST_NODE_ID", "A B"), ("CATALYST_PKI_DNS_NAMES", "nodde=a.example.org")]
+    {
+        let (code, log) = exit(deployment.launch().env(variable, value));
+        assert!(code == 2 && log.contains(variable), "{value}: {code} {log}");
     }
 }

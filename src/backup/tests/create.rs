@@ -210,7 +210,27 @@ async fn a_target_is_there_whole_or_not_at_all() {
     draft.file().write_all(&backup).unwrap();
     let written =
         |octets: &[u8]| Written { octets: octets.len() as u64, sha256: crate::identity::sha256(octets) };
+    // Two of one second, each of which found the same name free.
+    let second = target.begin(&snapshot.manifest).unwrap();
+    second.file().write_all(&backup).unwrap();
     let (path, size) = draft.finish(written(&backup), &Unwatched).unwrap();
+    let (beside, _) = second.finish(written(&backup), &Unwatched).unwrap();
+    let third = target.clone().marked(true).begin(&snapshot.manifest).unwrap();
+    third.file().write_all(&backup).unwrap();
+    let (third, _) = third.finish(written(&backup), &Unwatched).unwrap();
+    let deployment = &snapshot.manifest.store.deployment;
+    let shelf = Shelf::look(directory.path(), deployment).unwrap();
+    let names_of = |held: &Held| directory.path().join(&held.name);
+    assert_eq!(
+        shelf.good.iter().map(names_of).collect::<Vec<_>>(),
+        [path.clone(), beside.clone(), third.clone()]
+    );
+    assert!(third.to_string_lossy().ends_with("Z-3.tar.zst.age"), "{third:?}");
+    assert_eq!(shelf.good[2].at, shelf.good[0].at);
+    assert!(shelf.pending().map(names_of).eq([third.clone()]));
+    unmark(&third).unwrap();
+    fs::remove_file(&beside).unwrap();
+    fs::remove_file(&third).unwrap();
     assert_eq!(size, backup.len() as u64);
     assert_eq!(path.file_name().unwrap().to_str().unwrap(), file_name(&snapshot.manifest));
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());

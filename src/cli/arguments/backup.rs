@@ -59,7 +59,7 @@ fn verify(table: &Table) -> Command {
         .arg(file())
         .args(opening())
         .arg(
-            flag("header-only", "Look only at what shows without an identity: kinds of recipients, and whether the file is cut off")
+            flag("header-only", "Look only at what shows without an identity: kinds of recipients, whether the header is whole, and whether the length is possible; not whether all of the file is there")
                 .conflicts_with_all(["identity", "passphrase", "trust-on-first-use"]),
         )
         .arg(flag("keys-unchecked", "Leave key stores alone"))
@@ -143,7 +143,7 @@ fn inspect() -> Command {
 
 fn list() -> Command {
     Command::new("list")
-        .about("List the backups in a directory, the newest last")
+        .about("List the backups in a directory, the newest last, as far as their headers tell")
         .arg(paths::directory(Arg::new("directory").value_name("DIR").required(true)).help("The directory"))
         .arg(output_arg(&["text", "json"]))
         .after_help("Examples:\n  catalyst backup list /backup")

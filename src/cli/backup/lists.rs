@@ -4,7 +4,7 @@ use super::{
     super::{
         arguments::Output,
         exit::FAILED,
-        output::{json, ok, print, rows},
+        output::{hint, json, ok, print, rows},
     },
     Trouble, lines,
 };
@@ -18,7 +18,10 @@ pub(super) fn header(file: &Path, form: Output) -> Result<ExitCode, Trouble> {
     let printed = match form {
         Output::Json => json(&json!({ "file": file.display().to_string(), "header": header_json(&header) }))?,
         Output::Text | Output::Markdown => {
-            let what = "Not cut off, as far as shows without an identity";
+            hint(
+                "what follows the header was not looked at, and a file that was cut off or altered mostly looks the same: 'catalyst backup verify' with an identity tells",
+            );
+            let what = "The header is whole, and the length is one that a backup can have";
             format!("{} {what}: {}\n{}", ok(), file.display(), lines(&header_facts(&header)))
         }
     };
@@ -44,8 +47,8 @@ pub(super) fn list(directory: &Path, form: Output) -> Result<ExitCode, Trouble> 
             rows(["NAME", "CREATED", "SIZE", "OPENED BY"], &cells)
         }
     });
-    let whole = found.iter().all(|listed| listed.header.is_ok());
-    Ok(if whole { printed } else { ExitCode::from(FAILED) })
+    let all_have_headers = found.iter().all(|listed| listed.header.is_ok());
+    Ok(if all_have_headers { printed } else { ExitCode::from(FAILED) })
 }
 
 fn cells(listed: &Listed) -> [String; 4] {

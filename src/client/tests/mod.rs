@@ -281,6 +281,14 @@ async fn refusals_have_kinds_of_their_own() {
     let overheard = r#"{"error": "not over plain HTTP", "code": "insecure_channel"}"#;
     let hint = asked_plain((403, JSON, overheard.into())).await.hint.unwrap();
     assert!(hint.contains("https://") && !hint.contains("token"), "{hint}");
+    // Nobody is told to wait for what a person has to do.
+    let hint = async |code: &str| {
+        let body = format!(r#"{{"error": "nothing is issued", "code": "{code}"}}"#);
+        asked_plain((503, JSON, body)).await.hint
+    };
+    assert!(hint("key_store_unavailable").await.unwrap().starts_with("try again in "));
+    assert!(hint("recovery").await.unwrap().contains("recovery confirm --old-instance-is-gone"));
+    assert_eq!(hint("store_full").await, None);
     // Also where somebody else says so.
     assert_eq!(asked_plain((503, "text/html", String::new())).await.kind, Kind::Unreachable);
 }

@@ -2,7 +2,10 @@
 
 use super::plan::Plan;
 use crate::{
-    backup::{BackupError, Held, Lock, Result, Seal, Snapshot, Source, Target, Trust, Watch, has_room},
+    backup::{
+        BackupError, Held, Lock, Result, Seal, Snapshot, Source, Target, Trust, Watch, has_room,
+        remove_left_marks,
+    },
     identity::Timestamp,
     key_stores::key_file,
     settings::Settings,
@@ -94,7 +97,8 @@ pub(super) fn make(
     let seal = sealed.ok_or(BackupError::Interrupted)??;
     // One that no reader would take is none.
     seal.check(&manifest, &snapshot.manifest, Trust::FirstUse)?;
-    let target = Target::look(directory, false)?;
+    remove_left_marks(directory, &snapshot.manifest.store.deployment);
+    let target = Target::look(directory, false)?.marked(job.plan.hook.is_some());
     let (path, size) = target.write(&encryption, &snapshot, &manifest, &seal.bytes()?, &watch)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Some(Made {

@@ -5,6 +5,7 @@ mod making;
 mod migration;
 mod plan;
 mod standing;
+mod uploads;
 
 pub(super) use migration::keep_what_was;
 pub(super) use plan::Plan;
@@ -13,24 +14,21 @@ pub(super) use standing::Standing;
 use super::app::App;
 use crate::{
     authority::AuthorityError,
-    backup::{BackupError, Held, Seal, Shelf},
+    backup::{BackupError, Held, Seal, Shelf, Sizes, unmark},
     identity::Timestamp,
     settings::Settings,
     store::StoreError,
 };
 use making::{Job, Made, make};
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use standing::Found;
+use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 use tokio::{
     runtime::Handle,
     task::spawn_blocking,
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
+use uploads::{Turn, Uploads};
 
 /// No look at the directory is further from the next: clocks are set, and machines sleep.
 const TICK: Duration = Duration::from_secs(60);
@@ -38,8 +36,6 @@ const TICK: Duration = Duration::from_secs(60);
 const REMINDER: Duration = Duration::from_secs(3_600);
 /// How long the key store may take to sign.
 const SIGNING: Duration = Duration::from_secs(30);
-/// No hook runs longer, nor longer than from one backup to the next.
-const HOOK_LIMIT: Duration = Duration::from_secs(3_600);
 
 /// Makes backups until the token is cancelled; one that is being made then is given up and cleared away. `made` is one
 /// that was made already, before the store was opened.
@@ -50,19 +46,23 @@ pub(super) async fn keep(
     made: Option<PathBuf>,
     stop: CancellationToken,
 ) {
+    let mut uploads = plan.hook.clone().map(|program| Uploads::new(program, plan.schedule));
+    let made = made.as_deref().and_then(|path| path.file_name()?.to_str());
+    if let Some((uploads, name)) = uploads.as_mut().zip(made) {
+        uploads.made(name.to_owned());
+    }
     let mut keeper = Keeper {
         app,
         plan,
         settings,
+        uploads,
         failures: 0,
         error: None,
         retry_at: None,
         reminded_at: None,
         damaged: BTreeSet::new(),
+        sizes: Sizes::default(),
     };
-    if let Some(path) = made {
-        keeper.run_hook(&path, &stop).await;
-    }
     // The first one is due as soon as there is a CA.
     let mut changes = keeper.app.authority().changes();
     while !stop.is_cancelled() {
@@ -79,6 +79,8 @@ struct Keeper {
     app: App,
     plan: Plan,
     settings: Settings,
+    /// `None`: no program is run after backups.
+    uploads: Option<Uploads>,
     /// In a row.
     failures: u32,
     /// The last one.
@@ -87,15 +89,23 @@ struct Keeper {
     reminded_at: Option<Instant>,
     /// Damaged files that were told of.
     damaged: BTreeSet<String>,
+    sizes: Sizes,
+}
+
+/// Whose backups are kept.
+struct Own {
+    deployment: String,
+    /// The store was put back, and the instance of before may be making backups of it: nothing is made, run or deleted.
+    in_recovery: bool,
 }
 
 impl Keeper {
-    /// Looks, makes one if it is due, and answers how long to wait.
+    /// Looks, makes one if it is due, runs the hook where it has to be, and answers how long to wait.
     async fn round(&mut self, stop: &CancellationToken) -> Duration {
         let schedule = self.plan.schedule;
         let tick = TICK.min(schedule.every);
-        let deployment = match self.deployment().await {
-            Ok(Some(deployment)) => deployment,
+        let Own { deployment, in_recovery } = match self.own().await {
+            Ok(Some(own)) => own,
             Ok(None) => return tick,
             Err(error) => {
                 self.has_failed(&error.to_string());
@@ -104,6 +114,10 @@ impl Keeper {
         };
         let now = self.now();
         let mut shelf = self.look(&deployment).await;
+        if in_recovery {
+            self.tell(&shelf, in_recovery);
+            return tick;
+        }
         let newest = shelf.newest(now).cloned();
         let is_due = schedule.wait(newest.as_ref().map(|held| held.at), now).is_zero();
         if is_due && self.retry_at.is_none_or(|at| at <= Instant::now()) {
@@ -112,27 +126,39 @@ impl Keeper {
                 return tick;
             }
             if let Some(made) = made {
+                self.sizes.note(&made.held);
+                if let Some(uploads) = &mut self.uploads {
+                    uploads.made(made.held.name.clone());
+                }
                 self.clear(&deployment, &made.held).await;
-                self.run_hook(&made.path, stop).await;
             }
             shelf = self.look(&deployment).await;
         }
-        self.tell(&shelf);
-        let newest = shelf.newest(self.now()).map(|held| held.at);
-        let due = schedule.wait(newest, self.now());
+        self.tell(&shelf, in_recovery);
+        if self.run_hook(&shelf, stop).await && !stop.is_cancelled() {
+            shelf = self.look(&deployment).await;
+            self.tell(&shelf, in_recovery);
+        }
         let retry = self.retry_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
-        due.max(retry).clamp(Duration::from_millis(500), tick)
+        let hook = self.uploads.as_ref().and_then(|uploads| uploads.wait(&shelf));
+        self.due(&shelf).max(retry).min(hook.unwrap_or(tick)).clamp(Duration::from_millis(500), tick)
     }
 
-    /// `None`: there is no CA yet; or the store was put back, and the instance of before may be making backups of it.
-    async fn deployment(&self) -> Result<Option<String>, StoreError> {
+    /// Until the next one.
+    fn due(&self, shelf: &Shelf) -> Duration {
+        let now = self.now();
+        self.plan.schedule.wait(shelf.newest(now).map(|held| held.at), now)
+    }
+
+    /// `None`: there is no CA yet.
+    async fn own(&self) -> Result<Option<Own>, StoreError> {
         let authority = self.app.authority();
-        let restored = authority.store().restoration().await?;
-        let in_recovery = restored.is_some_and(|restored| restored.confirmed_at.is_none());
-        if in_recovery || !authority.is_initialized() {
+        if !authority.is_initialized() {
             return Ok(None);
         }
-        Ok(Some(authority.store().deployment().await?.id))
+        let restored = authority.store().restoration().await?;
+        let in_recovery = restored.is_some_and(|restored| restored.confirmed_at.is_none());
+        Ok(Some(Own { deployment: authority.store().deployment().await?.id, in_recovery }))
     }
 
     fn now(&self) -> Timestamp {
@@ -143,7 +169,10 @@ impl Keeper {
     async fn look(&mut self, deployment: &str) -> Shelf {
         let (directory, deployment) = (self.plan.directory.clone(), deployment.to_owned());
         match flat(spawn_blocking(move || Shelf::look(&directory, &deployment)).await) {
-            Ok(shelf) => shelf,
+            Ok(mut shelf) => {
+                self.sizes.check(&mut shelf);
+                shelf
+            }
             Err(error) => {
                 if self.retry_at.is_none_or(|at| at <= Instant::now()) {
                     self.has_failed(&error.to_string());
@@ -205,16 +234,26 @@ impl Keeper {
     /// Deletes what need not stay.
     async fn clear(&mut self, deployment: &str, written: &Held) {
         let shelf = self.look(deployment).await;
-        let names: Vec<_> =
-            self.plan.schedule.surplus(&shelf, written).into_iter().map(str::to_owned).collect();
+        let surplus = self.plan.schedule.surplus(&shelf, written).into_iter();
+        // Without a hook nothing waits for one.
+        let waits = |name: &str| self.plan.hook.is_some() && shelf.marked.contains(name);
+        let names: Vec<_> = surplus.map(|name| (name.to_owned(), waits(name))).collect();
         let directory = self.plan.directory.clone();
         let delete = move || {
-            for name in names {
-                match fs::remove_file(directory.join(&name)) {
+            for (name, waits) in names {
+                let path = directory.join(&name);
+                match fs::remove_file(&path) {
+                    Ok(()) if waits => tracing::error!(target: "catalyst.pki", name,
+                        "Old backup deleted for which the hook never succeeded — mend the hook, or raise CATALYST_PKI_BACKUP_KEEP"),
                     Ok(()) => tracing::info!(target: "catalyst.pki", name, "Old backup deleted"),
-                    Err(error) => tracing::warn!(target: "catalyst.pki", name, error = %error,
-                        "Old backup not deleted — tried again after the next one"),
+                    Err(error) => {
+                        tracing::warn!(target: "catalyst.pki", name, error = %error,
+                            "Old backup not deleted — tried again after the next one");
+                        continue;
+                    }
                 }
+                // What stays of it is removed before the next one is made.
+                let _ = unmark(&path);
             }
         };
         if let Err(error) = spawn_blocking(delete).await {
@@ -222,22 +261,16 @@ impl Keeper {
         }
     }
 
-    async fn run_hook(&self, path: &Path, stop: &CancellationToken) {
-        let Some(program) = &self.plan.hook else { return };
-        let limit = HOOK_LIMIT.min(self.plan.schedule.every);
-        let running = hook::run(program, path, limit);
-        let error = match stop.run_until_cancelled(running).await {
-            Some(Ok(())) => return,
-            Some(Err(error)) => error,
-            None => "the service was stopped, and it was killed".to_owned(),
-        };
-        self.app.metrics().backup_failed("hook");
-        tracing::error!(target: "catalyst.pki", path = %path.display(), program = %program.display(), error,
-            "Backup hook failed — the backup is there; run it again by hand");
+    /// Answers whether it ran.
+    async fn run_hook(&mut self, shelf: &Shelf, stop: &CancellationToken) -> bool {
+        let due = self.due(shelf);
+        let Some(uploads) = &mut self.uploads else { return false };
+        let (directory, metrics) = (&self.plan.directory, self.app.metrics());
+        uploads.run_one(Turn { directory, shelf, due, metrics, stop }).await
     }
 
-    /// Says what is damaged and what is overdue.
-    fn tell(&mut self, shelf: &Shelf) {
+    /// Says what is damaged, what is overdue and what waits for the hook.
+    fn tell(&mut self, shelf: &Shelf, in_recovery: bool) {
         for (name, error) in &shelf.damaged {
             if self.damaged.insert(name.clone()) {
                 tracing::warn!(target: "catalyst.pki", name, error, "Backup is damaged — it is kept, and does not count");
@@ -247,9 +280,15 @@ impl Keeper {
         let now = self.now();
         let newest = shelf.newest(now).cloned();
         let newest_at = newest.as_ref().map(|held| held.at);
-        let is_overdue = self.plan.schedule.is_overdue(newest_at, now, self.failures > 0);
+        let is_overdue = !in_recovery && self.plan.schedule.is_overdue(newest_at, now, self.failures > 0);
         let trouble = is_overdue.then(|| overdue(newest_at, self.error.as_deref()));
-        self.app.backups().found(newest, trouble, self.app.metrics());
+        let uploads = self.uploads.as_ref();
+        let found = Found {
+            newest,
+            hook_pending: uploads.map(|uploads| uploads.waiting(shelf).len() as u64),
+            troubles: trouble.into_iter().chain(uploads.and_then(|uploads| uploads.trouble(shelf))).collect(),
+        };
+        self.app.backups().found(found, self.app.metrics());
         if !is_overdue {
             self.reminded_at = None;
         } else if self.reminded_at.is_none_or(|at| at.elapsed() >= REMINDER) {

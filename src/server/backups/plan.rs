@@ -3,7 +3,7 @@
 use super::super::start::Failure;
 use crate::{
     backup::{Lock, Schedule},
-    settings::Settings,
+    settings::{Settings, SettingsError},
 };
 use rustix::{
     fs::{Access, access},
@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+const RECIPIENTS: &str = "CATALYST_PKI_BACKUP_RECIPIENTS";
 /// Every other user may write.
 const WRITABLE_BY_ALL: u32 = 0o002;
 /// Users of the group may.
@@ -43,7 +44,11 @@ impl Plan {
         let Some(directory) = &settings.backup_dir else {
             return match &settings.backup_hook {
                 None => Ok(None),
-                Some(_) => Err("CATALYST_PKI_BACKUP_HOOK is set, and CATALYST_PKI_BACKUP_DIR is not: the service makes no backups without it; set it too, or unset the hook".into()),
+                Some(_) => Err(SettingsError::Missing {
+                    variable: "CATALYST_PKI_BACKUP_DIR".into(),
+                    wanted: "CATALYST_PKI_BACKUP_HOOK is, and the service makes no backups without it; set it too, or unset the hook".into(),
+                }
+                .into()),
             };
         };
         let directory = std::path::absolute(directory)?;
@@ -51,9 +56,14 @@ impl Plan {
         let Some(every) = settings.backup_interval else { return Ok(None) };
         let recipients = settings.backup_recipients.clone();
         if recipients.is_empty() {
-            return Err("CATALYST_PKI_BACKUP_DIR is set, and CATALYST_PKI_BACKUP_RECIPIENTS is not: nobody could open the backups; name a recipient (age-keygen makes one), or set CATALYST_PKI_BACKUP_INTERVAL to 0 for the journal of denials alone".into());
+            return Err(SettingsError::Missing {
+                variable: RECIPIENTS.into(),
+                wanted: "CATALYST_PKI_BACKUP_DIR is, and nobody could open the backups; name a recipient (age-keygen makes one), or set CATALYST_PKI_BACKUP_INTERVAL to 0 for the journal of denials alone".into(),
+            }
+            .into());
         }
-        Lock::unattended(&recipients).map_err(|error| format!("CATALYST_PKI_BACKUP_RECIPIENTS: {error}"))?;
+        Lock::unattended(&recipients)
+            .map_err(|error| settings.values.unfit(RECIPIENTS, error.to_string()))?;
         if let Some(hook) = &settings.backup_hook {
             runnable(hook)?;
         }

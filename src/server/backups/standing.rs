@@ -21,14 +21,26 @@ struct Known {
     is_scheduled: bool,
     newest: Option<Held>,
     verified: Option<VerifiedBackup>,
-    trouble: Option<String>,
+    troubles: Vec<String>,
+    hook_pending: Option<u64>,
+}
+
+/// What lies in the directory of a service that makes backups.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) newest: Option<Held>,
+    /// For how many of them the hook has failed; `None` where there is no hook.
+    pub(super) hook_pending: Option<u64>,
+    /// What the operator has to do about it, in sentences.
+    pub(super) troubles: Vec<String>,
 }
 
 impl Standing {
-    /// What lies in the directory of a service that makes backups, and what the operator has to do about it.
-    pub(super) fn found(&self, newest: Option<Held>, trouble: Option<String>, metrics: &Metrics) {
+    /// What lies in the directory now.
+    pub(super) fn found(&self, found: Found, metrics: &Metrics) {
         let mut known = self.known();
-        (known.is_scheduled, known.newest, known.trouble) = (true, newest, trouble);
+        (known.is_scheduled, known.newest) = (true, found.newest);
+        (known.hook_pending, known.troubles) = (found.hook_pending, found.troubles);
         metrics.set_backups(figures(&known));
     }
 
@@ -40,8 +52,8 @@ impl Standing {
     }
 
     /// What the status says is to be done.
-    pub(in super::super) fn warning(&self) -> Option<String> {
-        self.known().trouble.clone()
+    pub(in super::super) fn warnings(&self) -> Vec<String> {
+        self.known().troubles.clone()
     }
 
     /// `None`: the service makes none, and nobody has told of one.
@@ -67,5 +79,6 @@ fn figures(known: &Known) -> BackupFigures {
     BackupFigures {
         made: known.newest.as_ref().map(|held| (moment(held.at), held.size)),
         verified: known.verified.as_ref().map(|verified| moment(verified.created_at)),
+        hook_pending: known.hook_pending,
     }
 }

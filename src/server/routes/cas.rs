@@ -86,10 +86,9 @@ pub(crate) async fn status(
         app.access().system_token_warning(),
         app.audit_warning(),
         app.journal_warning(),
-        app.backups().warning(),
         own_denial(&app, status.denied_identity_count).await?,
     ];
-    let own: Vec<_> = own.into_iter().flatten().collect();
+    let own: Vec<_> = own.into_iter().flatten().chain(app.backups().warnings()).collect();
     if !own.is_empty() && status.status == "healthy" {
         status.status = "degraded".to_owned();
     }

@@ -14,6 +14,8 @@ pub struct BackupFigures {
     pub made: Option<(SystemTime, u64)>,
     /// When the newest was made that was wholly verified.
     pub verified: Option<SystemTime>,
+    /// For how many the hook has still to succeed, after it has failed or was ended; `None` where there is no hook.
+    pub hook_pending: Option<u64>,
 }
 
 /// Registers what is read of them when somebody looks.
@@ -39,14 +41,24 @@ pub(super) fn register(meter: &Meter, figures: &Arc<Mutex<BackupFigures>>) {
         "Since the newest backup was made that was wholly verified",
         |all| all.verified,
     );
-    let figures = Arc::clone(figures);
+    let size = Arc::clone(figures);
     meter
         .u64_observable_gauge("catalyst.pki.backup_size_bytes")
         .with_description("Size of the newest backup")
         .with_unit("By")
         .with_callback(move |observer| {
-            if let Some((_, size)) = lock(&figures).made {
+            if let Some((_, size)) = lock(&size).made {
                 observer.observe(size, &[]);
+            }
+        })
+        .build();
+    let figures = Arc::clone(figures);
+    meter
+        .u64_observable_gauge("catalyst.pki.backup_hook_pending")
+        .with_description("Backups for which the hook has failed and is run again")
+        .with_callback(move |observer| {
+            if let Some(pending) = lock(&figures).hook_pending {
+                observer.observe(pending, &[]);
             }
         })
         .build();

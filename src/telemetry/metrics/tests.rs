@@ -46,7 +46,8 @@ fn every_metric_has_the_name_that_operators_use() {
     metrics.set_key_state(&ca, KeyHealth::Latched);
     metrics.set_key_state("token", KeyHealth::Latched);
     let made = SystemTime::now() - Duration::from_secs(100);
-    metrics.set_backups(BackupFigures { made: Some((made, 14_650)), verified: Some(made) });
+    let figures = BackupFigures { made: Some((made, 14_650)), verified: Some(made), hook_pending: Some(0) };
+    metrics.set_backups(figures);
     metrics.backup_failed("hook");
     metrics.set_signing_elsewhere([(ca.clone(), name("aws-kms"), name("eu-west-1"))].into());
     let text = metrics.render();
@@ -58,6 +59,7 @@ fn every_metric_has_the_name_that_operators_use() {
             "catalyst_pki_active_cert_count gauge",
             "catalyst_pki_backup_age_seconds gauge",
             "catalyst_pki_backup_failure_total counter",
+            "catalyst_pki_backup_hook_pending gauge",
             "catalyst_pki_backup_size_bytes gauge",
             "catalyst_pki_backup_verified_age_seconds gauge",
             "catalyst_pki_ca_expiry_seconds gauge",
