@@ -27,11 +27,11 @@ async fn a_whole_backup_is_verified_under_its_own_root_alone() {
     let signer = verified.opened.signer.clone().unwrap();
     assert_eq!((signer.common_name.as_str(), signer.root), ("Catalyst Services CA", root));
     let open = |_: &str| Ok(ca.keys.clone());
-    let keys = check_keys(&verified.opened.manifest, &verified.facts, &open, &|_, _| true).await;
+    let keys = check_keys(&verified.opened.manifest, &verified.facts, &open, &|_, _| true, &Unwatched).await;
     assert_eq!(keys.len(), 3, "{keys:?}");
     assert!(keys.iter().all(|key| key.finding == KeyFinding::Matches), "{keys:?}");
     let away = |_: &str| Err("it is away".to_owned());
-    let keys = check_keys(&verified.opened.manifest, &verified.facts, &away, &|_, _| true).await;
+    let keys = check_keys(&verified.opened.manifest, &verified.facts, &away, &|_, _| true, &Unwatched).await;
     assert!(keys.iter().all(|key| key.finding == KeyFinding::Unreachable("it is away".into())), "{keys:?}");
     ca.verify(&backup, Trust::FirstUse).unwrap();
     let other = Trust::Root(Fingerprint::of_certificate(b"another"));

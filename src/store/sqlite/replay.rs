@@ -6,7 +6,7 @@ use super::{
     fault::{Fault, Outcome, conflict},
     list::state,
     secret,
-    step::Step,
+    step::{Step, all},
     token,
 };
 use crate::{
@@ -33,10 +33,11 @@ pub(super) fn journal(
 ) -> Outcome<()> {
     let mut lines: Vec<_> = lines.iter().collect();
     lines.sort_by_key(|line| (line.at, line.seq));
-    let mut ended = BTreeMap::new();
+    let mut ended = allowed(step)?;
     for line in lines.iter().filter(|line| line.action == "identity.allowed") {
         if is_recorded(step, line)? {
-            ended.insert(line.subject.as_str(), line.at);
+            let last = ended.entry(line.subject.clone()).or_insert(line.at);
+            *last = line.at.max(*last);
         }
     }
     let mut denied_here = BTreeSet::new();
@@ -45,6 +46,13 @@ pub(super) fn journal(
         replay.guarded()?;
     }
     Ok(())
+}
+
+/// When the store itself has last allowed each identity, in milliseconds: what was denied before is told by a store of
+/// before, too, that came out of an earlier backup.
+fn allowed(step: &Step<'_>) -> Outcome<BTreeMap<String, i64>> {
+    let sql = "SELECT subject, max(at) FROM audit WHERE action = 'identity.allowed' GROUP BY subject";
+    Ok(all(step.connection(), sql, (), |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect())
 }
 
 /// Whether the store's audit log has the line's record, or had it before it was sealed.
@@ -87,7 +95,7 @@ struct Replay<'r, 'c> {
     line: &'r JournalLine,
     stamp: &'r Stamp,
     /// When the store itself has last allowed an identity, in milliseconds.
-    ended: &'r BTreeMap<&'r str, i64>,
+    ended: &'r BTreeMap<String, i64>,
     /// Identities that the journal alone denies.
     denied_here: &'r mut BTreeSet<SpiffeId>,
     restored: &'r mut Restored,

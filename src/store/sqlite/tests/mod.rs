@@ -10,6 +10,7 @@ mod reopened;
 mod restore;
 mod schema;
 mod search;
+mod standing;
 
 use super::SqliteStore;
 use crate::{

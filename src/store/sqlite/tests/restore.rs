@@ -13,17 +13,20 @@ use serde_json::json;
 use tempfile::tempdir;
 
 /// A store that goes on after its backup was made.
-struct Lost {
-    directory: TempDir,
-    backup: PathBuf,
+pub(super) struct Lost {
+    pub(super) directory: TempDir,
+    pub(super) backup: PathBuf,
 }
 
 const SNAPSHOT: i64 = 1000;
-const NOW: i64 = 2000;
+pub(super) const NOW: i64 = 2000;
 
 impl Lost {
     /// `before` happens before the backup, `after` after it.
-    async fn new(before: impl AsyncFnOnce(&World<'_>), after: impl AsyncFnOnce(&World<'_>)) -> Self {
+    pub(super) async fn new(
+        before: impl AsyncFnOnce(&World<'_>),
+        after: impl AsyncFnOnce(&World<'_>),
+    ) -> Self {
         let directory = tempdir().unwrap();
         let (path, backup) = (directory.path().join("certs.db"), directory.path().join("backup.db"));
         let store = SqliteStore::open(&path).unwrap();
@@ -36,7 +39,7 @@ impl Lost {
     }
 
     /// The journal that the store has written, from its first record on.
-    async fn journal(&self) -> Vec<JournalLine> {
+    pub(super) async fn journal(&self) -> Vec<JournalLine> {
         let store = SqliteStore::open(&self.directory.path().join("certs.db")).unwrap();
         let deployment = store.deployment().await.unwrap().id;
         let records = store.audit(&AuditQuery { limit: 1000, ..AuditQuery::default() }).await.unwrap();
@@ -62,7 +65,7 @@ impl Lost {
     }
 
     /// Restores a copy of the backup; answers what was done, and the store.
-    fn restored(&self, plan: &RestorePlan) -> (Restored, TempDir, SqliteStore) {
+    pub(super) fn restored(&self, plan: &RestorePlan) -> (Restored, TempDir, SqliteStore) {
         let directory = tempdir().unwrap();
         let path = directory.path().join("certs.db");
         std::fs::copy(&self.backup, &path).unwrap();
@@ -74,19 +77,20 @@ impl Lost {
     }
 }
 
-fn plan(journal: Vec<JournalLine>) -> RestorePlan {
+pub(super) fn plan(journal: Vec<JournalLine>) -> RestorePlan {
     let manifest_sha256 = [7; 32];
-    RestorePlan { snapshot_at: at(SNAPSHOT), manifest_sha256, crls: Vec::new(), journal, keep_tokens: false }
+    let (crls, standing) = (Vec::new(), None);
+    RestorePlan { snapshot_at: at(SNAPSHOT), manifest_sha256, crls, journal, standing, keep_tokens: false }
 }
 
-async fn denied(store: &SqliteStore) -> Vec<String> {
+pub(super) async fn denied(store: &SqliteStore) -> Vec<String> {
     let mut ids: Vec<_> =
         store.denied_identities().await.unwrap().into_iter().map(|d| d.spiffe_id.to_string()).collect();
     ids.sort();
     ids
 }
 
-async fn entries(store: &SqliteStore) -> Vec<CrlEntry> {
+pub(super) async fn entries(store: &SqliteStore) -> Vec<CrlEntry> {
     store.reserve_crl(ski(CaRole::Services, 1), &stamp(NOW)).await.unwrap().entries
 }
 
