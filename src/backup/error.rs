@@ -1,6 +1,6 @@
 //! Why a backup was not made, or is not to be relied on.
 
-use crate::store::StoreError;
+use crate::{identity::Timestamp, store::StoreError};
 use catalyst_signing::SignError;
 use std::{io, path::Path};
 
@@ -22,6 +22,18 @@ pub enum BackupError {
         "the backup cannot be signed, and none was made: {0}; see 'catalyst backend check', or make one that nothing vouches for with --unsigned"
     )]
     Unsignable(String),
+    /// The clock is behind what has happened already.
+    #[error(
+        "the clock of this machine stands at {now}, and {what} {then}: set the clock; nothing was written"
+    )]
+    Clock {
+        /// Where it stands.
+        now: Timestamp,
+        /// What was later: subject and verb of the moment.
+        what: &'static str,
+        /// When that was.
+        then: Timestamp,
+    },
     /// A private key that can't be had.
     #[error("nothing was exported: {0}")]
     KeyStays(String),

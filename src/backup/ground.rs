@@ -5,7 +5,10 @@ use super::{
     placement::{self, STORE_FILES},
     scratch::is_own,
 };
-use crate::store::{DataDirLock, occupant};
+use crate::{
+    identity::Timestamp,
+    store::{DataDirLock, Standing, StoreError, occupant, standing},
+};
 use std::{
     fs,
     io::ErrorKind,
@@ -20,6 +23,17 @@ pub struct Ground {
     /// An earlier restore had come to no end.
     was_unfinished: bool,
     _lock: DataDirLock,
+}
+
+/// The store that lies where another is put.
+#[derive(Debug)]
+pub(super) enum Before {
+    /// None, or nobody's.
+    Nothing,
+    /// What was taken away in it.
+    Stood(Standing),
+    /// It can't be read; what that means, and why.
+    Unread(String),
 }
 
 impl Ground {
@@ -64,28 +78,34 @@ impl Ground {
         self.was_unfinished
     }
 
-    /// Refuses a backup of another deployment than that whose store lies here. A store that was never initialized is
-    /// nobody's, and so is one that can't be read: that one is told.
+    /// What stands in the store that lies here, of the backup's own deployment. One that was never initialized is
+    /// nobody's.
     ///
     /// # Errors
-    /// [`BackupError::Usage`]
-    pub(super) fn refuse_others(&self, manifest: &Manifest) -> Result<Option<String>> {
+    /// [`BackupError::Usage`]: another deployment's store lies here.
+    pub(super) fn before(&self, manifest: &Manifest, at: Timestamp) -> Result<Before> {
         let certs_db = self.path.join("certs.db");
         if !certs_db.exists() {
-            return Ok(None);
+            return Ok(Before::Nothing);
         }
-        match occupant(&certs_db) {
-            Ok(there) if there.is_in_use && there.deployment != manifest.store.deployment => {
-                Err(BackupError::Usage(format!(
+        let unread = |error: StoreError| {
+            Before::Unread(format!(
+                "what was denied and revoked in the store that lay here is not known, and counts only where a journal or CRL tells it: {error}"
+            ))
+        };
+        Ok(match occupant(&certs_db) {
+            Ok(there) if !there.is_in_use => Before::Nothing,
+            Ok(there) if there.deployment != manifest.store.deployment => {
+                return Err(BackupError::Usage(format!(
                     "{} holds the store of the deployment {}, and the backup is of {}: restore it into another directory",
                     self.path.display(),
                     there.deployment,
                     manifest.store.deployment
-                )))
+                )));
             }
-            Ok(_) => Ok(None),
-            Err(error) => Ok(Some(format!("what lies there cannot be told: {error}"))),
-        }
+            Ok(_) => standing(&certs_db, at).map_or_else(unread, Before::Stood),
+            Err(error) => unread(error),
+        })
     }
 
     /// Ours, and no one else may write.

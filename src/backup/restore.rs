@@ -2,7 +2,8 @@
 
 use super::{
     BackupError, Ground, Journal, Result, Verification, Watch,
-    crl::crl_in_file,
+    crl::crls_in_file,
+    ground::Before,
     journal_in_file,
     placement::{Placement, sync},
     watch::go_on,
@@ -21,8 +22,10 @@ use std::{
 /// What is known besides the backup.
 #[derive(Clone, Debug, Default)]
 pub struct Besides {
-    /// Journals of denials; where none is named, the one beside the backup counts.
+    /// Journals of denials; where none is named, the one beside the backup counts, and the one in `backup_dir`.
     pub denied: Vec<PathBuf>,
+    /// The directory of backups of the settings.
+    pub backup_dir: Option<PathBuf>,
     /// CRLs that were published after it.
     pub crls: Vec<PathBuf>,
     /// Tokens and preset secrets of before stay good.
@@ -34,6 +37,8 @@ pub struct Besides {
 pub struct InPlace {
     /// Which journals were read, and how many lines of each counted.
     pub journals: Vec<(PathBuf, usize)>,
+    /// How many things that were taken away stood in the store of before; `None` where none could be read.
+    pub stood: Option<usize>,
     /// What was done to it.
     pub restored: Restored,
     /// Where the store of before lies.
@@ -55,16 +60,26 @@ pub fn restore(
     watch: &dyn Watch,
 ) -> Result<InPlace> {
     let manifest = &verified.opened.manifest;
-    let mut notes: Vec<String> = ground.refuse_others(manifest)?.into_iter().collect();
+    let before = ground.before(manifest, at)?;
     if at < manifest.created_at {
-        return Err(BackupError::Usage(format!(
-            "the clock of this machine stands at {at}, and the backup was made at {}: set the clock, for numbers that come from it have to rise",
-            manifest.created_at
-        )));
+        return Err(BackupError::Clock {
+            now: at,
+            what: "the backup was made at",
+            then: manifest.created_at,
+        });
     }
-    let crls = besides.crls.iter().map(|path| crl_in_file(path, &verified.facts, at));
-    let crls = crls.collect::<Result<Vec<_>>>()?;
-    let (mut journals, mut lines) = (Vec::new(), Vec::new());
+    let crls = besides.crls.iter().map(|path| crls_in_file(path, &verified.facts, at));
+    let crls = crls.collect::<Result<Vec<_>>>()?.concat();
+    let (mut journals, mut lines, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let standing = match before {
+        Before::Nothing => None,
+        Before::Stood(standing) => Some(standing),
+        Before::Unread(why) => {
+            notes.push(why);
+            None
+        }
+    };
+    let stood = standing.as_ref().map(|standing| standing.lines.len());
     let mut read = journals_of(file, besides, &manifest.store.deployment)?;
     // Several: that which was begun first is before the next.
     read.sort_by_key(|(_, journal)| journal.lines.first().map(|line| line.at));
@@ -73,9 +88,9 @@ pub fn restore(
         notes.extend(journal.notes);
         lines.extend(journal.lines);
     }
-    if journals.is_empty() {
+    if journals.is_empty() && stood.is_none() {
         notes.push(format!(
-            "there is no {JOURNAL} beside the backup, so that nothing is known of who was denied after {}: name one with --denied if there is one",
+            "there is no {JOURNAL} beside the backup or in the directory of backups, so that nothing is known of who was denied after {}: name one with --denied if there is one",
             manifest.created_at
         ));
     }
@@ -84,6 +99,7 @@ pub fn restore(
         manifest_sha256: verified.opened.manifest_sha256,
         crls,
         journal: lines,
+        standing,
         keep_tokens: besides.keep_tokens,
     };
     watch.has_done("restoring", 0, 0);
@@ -97,20 +113,29 @@ pub fn restore(
     ground.make_private()?;
     placement.go()?;
     notes.extend(restored.notes);
-    Ok(InPlace { journals, restored: Restored { notes, ..restored }, aside: placement.aside() })
+    Ok(InPlace { journals, stood, restored: Restored { notes, ..restored }, aside: placement.aside() })
 }
 
 fn journals_of(file: &Path, besides: &Besides, deployment: &str) -> Result<Vec<(PathBuf, Journal)>> {
-    let beside = file.parent().unwrap_or(Path::new(".")).join(JOURNAL);
-    // One that can't be looked at is no reason to do without.
-    let is_beside =
-        || !matches!(beside.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound);
-    let paths = match besides.denied.is_empty() {
-        true if is_beside() => vec![beside],
-        _ => besides.denied.clone(),
-    };
+    let mut paths = besides.denied.clone();
+    if paths.is_empty() {
+        let beside = file.parent().unwrap_or(Path::new("."));
+        for directory in [Some(beside), besides.backup_dir.as_deref()].into_iter().flatten() {
+            let path = directory.join(JOURNAL);
+            // One that can't be looked at is no reason to do without: its reader tells it.
+            let is_missing =
+                matches!(path.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound);
+            if !is_missing && !paths.iter().any(|known| is_same(known, &path)) {
+                paths.push(path);
+            }
+        }
+    }
     let read = |path: PathBuf| journal_in_file(&path, deployment).map(|journal| (path, journal));
     paths.into_iter().map(read).collect()
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().ok().is_some_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 /// The disk of the data directory is full.

@@ -3,7 +3,7 @@
 use super::{BackupError, Manifest, Result};
 use crate::{
     authority::x509::{ca_facts, certificate_pem, check_issued},
-    identity::{CaRole, Fingerprint, Timestamp},
+    identity::{CaRole, Fingerprint, Timestamp, hex},
     store::{CaFacts, StoreFacts},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -93,6 +93,11 @@ impl Seal {
             facts.active_ca(CaRole::Services).ok_or_else(|| unsignable("no services CA is active"))?;
         let root =
             facts.issuer_of(services).ok_or_else(|| unsignable("the services CA's root is not stored"))?;
+        let begins = ca_facts(&services.der).map_err(|error| unsignable(&error.0))?.not_before;
+        if at < begins {
+            let what = "the services CA's certificate began at";
+            return Err(BackupError::Clock { now: at, what, then: begins });
+        }
         if at >= services.not_after {
             return Err(unsignable("the services CA has expired"));
         }
@@ -149,7 +154,9 @@ impl Signature {
             && wanted != anchor
         {
             return Err(forged(format!(
-                "its root certificate has the SHA-256 {anchor}, and {wanted} is wanted: it is another deployment's, or somebody who knows your recipients has forged it"
+                "its root certificate has the SHA-256 {anchor} ({}), and {wanted} ({}) is wanted: it is another deployment's, or somebody who knows your recipients has forged it",
+                hex(anchor.as_bytes()),
+                hex(wanted.as_bytes())
             )));
         }
         check_issued(&root, &root)

@@ -1,6 +1,7 @@
 //! Backups of a real CA, and what is made of them on the way.
 
 mod archive;
+mod asking;
 mod create;
 mod restore;
 mod sealed;

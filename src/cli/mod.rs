@@ -126,7 +126,7 @@ fn show_recovered(
         Ok(settings) => recover(settings),
         Err(error) => return refuse(&error),
     };
-    let RecoveredToken { token, path } = match made {
+    let RecoveredToken { token, path, is_beside_earlier } = match made {
         Ok(made) => made,
         Err(error) => {
             output::error(&error.to_string());
@@ -139,9 +139,11 @@ fn show_recovered(
         Output::Json => print(&format!("{}\n", serde_json::json!({"path": path, "token": token}))),
         Output::Text | Output::Markdown => print(&format!("{}\n", token.unwrap_or(&path))),
     };
-    output::hint(
-        "earlier system tokens stay good until they end: find them with 'catalyst auth token list', and revoke those that others may hold",
-    );
+    if is_beside_earlier {
+        output::hint(
+            "earlier system tokens stay good until they end: find them with 'catalyst auth token list', and revoke those that others may hold",
+        );
+    }
     printed
 }
 

@@ -24,7 +24,7 @@ pub fn recover_token(settings: Settings, kinds: Kinds) -> Result<RecoveredToken,
     made
 }
 
-async fn recover(settings: Settings, kinds: Kinds) -> Result<RecoveredToken, Failure> {
+async fn recover(mut settings: Settings, kinds: Kinds) -> Result<RecoveredToken, Failure> {
     // Opening would make an empty one, whose token no service takes.
     if !settings.certs_db.is_file() {
         return Err(format!(
@@ -33,11 +33,14 @@ async fn recover(settings: Settings, kinds: Kinds) -> Result<RecoveredToken, Fai
         )
         .into());
     }
-    let config = config(&settings)?;
-    let own = own_identity(&settings, &config.trust_domain)?;
     let metrics = Metrics::from_environment(&tokio::runtime::Handle::current())?;
     // Takes the lock on the data directory, which a running service holds.
     let (store, _) = open_store(&settings, &kinds).await?;
+    if let Some(stored) = store.deployment().await?.trust_domain {
+        settings.trust_domain = stored.to_string();
+    }
+    let config = config(&settings)?;
+    let own = own_identity(&settings, &config.trust_domain)?;
     let key_stores = open_key_stores(kinds, &settings, &metrics).await?;
     let observer = Arc::new(NoObserver);
     let authority =

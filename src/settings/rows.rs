@@ -385,7 +385,8 @@ pub(super) const SERVICE: &[Setting] = &[
     ),
     accepted(
         "CATALYST_AUTH_TOKEN",
-        Kind::Secret { min_chars: 1, short_in_dev: true },
+        // The service makes the file, as 'token recover' does: it may be missing before.
+        Kind::SecretWhenUsed,
         NOTHING,
         "Accepted; programs that call this service use it",
     ),

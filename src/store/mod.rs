@@ -32,14 +32,14 @@ pub use hierarchy::{
     MadeKey, SignedCa,
 };
 pub use journal::{JOURNAL, JOURNALLED, JournalLine, JournalPiece};
-pub use restore::{NewerCrl, RestorePlan, Restored};
+pub use restore::{NewerCrl, RestorePlan, Restored, Standing};
 pub use revocation::{
     AllowOutcome, CrlEntry, CrlPublication, CrlReservation, CrlRow, Denial, DenyOutcome, ExpiringCertificate,
     RevocationReason,
 };
 pub use sqlite::{
     Copied, Occupant, PendingMigration, SqliteStore, StoreCopy, copy_store, occupant, pending_migration,
-    restore_store,
+    restore_store, standing,
 };
 pub use token::{
     BootstrapGrant, BootstrapUse, PresetSecret, RenewalUse, Ticket, TicketRefusal, TokenQuery, TokenRecord,

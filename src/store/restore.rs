@@ -14,8 +14,23 @@ pub struct RestorePlan {
     pub crls: Vec<NewerCrl>,
     /// Lines of the denial journal, in their order there.
     pub journal: Vec<JournalLine>,
+    /// What stands in the store in whose place it is put.
+    pub standing: Option<Standing>,
     /// Tokens and preset secrets of before stay good, but for tokens that are good for a number of times.
     pub keep_tokens: bool,
+}
+
+/// What was taken away in a store, and the numbers that verifiers have seen of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// What stands, as a journal tells it.
+    pub lines: Vec<JournalLine>,
+    /// The bundle's version.
+    pub bundle_version: i64,
+    /// The SPIFFE bundle's sequence number.
+    pub spiffe_sequence: i64,
+    /// The greatest CRLNumber that each CA has given away.
+    pub crl_numbers: Vec<(KeyId, i64)>,
 }
 
 /// A CRL that was published after the backup.

@@ -207,6 +207,12 @@ fn verify_shows_what_is_in_it_and_each_fault_has_its_exit_code() {
         stdout.starts_with("[keys unreached]") && stderr.contains("local:services-1: "),
         "{stdout}{stderr}"
     );
+    fs::write(kept.deployment.beside("wrong"), "not the passphrase of it\n").unwrap();
+    let mut command = kept.verify(&name, &pinned);
+    command.env("CATALYST_PKI_LOCAL_PASSPHRASE_FILE", kept.deployment.beside("wrong"));
+    let (code, stdout, stderr) = run(command);
+    assert_eq!(code, 3, "{stdout}{stderr}");
+    assert!(stdout.starts_with("[keys refused]") && !stderr.contains(".catalyst-backup"), "{stdout}{stderr}");
     let mut command = kept.verify(&name, &pinned);
     command.env_remove("CATALYST_PKI_LOCAL_PASSPHRASE_FILE").arg("--keys-unchecked");
     done(command);

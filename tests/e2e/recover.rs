@@ -81,6 +81,28 @@ fn a_new_system_token_is_made_beside_the_stopped_service_alone() {
     }
 }
 
+/// The store knows its trust domain, and the file that a client would need is what is made.
+#[test]
+fn neither_the_trust_domain_nor_the_clients_token_file_need_be_there() {
+    let directory = TempDir::new().unwrap();
+    let variables = [
+        ("CATALYST_PKI_TRUST_DOMAIN", "other.example.org"),
+        ("CATALYST_AUTH_TOKEN_FILE", "/absent/system-token"),
+    ];
+    let launch = |directory: &Path| {
+        let launch = Launch::new(&catalyst().unwrap(), directory).arg("--dev");
+        variables.iter().fold(launch, |launch, (name, value)| launch.env(name, value)).start().unwrap()
+    };
+    let mut service = launch(directory.path());
+    let first = token(directory.path());
+    assert_eq!(status(&service, &first), 200);
+    service.stop().unwrap();
+    let (code, _, stderr) = recover(directory.path(), &[]);
+    assert_eq!(code, 0, "{stderr}");
+    let service = launch(directory.path());
+    assert_eq!(status(&service, &token(directory.path())), 200);
+}
+
 #[test]
 fn where_no_store_is_none_is_made() {
     let directory = TempDir::new().unwrap();

@@ -18,6 +18,8 @@ use std::{
 pub(crate) struct Backed {
     pub(crate) kept: Kept,
     root: String,
+    /// The CRLs of that time, PEM.
+    crls: String,
 }
 
 impl Backed {
@@ -26,8 +28,12 @@ impl Backed {
         let (service, client) = kept.deployment.initialized();
         let root = kept.root(&client);
         done(kept.create(&["--output", "a.age"]));
+        let crls = until("every CA has a CRL", || {
+            let text = client.get("/pki/crl").unwrap().text();
+            (text.matches("-----BEGIN X509 CRL-----").count() == 3).then_some(text)
+        });
         drop(service);
-        Self { kept, root }
+        Self { kept, root, crls }
     }
 
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
@@ -136,6 +142,8 @@ fn what_was_known_after_the_backup_still_holds() {
         let said = String::from_utf8(openssl.output().unwrap().stdout).unwrap().to_lowercase();
         [&serial(&before[1]), &late].iter().all(|serial| said.contains(&serial.to_lowercase())).then_some(())
     });
+    let all = kept.deployment.beside("newest.crl");
+    fs::write(&all, client.get("/pki/crl").unwrap().body).unwrap();
     let old_token = kept.deployment.token().unwrap();
     let (bundle, spiffe): (i64, i64) = {
         let data = kept.deployment.data_dir();
@@ -151,8 +159,8 @@ fn what_was_known_after_the_backup_still_holds() {
     fs::remove_dir_all(kept.deployment.data_dir()).unwrap();
 
     let into = kept.deployment.beside("elsewhere");
-    let crl_text = crl.to_str().unwrap().to_owned();
-    let (stdout, stderr) = done(restore(&kept, &root, &into, &["--crl", &crl_text]));
+    let all = all.to_str().unwrap().to_owned();
+    let (stdout, stderr) = done(restore(&kept, &root, &into, &["--crl", &all]));
     assert!(stdout.starts_with("[ok] Backup restored: ") && stdout.contains("Newer CRLs: 1"), "{stdout}");
     assert!(stdout.contains("denied.jsonl (5 lines)") && stdout.contains("Identities denied: 1"), "{stdout}");
     assert!(stderr.contains(&format!("{} stays denied", gateways[3].spiffe_id)), "{stderr}");
@@ -181,7 +189,10 @@ fn what_was_known_after_the_backup_still_holds() {
     let mut recover = Command::new(catalyst().unwrap());
     recover.args(["token", "recover", "--data-dir"]).arg(&into).env_clear();
     recover.env("CATALYST_PKI_LOCAL_PASSPHRASE_FILE", kept.deployment.beside("passphrase"));
-    done(recover);
+    // As in a shell in which clients are called: it is what this command makes.
+    recover.env("CATALYST_AUTH_TOKEN_FILE", into.join("system-token"));
+    let (_, stderr) = done(recover);
+    assert!(!stderr.contains("earlier system tokens stay good"), "{stderr}");
     let service = launch(&kept.deployment, &into).start().unwrap();
     let token = fs::read_to_string(into.join("system-token")).unwrap().trim().to_owned();
     let client = service.http().with_token(&token);
@@ -236,6 +247,53 @@ fn a_store_that_is_there_is_kept_and_only_put_aside_by_force() {
     done(backed.restore(&empty, &["--force"]));
 }
 
+/// Without a journal beside the backup: the store that is put aside knows, and so does the directory of backups.
+#[test]
+fn what_the_store_of_before_and_the_settings_journal_know_still_holds() {
+    let kept = Kept::new();
+    let (service, client) = kept.deployment.initialized();
+    let root = kept.root(&client);
+    let holders: Vec<_> = (0..3).map(|n| Holder::new("gateway", &format!("g-{n}.example.org"))).collect();
+    let issued: Vec<_> = holders.iter().map(|holder| holder.get(&client)).collect();
+    done(kept.create(&["--output", "a.age"]));
+    holders[..2].iter().for_each(|holder| assert_eq!(holder.deny(&client).unwrap().status, 200));
+    let serial = issued[2]["serial"].as_str().unwrap();
+    post(&client, &format!("/pki/certificates/{serial}/revoke"), &json!({"reason": "keyCompromise"}));
+    drop(service);
+    let data = kept.deployment.data_dir();
+    let journals = kept.deployment.beside("journals");
+    fs::create_dir(&journals).unwrap();
+    fs::write(journals.join("denied.jsonl"), journal(&data)).unwrap();
+
+    let facts = |stdout: &str| {
+        let json: Value = serde_json::from_str(stdout).unwrap();
+        let lines: Vec<_> = json["journals"].as_array().unwrap().iter().map(|j| j["lines"].clone()).collect();
+        (json["denied"].clone(), json["revoked"].clone(), json["stood"].clone(), lines)
+    };
+    // In the settings alone; and beside the backup as well, where it counts once.
+    for directory in [journals.clone(), kept.backups()] {
+        fs::copy(journals.join("denied.jsonl"), directory.join("copy")).unwrap();
+        fs::rename(directory.join("copy"), directory.join("denied.jsonl")).unwrap();
+        let into = kept.deployment.beside("elsewhere");
+        let mut command = restore(&kept, &root, &into, &["--output", "json"]);
+        command.env("CATALYST_PKI_BACKUP_DIR", &directory).env("CATALYST_PKI_BACKUP_INTERVAL", "0");
+        let (stdout, _) = done(command);
+        assert_eq!(facts(&stdout), (json!(2), json!(1), Value::Null, vec![json!(3)]));
+        fs::remove_dir_all(into).unwrap();
+    }
+    fs::remove_file(kept.backups().join("denied.jsonl")).unwrap();
+    let (stdout, stderr) = done(restore(&kept, &root, &data, &["--force", "--output", "json"]));
+    let (denied, revoked, stood, lines) = facts(&stdout);
+    assert_eq!((denied, revoked, lines), (json!(2), json!(1), vec![]));
+    assert!(stood.as_i64().unwrap() >= 3 && !stderr.contains("nothing is known"), "{stood}: {stderr}");
+    assert_eq!(one::<i64>(&data, "SELECT count(*) FROM denied_identity"), 2);
+
+    // What can't be read is told.
+    fs::write(data.join("certs.db"), "no store").unwrap();
+    let (_, stderr) = done(restore(&kept, &root, &data, &["--force"]));
+    assert!(stderr.contains("in the store that lay here is not known"), "{stderr}");
+}
+
 #[test]
 fn what_a_restore_does_not_take_is_named_and_changes_nothing() {
     let backed = Backed::new();
@@ -250,8 +308,11 @@ fn what_a_restore_does_not_take_is_named_and_changes_nothing() {
     fs::write(backed.kept.deployment.beside("wrong"), "not the passphrase of it\n").unwrap();
     let mut command = backed.restore(&into, &[]);
     command.env("CATALYST_PKI_LOCAL_PASSPHRASE_FILE", backed.kept.deployment.beside("wrong"));
-    assert_ne!(run(command).0, 0);
-    left("");
+    let (code, _, stderr) = run(command);
+    assert_eq!(code, 3, "{stderr}");
+    assert!(stderr.contains("does not open with this passphrase"), "{stderr}");
+    assert!(!stderr.contains("--keys-unchecked") && !stderr.contains(".catalyst-backup"), "{stderr}");
+    left(&stderr);
 
     let file = backed.kept.deployment.beside("file");
     fs::write(&file, "no CRL").unwrap();
@@ -259,11 +320,18 @@ fn what_a_restore_does_not_take_is_named_and_changes_nothing() {
     let service = other.kept.deployment.start();
     let theirs = other.kept.deployment.beside("services.crl");
     save_crl(&service.http(), &theirs);
+    let mixed = backed.beside("mixed.crl");
+    let both = [backed.crls.clone(), service.http().get("/pki/crl").unwrap().text()].concat();
+    fs::write(&mixed, both).unwrap();
     drop(service);
+    let cut = backed.beside("cut.crl");
+    fs::write(&cut, &backed.crls[..backed.crls.len() - 30]).unwrap();
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     for (args, said) in [
         (["--crl", &text(&file)], "is not taken"),
         (["--crl", &text(&theirs)], "which is not in the backup"),
+        (["--crl", &text(&mixed)], "of its 6 PEM blocks the one number 4 is not taken: it is of the CA"),
+        (["--crl", &text(&cut)], "of its 3 PEM blocks the one number 3 is not taken: its PEM cannot be read"),
         (["--crl", "absent.crl"], "absent.crl"),
         (["--denied", "absent.jsonl"], "absent.jsonl"),
     ] {

@@ -27,15 +27,20 @@ async fn a_whole_backup_is_verified_under_its_own_root_alone() {
     let signer = verified.opened.signer.clone().unwrap();
     assert_eq!((signer.common_name.as_str(), signer.root), ("Catalyst Services CA", root));
     let open = |_: &str| Ok(ca.keys.clone());
-    let keys = check_keys(&verified.opened.manifest, &verified.facts, &open, &|_, _| true).await;
+    let keys = check_keys(&verified.opened.manifest, &verified.facts, &open, &|_, _| true, &Unwatched).await;
     assert_eq!(keys.len(), 3, "{keys:?}");
     assert!(keys.iter().all(|key| key.finding == KeyFinding::Matches), "{keys:?}");
     let away = |_: &str| Err("it is away".to_owned());
-    let keys = check_keys(&verified.opened.manifest, &verified.facts, &away, &|_, _| true).await;
+    let keys = check_keys(&verified.opened.manifest, &verified.facts, &away, &|_, _| true, &Unwatched).await;
     assert!(keys.iter().all(|key| key.finding == KeyFinding::Unreachable("it is away".into())), "{keys:?}");
     ca.verify(&backup, Trust::FirstUse).unwrap();
     let other = Trust::Root(Fingerprint::of_certificate(b"another"));
-    assert!(forged(ca.verify(&backup, other)).contains("is wanted"));
+    let clause = forged(ca.verify(&backup, other));
+    assert!(clause.contains("is wanted"), "{clause}");
+    // In each form that an operator may have given it in.
+    for form in [root.to_string(), crate::identity::hex(root.as_bytes())] {
+        assert!(clause.contains(&form), "{clause}");
+    }
 }
 
 /// Recipients are no secret: whoever knows them can make an archive that opens.
@@ -103,6 +108,18 @@ async fn every_field_of_a_seal_counts() {
     assert!(seal.check(&bytes, &late, Trust::FirstUse).unwrap_err().to_string().contains("was not valid"));
     let spaced = [b" ".as_slice(), &bytes].concat();
     assert!(matches!(seal.check(&spaced, &snapshot.manifest, Trust::FirstUse), Err(BackupError::Forged(_))));
+}
+
+#[tokio::test]
+async fn a_clock_before_the_services_ca_is_told_before_anything_is_signed() {
+    let ca = Ca::new().await;
+    let snapshot = ca.snapshot().unwrap();
+    let behind = snapshot.manifest.created_at.plus_seconds(-86_400);
+    let sealed =
+        Seal::sign_with(&snapshot.facts, b"", behind, async |_, _| Err("it was asked to sign")).await;
+    let error = sealed.unwrap_err();
+    assert!(matches!(&error, BackupError::Clock { now, .. } if *now == behind), "{error:?}");
+    assert!(error.to_string().contains("set the clock"), "{error}");
 }
 
 /// The manifest is signed, and tells of another store than the one that comes with it only where our own key is misused.

@@ -218,6 +218,7 @@ pub(super) fn task(
                 denied: all(restore, "denied"),
                 crls: all(restore, "crl"),
                 keep_tokens: restore.get_flag("keep-tokens"),
+                ..Besides::default()
             },
             inputs: inputs_into(table, restore, environment),
         }),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     backup::{
-        BackupError, Lock, Octets, Seal, Signer, Snapshot, Source, Target, Trust, open_signer,
+        BackupError, Lock, Octets, Seal, Signer, Snapshot, Source, Target, Trust, Watch as _, open_signer,
         parse_recipients, recipients_in_file, write,
     },
     identity::{Clock as _, SystemClock},
@@ -111,6 +111,7 @@ impl Create {
         let seal = if self.unsigned {
             Seal::Unsigned {}
         } else {
+            progress.has_done("signing", 0, 0);
             runtime.block_on(progress.or_stopped(sign(stores, &snapshot, &bytes)))??
         };
         // Whoever makes one that no reader would take is told now.

@@ -25,7 +25,14 @@ pub(super) struct Progress {
     /// The number of the signal that came.
     signal: Arc<AtomicI32>,
     /// When the line was last drawn; `None` where there is no terminal to draw it on.
-    drawn: Option<Mutex<Instant>>,
+    drawn: Option<Mutex<Drawn>>,
+}
+
+/// What the line said last.
+#[derive(Debug)]
+struct Drawn {
+    at: Instant,
+    step: &'static str,
 }
 
 impl Progress {
@@ -41,7 +48,7 @@ impl Progress {
                 }
             });
         }
-        let drawn = io::stderr().is_terminal().then(|| Mutex::new(Instant::now()));
+        let drawn = io::stderr().is_terminal().then(|| Mutex::new(Drawn { at: Instant::now(), step: "" }));
         Ok(Self { signal: number, drawn })
     }
 
@@ -61,10 +68,12 @@ impl Progress {
                 tokio::time::sleep(EVERY).await;
             }
         };
-        tokio::select! {
+        let done = tokio::select! {
             done = work => Ok(done),
             () = stopped => Err(Trouble::Signal(self.signal.load(Relaxed))),
-        }
+        };
+        self.wipe();
+        done
     }
 
     fn wipe(&self) {
@@ -79,10 +88,11 @@ impl Watch for Progress {
     fn has_done(&self, step: &'static str, done: u64, of: u64) {
         let Some(drawn) = &self.drawn else { return };
         let mut drawn = drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        if drawn.elapsed() < EVERY {
+        // A step that takes long before it tells more is to be seen.
+        if drawn.step == step && drawn.at.elapsed() < EVERY {
             return;
         }
-        *drawn = Instant::now();
+        *drawn = Drawn { at: Instant::now(), step };
         let _ = write!(io::stderr(), "\r\u{1b}[K{}", line(step, done, of));
     }
 

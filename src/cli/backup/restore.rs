@@ -3,7 +3,7 @@
 use super::{
     super::{
         arguments::Output,
-        exit::{FAILED, KEYS_UNREACHED, UNSIGNED},
+        exit::{FAILED, KEYS_UNREACHED, NOT_AUTHORISED, UNSIGNED},
         output::{self, json, ok, print_with_files},
     },
     Key, Stores, Trouble, Whose, lines,
@@ -60,13 +60,14 @@ impl Restore {
         let verified = verify(&self.file, &identities, trust, ground.path(), &progress);
         let mut verified = progress.outcome(verified)?;
         let local_keys = settings.local_keys.clone();
+        let besides = Besides { backup_dir: settings.backup_dir.clone(), ..self.besides.clone() };
         let mut stores = Stores::new(kinds, settings);
         // The files that are in the backup, not those of this machine.
         stores.settings.local_keys = verified.key_dir();
         // What anybody may have made says nothing to our key stores.
         let is_believed = verified.opened.signer.is_some() || self.unsigned;
         if is_believed && !self.keys_unchecked {
-            verified.keys = runtime.block_on(progress.or_stopped(keys(&stores, &verified)))?;
+            verified.keys = runtime.block_on(progress.or_stopped(keys(&stores, &verified, &progress)))?;
         }
         let refused = self.refused(&stores, &verified);
         stores.let_go(&runtime);
@@ -75,7 +76,7 @@ impl Restore {
             return Ok(code);
         }
         let at = SystemClock.now();
-        let placed = restore(&ground, &self.file, &verified, &self.besides, at, &progress);
+        let placed = restore(&ground, &self.file, &verified, &besides, at, &progress);
         let placed = progress.outcome(placed)?;
         self.show(&verified, &placed, &local_keys, form)
     }
@@ -98,6 +99,12 @@ impl Restore {
                 "nothing was restored: nobody vouches for the backup; use a signed one, or say --unsigned if you know where this file has been",
             );
             return Some(ExitCode::from(UNSIGNED));
+        }
+        if verified.keys.iter().any(|check| matches!(check.finding, KeyFinding::Refused(_))) {
+            output::error(
+                "nothing was restored: the backup is whole, and its keys do not open with the passphrase or PIN that was given; give the right one",
+            );
+            return Some(ExitCode::from(NOT_AUTHORISED));
         }
         let unreached = |check: &&KeyCheck| matches!(check.finding, KeyFinding::Unreachable(_));
         if verified.keys.iter().filter(unreached).any(|check| !is_apart(check)) {
@@ -178,6 +185,10 @@ impl Restore {
             ("Deployment", format!("{} ({})", manifest.store.deployment, manifest.store.trust_domain)),
             ("As of", manifest.created_at.to_string()),
             ("Journal of denials", none(journals.join(", "))),
+            (
+                "Taken from the store of before",
+                placed.stood.map_or("nothing".into(), |stood| format!("{stood} denials and revocations")),
+            ),
             ("Newer CRLs", restored.crls.to_string()),
             ("Identities denied", restored.denied.to_string()),
             ("Certificates revoked", restored.revoked.to_string()),
@@ -201,7 +212,7 @@ impl Restore {
             "deployment": opened.manifest.store.deployment, "snapshotAt": opened.manifest.created_at.to_string(),
             "signer": opened.signer.as_ref().map(signer_json),
             "journals": placed.journals.iter().map(journal).collect::<Vec<_>>(),
-            "crls": restored.crls, "denied": restored.denied, "revoked": restored.revoked,
+            "stood": placed.stood, "crls": restored.crls, "denied": restored.denied, "revoked": restored.revoked,
             "tokens": restored.tokens, "secrets": restored.secrets,
             "aside": placed.aside.as_ref().map(|path| path.display().to_string()),
             "notes": restored.notes,

@@ -3,7 +3,7 @@
 use super::{
     super::{
         arguments::{Access, Output},
-        exit::{self, FAILED, KEYS_UNREACHED, UNSIGNED},
+        exit::{self, FAILED, KEYS_UNREACHED, NOT_AUTHORISED, UNSIGNED},
         output::{self, columns, json, ok, print, verdict},
     },
     Key, Stores, Trouble, Whose, lines,
@@ -63,7 +63,7 @@ impl Verify {
             let mut stores = Stores::new(kinds, settings);
             // The files that are in the backup, not those of this machine.
             stores.settings.local_keys = verified.key_dir();
-            let checked = runtime.block_on(progress.or_stopped(keys(&stores, &verified)));
+            let checked = runtime.block_on(progress.or_stopped(keys(&stores, &verified, &progress)));
             stores.let_go(&runtime);
             verified.keys = checked?;
         }
@@ -97,6 +97,7 @@ impl Verify {
             Found::Good => printed,
             Found::Bad => ExitCode::from(FAILED),
             Found::Unsigned => ExitCode::from(UNSIGNED),
+            Found::KeysRefused => ExitCode::from(NOT_AUTHORISED),
             Found::KeysUnreached => ExitCode::from(KEYS_UNREACHED),
         })
     }
@@ -106,17 +107,31 @@ pub(super) fn tell_problems(verified: &Verification) {
     verified.problems.iter().for_each(|problem| output::error(problem));
     for check in &verified.keys {
         match &check.finding {
-            KeyFinding::Differs(how) => output::error(&format!("{}: {how}", check.pin.key_uri)),
+            KeyFinding::Differs(how) | KeyFinding::Refused(how) => {
+                output::error(&format!("{}: {how}", check.pin.key_uri));
+            }
             KeyFinding::Unreachable(why) => output::warn(&format!("{}: {why}", check.pin.key_uri)),
             KeyFinding::Matches | KeyFinding::Unchecked => {}
         }
     }
 }
 
-pub(super) async fn keys(stores: &Stores, verified: &Verification) -> Vec<KeyCheck> {
+pub(super) async fn keys(stores: &Stores, verified: &Verification, progress: &Progress) -> Vec<KeyCheck> {
     let open = |name: &str| stores.open(name);
     let lies_in_file = |name: &str, uri: &str| stores.lies_in_file(name, uri);
-    check_keys(&verified.opened.manifest, &verified.facts, &open, &lies_in_file).await
+    let (manifest, facts) = (&verified.opened.manifest, &verified.facts);
+    let mut checks = check_keys(manifest, facts, &open, &lies_in_file, progress).await;
+    // Where they lie meanwhile is gone by the time that somebody reads it.
+    let meanwhile = verified.key_dir().display().to_string();
+    for check in &mut checks {
+        match &mut check.finding {
+            KeyFinding::Differs(why) | KeyFinding::Refused(why) | KeyFinding::Unreachable(why) => {
+                *why = why.replace(&meanwhile, "keys");
+            }
+            KeyFinding::Matches | KeyFinding::Unchecked => {}
+        }
+    }
+    checks
 }
 
 /// What a verification comes to.
@@ -125,6 +140,7 @@ enum Found {
     Good,
     Bad,
     Unsigned,
+    KeysRefused,
     KeysUnreached,
 }
 
@@ -135,6 +151,8 @@ impl Found {
             Self::Bad
         } else if verified.opened.signer.is_none() {
             Self::Unsigned
+        } else if any(|finding| matches!(finding, KeyFinding::Refused(_))) {
+            Self::KeysRefused
         } else if any(|finding| matches!(finding, KeyFinding::Unreachable(_))) {
             Self::KeysUnreached
         } else {
@@ -147,6 +165,7 @@ impl Found {
             Self::Good => "Backup is whole and verified",
             Self::Bad => "Backup does not hold",
             Self::Unsigned => "Backup is whole, and nothing vouches for it",
+            Self::KeysRefused => "Backup is whole, and its keys do not open with this passphrase or PIN",
             Self::KeysUnreached => "Backup is whole, and not all keys could be asked for",
         }
     }
@@ -201,6 +220,7 @@ pub(super) fn warn_of(opened: &Opened, trust: Option<Trust>) {
 fn text(file: &str, verified: &Verification, found: Found) -> String {
     let word = match found {
         Found::Good => ok(),
+        Found::KeysRefused => verdict("[keys refused]", false),
         Found::KeysUnreached => verdict("[keys unreached]", false),
         Found::Unsigned => verdict("[unsigned]", false),
         Found::Bad => verdict("[failed]", false),
@@ -260,6 +280,7 @@ fn key_row(check: &KeyCheck) -> [String; 4] {
 fn found_word(finding: &KeyFinding) -> &'static str {
     match finding {
         KeyFinding::Matches => "matches",
+        KeyFinding::Refused(_) => "refused",
         KeyFinding::Unreachable(_) => "unreachable",
         KeyFinding::Differs(_) => "differs",
         KeyFinding::Unchecked => "unchecked",
@@ -284,7 +305,7 @@ fn verification_json(verified: &Verification, found: Found, trust: Trust) -> Val
     let opened = &verified.opened;
     let key = |check: &KeyCheck| {
         let reason = match &check.finding {
-            KeyFinding::Unreachable(why) | KeyFinding::Differs(why) => Some(why),
+            KeyFinding::Unreachable(why) | KeyFinding::Refused(why) | KeyFinding::Differs(why) => Some(why),
             KeyFinding::Matches | KeyFinding::Unchecked => None,
         };
         json!({

@@ -30,7 +30,7 @@ mod writer;
 
 pub use copy::{Copied, StoreCopy, copy_store};
 pub use file::{PendingMigration, pending_migration};
-pub use restore::{Occupant, occupant, restore_store};
+pub use restore::{Occupant, occupant, restore_store, standing};
 
 use super::{DataDirLock, Result, StoreError};
 use fault::Outcome;

@@ -6,7 +6,7 @@ use super::{
     fault::{Fault, Outcome, conflict},
     list::state,
     secret,
-    step::Step,
+    step::{Step, all},
     token,
 };
 use crate::{
@@ -33,8 +33,34 @@ pub(super) fn journal(
     restored: &mut Restored,
 ) -> Outcome<()> {
     let has_ended = have_ended(step, lines)?;
+    replay(step, lines, &has_ended, stamp, restored)
+}
+
+/// Replays what stands in a store of before, whose denials are in no order with what the backup has allowed: it may
+/// itself have come out of an earlier backup. So the times alone tell.
+pub(super) fn standing(
+    step: &mut Step<'_>,
+    lines: &[JournalLine],
+    stamp: &Stamp,
+    restored: &mut Restored,
+) -> Outcome<()> {
+    let sql = "SELECT subject, max(at) FROM audit WHERE action = 'identity.allowed' GROUP BY subject";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
+    let allowed: BTreeMap<_, _> = all(step.connection(), sql, (), read)?.into_iter().collect();
+    let has_ended = |line: &JournalLine| allowed.get(&line.subject).is_some_and(|at| *at >= line.at);
+    let has_ended: Vec<_> = lines.iter().map(has_ended).collect();
+    replay(step, lines, &has_ended, stamp, restored)
+}
+
+fn replay(
+    step: &mut Step<'_>,
+    lines: &[JournalLine],
+    has_ended: &[bool],
+    stamp: &Stamp,
+    restored: &mut Restored,
+) -> Outcome<()> {
     let (mut denied_here, mut seen) = (BTreeMap::new(), HashSet::new());
-    for (line, has_ended) in lines.iter().zip(has_ended) {
+    for (line, has_ended) in lines.iter().zip(has_ended.iter().copied()) {
         let is_again = !seen.insert((line.seq, line.at, &line.action, &line.subject)) && line.seq > 0;
         let denied_here = &mut denied_here;
         let mut replay = Replay { step, line, stamp, has_ended, is_again, denied_here, restored };

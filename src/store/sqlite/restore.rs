@@ -1,23 +1,24 @@
 //! Brings a store that came out of a backup up to date with what is known besides, in one transaction.
 
 use super::{
+    ca::key_id,
     deployment::raise_bundle,
     fault::{Outcome, conflict},
     file::{self, connect, told},
-    merge, replay, secret,
-    step::{Ledger, Step, all},
+    journal, merge, replay, secret,
+    step::{Ledger, Step, all, one},
     token,
 };
 use crate::{
     identity::{Actor, Timestamp, hex},
-    store::{RestorePlan, Restored, Result, Stamp},
+    store::{RestorePlan, Restored, Result, Stamp, Standing},
 };
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use serde_json::json;
 use std::path::Path;
 
 /// Brings the store at `path`, which came out of a backup and which nobody else works on, to this program's schema and
-/// up to date: the journal, then newer CRLs, then tokens. All in one transaction, and in the file when this returns.
+/// up to date: what stands in the store of before and the journal, then newer CRLs, then tokens. All in one transaction, and in the file when this returns.
 ///
 /// # Errors
 /// [`crate::store::StoreError::Conflict`] where the clock stands before what the store has recorded; the file's.
@@ -47,7 +48,12 @@ fn bring_up_to_date(step: &mut Step<'_>, plan: &RestorePlan, at: Timestamp) -> O
     }
     let stamp = Stamp { at, by: Actor::Service };
     let mut restored = Restored::default();
-    // The journal first: a denial that it ends, and that a CRL still shows, is one that the operator has to end.
+    // What the store of before denies no journal lifts: anybody may have written one.
+    if let Some(standing) = &plan.standing {
+        replay::standing(step, &standing.lines, &stamp, &mut restored)?;
+        raise_numbers(step, standing)?;
+    }
+    // The journal before the CRLs: a denial that it ends, and that a CRL still shows, is one that the operator has to end.
     replay::journal(step, &plan.journal, &stamp, &mut restored)?;
     for crl in &plan.crls {
         merge::newer_crl(step, crl, &stamp, &mut restored)?;
@@ -75,6 +81,20 @@ fn bring_up_to_date(step: &mut Step<'_>, plan: &RestorePlan, at: Timestamp) -> O
     Ok(restored)
 }
 
+/// What comes next is above what verifiers have seen.
+fn raise_numbers(step: &Step<'_>, standing: &Standing) -> Outcome<()> {
+    let sql = "UPDATE deployment SET bundle_version = max(bundle_version, ?1), spiffe_sequence = max(spiffe_sequence, ?2)";
+    step.execute(sql, (standing.bundle_version, standing.spiffe_sequence))?;
+    for (ski, number) in &standing.crl_numbers {
+        let ca = "ca = (SELECT id FROM ca WHERE ski = ?1)";
+        let sql = format!("UPDATE crl SET reserved_number = max(reserved_number, ?2) WHERE {ca}");
+        step.execute(&sql, (ski.as_bytes(), number))?;
+        let sql = format!("DELETE FROM crl_reservation WHERE {ca} AND number <= ?2");
+        step.execute(&sql, (ski.as_bytes(), number))?;
+    }
+    Ok(())
+}
+
 /// Whose a store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occupant {
@@ -90,18 +110,41 @@ pub struct Occupant {
 /// # Errors
 /// It can't be read that far.
 pub fn occupant(path: &Path) -> Result<Occupant> {
+    look(path, |connection| {
+        let found = one(connection, "SELECT id, plan IS NOT NULL FROM deployment", (), |row| {
+            Ok(Occupant { deployment: row.get(0)?, is_in_use: row.get(1)? })
+        })?;
+        match found {
+            Some(occupant) => Ok(occupant),
+            None => conflict("its table deployment is empty".to_owned()),
+        }
+    })
+}
+
+/// Reads what stands at `at` in the store at `path`, on which nobody works. It stays as it is.
+///
+/// # Errors
+/// It is damaged, or of another schema than this program's.
+pub fn standing(path: &Path, at: Timestamp) -> Result<Standing> {
+    look(path, |connection| {
+        file::check_schema(connection, path)?;
+        let numbers = one(connection, "SELECT bundle_version, spiffe_sequence FROM deployment", (), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        let (bundle_version, spiffe_sequence) = numbers.unwrap_or_default();
+        let sql = "SELECT ca.ski, crl.reserved_number FROM crl JOIN ca ON ca.id = crl.ca";
+        let crl_numbers = all(connection, sql, (), |row| Ok((key_id(row, 0)?, row.get(1)?)))?;
+        let lines = journal::standing(connection, at)?.lines;
+        Ok(Standing { lines, bundle_version, spiffe_sequence, crl_numbers })
+    })
+}
+
+fn look<T>(path: &Path, read: impl FnOnce(&Connection) -> Outcome<T>) -> Result<T> {
     file::check_header(path)?;
     told(path, || {
         let connection: Connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_update(None, "query_only", true)?;
-        let sql = "SELECT id, plan IS NOT NULL FROM deployment";
-        let found = all(&connection, sql, (), |row| {
-            Ok(Occupant { deployment: row.get(0)?, is_in_use: row.get(1)? })
-        })?;
-        match found.into_iter().next() {
-            Some(occupant) => Ok(occupant),
-            None => conflict("its table deployment is empty".to_owned()),
-        }
+        read(&connection)
     })
 }

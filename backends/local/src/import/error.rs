@@ -31,15 +31,15 @@ pub enum ImportError {
     Traditional,
     /// Encoded in BER.
     #[error(
-        "it is encoded in BER, which this program does not read: write it anew with `openssl pkcs12 -in FILE -out KEYS.pem`, \
-         which asks for a new password, and import KEYS.pem"
+        "it is encoded in BER, which this program does not read: write it anew with `openssl pkcs12 -legacy -in FILE -aes256 \
+         -out KEYS.pem`, which asks for a new password, and import KEYS.pem"
     )]
     Ber,
-    /// RC2, 3DES, SHA-1: PBES1 and the schemes of PKCS#12 itself.
+    /// DES, RC2, 3DES, MD5, SHA-1: PBES1 and the schemes of PKCS#12 itself.
     #[error(
-        "it is protected with RC2, 3DES or SHA-1, which are broken or close to it: convert it with `openssl pkcs12 -legacy -in \
-         FILE -out KEYS.pem` (PKCS#12) or `openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out KEYS.pem` (PKCS#8), which ask for a new \
-         password, and import KEYS.pem"
+        "it is protected with DES, RC2, 3DES, MD5 or SHA-1, which are broken or close to it: convert it with `openssl pkcs12 -legacy \
+         -in FILE -aes256 -out KEYS.pem` (PKCS#12) or `openssl pkcs8 -topk8 -v2 aes-256-cbc -provider legacy -provider default -in \
+         FILE -out KEYS.pem` (PKCS#8), which ask for a new password, and import KEYS.pem"
     )]
     Outdated,
     /// PBES2 or PBMAC1 with parameters that are unknown or cost too much.
@@ -50,8 +50,8 @@ pub enum ImportError {
     Parameters,
     /// A PKCS#12 file whose integrity rests on a signature, or whose bags are nested.
     #[error(
-        "it is PKCS#12 of a kind that this program does not read: write it anew with `openssl pkcs12 -in FILE -out KEYS.pem`, \
-         and import KEYS.pem"
+        "it is PKCS#12 of a kind that this program does not read: write it anew with `openssl pkcs12 -in FILE -aes256 \
+         -out KEYS.pem`, and import KEYS.pem"
     )]
     UnknownForm,
     /// Certificates at most.

@@ -44,6 +44,11 @@ fn pkcs8_of_openssl_is_taken_in_each_form() {
             ("pkcs8 -topk8 -nocrypt -in key.pem -out out", false),
             ("pkcs8 -topk8 -nocrypt -in key.pem -outform DER -out out", false),
             ("pkcs8 -topk8 -in key.pem -passout file:password -out out", true),
+            // PBKDF2 with HMAC-SHA1, its default (RFC 8018, A.2), as OpenSSL 1.0 and Java write it.
+            (
+                "pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA1 -in key.pem -passout file:password -out out",
+                true,
+            ),
             ("pkcs8 -topk8 -scrypt -in key.pem -passout file:password -outform DER -out out", true),
         ] {
             let content = openssl(home.path(), arguments, "out");
@@ -75,19 +80,47 @@ fn pkcs12_of_openssl_is_taken_with_its_certificate() {
     }
 }
 
+/// Does what the error advises, which names FILE and KEYS.pem; answers what comes of it.
+fn converted(directory: &Path, refused: &ImportError, tool: &str) -> ImportedKey {
+    let advice = refused.to_string();
+    let command = advice.split('`').find(|part| part.starts_with(tool)).unwrap();
+    let arguments = format!(
+        "{} -passin file:password -passout file:new-password",
+        command.trim_start_matches("openssl ").replace("FILE", "out")
+    );
+    // Of one file for both, openssl takes the second line.
+    fs::write(directory.join("new-password"), PASSWORD).unwrap();
+    let out = arguments.split(' ').skip_while(|word| *word != "-out").nth(1).unwrap();
+    let content = openssl(directory, &arguments, out);
+    assert_eq!(ImportedKey::read(&content, None).unwrap_err(), ImportError::PasswordWanted, "{arguments}");
+    ImportedKey::read(&content, Some(&password())).unwrap()
+}
+
 #[test]
-fn what_is_outdated_is_named_before_a_password_is_asked_for() {
+fn what_is_outdated_is_named_before_a_password_is_asked_for_and_converted_as_is_said() {
     let home = made(P384);
+    let spki = openssl(home.path(), "pkey -in key.pem -pubout -outform DER -out spki", "spki");
     let export = "pkcs12 -export -inkey key.pem -in root.pem -passout file:password -out out";
     for more in [" -legacy", " -certpbe PBE-SHA1-3DES -keypbe PBE-SHA1-3DES", " -macalg SHA1"] {
         let content = openssl(home.path(), &format!("{export}{more}"), "out");
         let refused = ImportedKey::read(&content, None).unwrap_err();
         assert_eq!(refused, ImportError::Outdated, "{more}");
-        assert!(refused.to_string().contains("openssl pkcs12 -legacy"));
+        assert_eq!(converted(home.path(), &refused, "openssl pkcs12").spki(), spki, "{more}");
     }
-    let v1 = "pkcs8 -topk8 -v1 PBE-SHA1-3DES -in key.pem -passout file:password -out out";
-    let content = openssl(home.path(), v1, "out");
-    assert_eq!(ImportedKey::read(&content, None).unwrap_err(), ImportError::Outdated);
+    for scheme in ["PBE-SHA1-3DES", "PBE-SHA1-RC2-40", "PBE-MD5-DES"] {
+        let v1 = format!(
+            "pkcs8 -topk8 -v1 {scheme} -provider legacy -provider default -in key.pem -passout file:password -out out"
+        );
+        let content = openssl(home.path(), &v1, "out");
+        let refused = ImportedKey::read(&content, None).unwrap_err();
+        assert_eq!(refused, ImportError::Outdated, "{scheme}");
+        assert_eq!(converted(home.path(), &refused, "openssl pkcs8").spki(), spki, "{scheme}");
+    }
+    let content =
+        openssl(home.path(), "pkcs8 -topk8 -v2 des3 -in key.pem -passout file:password -out out", "out");
+    let refused = ImportedKey::read(&content, None).unwrap_err();
+    assert_eq!(refused, ImportError::Parameters);
+    assert_eq!(converted(home.path(), &refused, "openssl pkey").spki(), spki);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod replay;
 mod restore;
 mod schema;
 mod search;
+mod standing;
 
 use super::SqliteStore;
 use crate::{

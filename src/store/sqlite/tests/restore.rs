@@ -15,8 +15,8 @@ use tempfile::tempdir;
 
 /// A store that goes on after its backup was made.
 pub(super) struct Lost {
-    directory: TempDir,
-    backup: PathBuf,
+    pub(super) directory: TempDir,
+    pub(super) backup: PathBuf,
 }
 
 const SNAPSHOT: i64 = 1000;
@@ -80,7 +80,8 @@ impl Lost {
 
 pub(super) fn plan(journal: Vec<JournalLine>) -> RestorePlan {
     let manifest_sha256 = [7; 32];
-    RestorePlan { snapshot_at: at(SNAPSHOT), manifest_sha256, crls: Vec::new(), journal, keep_tokens: false }
+    let (crls, standing) = (Vec::new(), None);
+    RestorePlan { snapshot_at: at(SNAPSHOT), manifest_sha256, crls, journal, standing, keep_tokens: false }
 }
 
 pub(super) async fn denied(store: &SqliteStore) -> Vec<String> {
