@@ -108,10 +108,22 @@ impl Ground {
         })
     }
 
-    /// Ours, and no one else may write.
-    pub(super) fn make_private(&self) -> Result<()> {
-        fs::set_permissions(&self.path, fs::Permissions::from_mode(0o700))
-            .map_err(BackupError::io("set the mode of", &self.path))
+    /// Ours, and no one else may look into it. One that has other uses too, as `/etc` has, keeps its mode, which is told
+    /// where others may look into it: the files of the store are closed each by itself.
+    pub(super) fn make_private(&self) -> Result<Option<String>> {
+        let failed = BackupError::io("set the mode of", &self.path);
+        let mut others = fs::read_dir(&self.path).map_err(&failed)?.flatten().map(|entry| entry.file_name());
+        if !others.any(|name| !placement::is_of_a_store(&name.to_string_lossy())) {
+            fs::set_permissions(&self.path, fs::Permissions::from_mode(0o700)).map_err(&failed)?;
+            return Ok(None);
+        }
+        let mode = fs::metadata(&self.path).map_err(&failed)?.mode();
+        Ok((mode & 0o077 != 0).then(|| {
+            format!(
+                "{} holds other things too and others may look into it: its mode stays as it is, chmod 700 closes it",
+                self.path.display()
+            )
+        }))
     }
 
     /// Whether there is anything that a restore would put aside, all of it ours.

@@ -22,10 +22,19 @@ pub(super) const STORE_FILES: [&str; 7] = [
     "system-token",
     "system-token.new",
 ];
+/// How the names begin of what else lies in a data directory: its lock, sealed audit files, what restores and backups put
+/// there.
+const BESIDE: [&str; 6] =
+    ["catalyst.lock", "audit", "dev-passphrase", ASIDE, UNFINISHED_RESTORE, ".catalyst-backup"];
 /// What a restore puts there. The store comes last.
 const PLACED: [&str; 2] = ["keys", "certs.db"];
 /// How the name begins of the directory that an earlier store is put aside in.
 const ASIDE: &str = "replaced-";
+
+/// Whether a data directory has something of this name.
+pub(super) fn is_of_a_store(name: &str) -> bool {
+    STORE_FILES.contains(&name) || BESIDE.iter().any(|beside| name.starts_with(beside))
+}
 
 /// What the marker says: how it was.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]

@@ -110,7 +110,7 @@ pub fn restore(
     notes.extend(distrusted(verified, &facts));
     go_on(watch)?;
     let placement = Placement::plan(ground.path(), prepared, besides.keep_tokens, at)?;
-    ground.make_private()?;
+    notes.extend(ground.make_private()?);
     placement.go()?;
     notes.extend(restored.notes);
     Ok(InPlace { journals, stood, restored: Restored { notes, ..restored }, aside: placement.aside() })

@@ -89,7 +89,16 @@ fn another_users_directory_is_refused_and_a_wide_one_is_closed() {
         fs::remove_file(wide.join("certs.db")).unwrap();
     }
     done(backed.restore(&wide, &[]));
-    assert_eq!(fs::metadata(&wide).unwrap().permissions().mode() & 0o777, 0o700);
+    let mode = |path: &PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&wide), 0o700);
+    // What others use is not closed to them.
+    let shared = backed.beside("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(shared.join("hosts"), "theirs").unwrap();
+    let (_, stderr) = done(backed.restore(&shared, &[]));
+    assert!(stderr.contains("its mode stays as it is"), "{stderr}");
+    assert_eq!((mode(&shared), mode(&shared.join("certs.db"))), (0o755, 0o600));
 }
 
 /// A file system of its own, of which `$1` is the size and `$2` the place.
