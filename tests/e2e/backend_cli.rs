@@ -221,7 +221,7 @@ fn a_key_store_without_its_settings_stops_the_start_and_names_them() {
         let mut command = Command::new(catalyst().unwrap());
         command.args(["serve", "--dev", "--listen", "127.0.0.1:0"]).current_dir(directory.path()).env_clear();
         let output = command.envs(vars.iter().copied()).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
         String::from_utf8(output.stderr).unwrap()
     };
     for (given, missing) in [(1, "_MODULE"), (2, "_TOKEN"), (3, "_PIN")] {
