@@ -101,6 +101,20 @@ fn another_users_directory_is_refused_and_a_wide_one_is_closed() {
     assert_eq!((mode(&shared), mode(&shared.join("certs.db"))), (0o755, 0o600));
 }
 
+/// Lets another program end by becoming this one, where it is to run and with its variables.
+fn end_with(command: &mut Command, program: &Command) {
+    command.arg(program.get_program()).args(program.get_args());
+    if let Some(directory) = program.get_current_dir() {
+        command.current_dir(directory);
+    }
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+}
+
 /// A file system of its own, of which `$1` is the size and `$2` the place.
 const SMALL: &str = r#"mount -t tmpfs -o size=$1,mode=700 small "$2" && shift 2 && into=$1 && shift && "$@"; code=$?; ls -A "$into"; exit $code"#;
 
@@ -117,14 +131,7 @@ fn a_disk_without_room_is_told_and_nothing_lies_there() {
             command.args(["--user", "--map-root-user"]);
         }
         command.args(["sh", "-c", SMALL, "sh", size]).arg(&into).arg(&into);
-        command.arg(program.get_program()).args(program.get_args());
-        command.current_dir(backed.kept.backups());
-        for (name, value) in program.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        end_with(&mut command, &program);
         let (code, stdout, stderr) = run(command);
         if code == 0 {
             assert!(stdout.ends_with("catalyst.lock\ncerts.db\nkeys\n"), "{stdout}");
@@ -145,14 +152,8 @@ fn a_full_disk_at_any_step_changes_nothing() {
         let program = backed.restore(&data, &["--force"]);
         let mut command = Command::new("sh");
         let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
-        command.args(["-c", &limited, "sh"]).arg(program.get_program()).args(program.get_args());
-        command.current_dir(backed.kept.backups());
-        for (name, value) in program.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        command.args(["-c", &limited, "sh"]);
+        end_with(&mut command, &program);
         let (code, stdout, stderr) = run(command);
         if code == 0 {
             assert!(blocks >= 500, "{blocks}: {stdout}");
