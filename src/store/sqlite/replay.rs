@@ -23,17 +23,19 @@ const SECRETS: [&str; 2] = ["system", "bootstrap"];
 /// Replays the lines in their order. One that does not fit the store is told, and leaves nothing.
 ///
 /// Lines may stand twice, and those of the time before the backup may come after later ones: an instance that was
-/// restored appends them again. Clocks are set back, too. So what lifts a denial has to come after it both by its place and
-/// by its time; and a denial that is on record in the store already, or whose end is, is not made again: it would strike
-/// what was issued since.
+/// restored appends them again, and two copies of a journal may be read. So each counts at its first place alone. Clocks
+/// are set back, too, and so what lifts a denial has to come after it both by its place and by its time. A denial that is on
+/// record in the store already, or whose end is, is not made again: it would strike what was issued since.
 pub(super) fn journal(
     step: &mut Step<'_>,
     lines: &[JournalLine],
     stamp: &Stamp,
     restored: &mut Restored,
 ) -> Outcome<()> {
-    let has_ended = have_ended(step, lines)?;
-    replay(step, lines, &has_ended, stamp, restored)
+    let (mut seen, mut lines) = (HashSet::new(), Vec::from_iter(lines));
+    lines.retain(|line| line.seq == 0 || seen.insert((line.seq, line.at, &line.action, &line.subject)));
+    let has_ended = have_ended(step, &lines)?;
+    replay(step, &lines, &has_ended, stamp, restored)
 }
 
 /// Replays what stands in a store of before, whose denials are in no order with what the backup has allowed: it may
@@ -49,28 +51,28 @@ pub(super) fn standing(
     let allowed: BTreeMap<_, _> = all(step.connection(), sql, (), read)?.into_iter().collect();
     let has_ended = |line: &JournalLine| allowed.get(&line.subject).is_some_and(|at| *at >= line.at);
     let has_ended: Vec<_> = lines.iter().map(has_ended).collect();
-    replay(step, lines, &has_ended, stamp, restored)
+    let lines: Vec<_> = lines.iter().collect();
+    replay(step, &lines, &has_ended, stamp, restored)
 }
 
 fn replay(
     step: &mut Step<'_>,
-    lines: &[JournalLine],
+    lines: &[&JournalLine],
     has_ended: &[bool],
     stamp: &Stamp,
     restored: &mut Restored,
 ) -> Outcome<()> {
-    let (mut denied_here, mut seen) = (BTreeMap::new(), HashSet::new());
+    let mut denied_here = BTreeMap::new();
     for (line, has_ended) in lines.iter().zip(has_ended.iter().copied()) {
-        let is_again = !seen.insert((line.seq, line.at, &line.action, &line.subject)) && line.seq > 0;
         let denied_here = &mut denied_here;
-        let mut replay = Replay { step, line, stamp, has_ended, is_again, denied_here, restored };
+        let mut replay = Replay { step, line, stamp, has_ended, denied_here, restored };
         replay.guarded()?;
     }
     Ok(())
 }
 
 /// Of each line, whether the store itself has allowed the identity after it.
-fn have_ended(step: &Step<'_>, lines: &[JournalLine]) -> Outcome<Vec<bool>> {
+fn have_ended(step: &Step<'_>, lines: &[&JournalLine]) -> Outcome<Vec<bool>> {
     let mut latest: BTreeMap<&str, i64> = BTreeMap::new();
     let mut ended = Vec::with_capacity(lines.len());
     for line in lines.iter().rev() {
@@ -150,8 +152,6 @@ struct Replay<'r, 'c> {
     stamp: &'r Stamp,
     /// The store itself has allowed the identity since.
     has_ended: bool,
-    /// The line stood there before.
-    is_again: bool,
     denied_here: &'r mut BTreeMap<SpiffeId, DeniedHere>,
     restored: &'r mut Restored,
 }
@@ -223,7 +223,7 @@ impl Replay<'_, '_> {
     fn deny(&mut self) -> Outcome<()> {
         let spiffe_id: SpiffeId = self.subject("SPIFFE id")?;
         let detail: DenialDetail = self.detail(self.line)?;
-        if self.has_ended || self.is_again || is_recorded(self.step, self.line)? {
+        if self.has_ended || is_recorded(self.step, self.line)? {
             return Ok(());
         }
         let standing = deny::get(self.step.connection(), &spiffe_id)?;
@@ -287,9 +287,8 @@ impl Replay<'_, '_> {
 
     fn allow(&mut self) -> Outcome<()> {
         let spiffe_id: SpiffeId = self.subject("SPIFFE id")?;
-        let is_earlier = self.denied_here.get(&spiffe_id).is_some_and(|here| self.line.at < here.at);
-        if is_earlier {
-            if !self.is_again && !is_recorded(self.step, self.line)? {
+        if self.denied_here.get(&spiffe_id).is_some_and(|here| self.line.at < here.at) {
+            if !is_recorded(self.step, self.line)? {
                 self.restored.notes.push(format!(
                     "{spiffe_id} stays denied: by the times in the journal it was allowed before it was denied, at {}; if it was after it, allow it again",
                     self.happened_at()
