@@ -177,16 +177,23 @@ impl Keys {
         Ok(KeyIntent {
             nonce: Nonce::from_bytes(row.intention.nonce),
             deployment: self.deployment.clone(),
-            role: match row.intention.role {
-                KeyRole::Ca(CaRole::Root) => catalyst_signing::KeyRole::Root,
-                KeyRole::Ca(CaRole::Services) => catalyst_signing::KeyRole::Services,
-                KeyRole::Ca(CaRole::Transport) => catalyst_signing::KeyRole::Transport,
-                KeyRole::Token => catalyst_signing::KeyRole::Token,
-            },
+            role: row.intention.role.into(),
             generation: row.intention.generation,
             algorithm: algorithm_of(row)?,
             created_at: SystemTime::UNIX_EPOCH + Duration::from_millis(millis),
         })
+    }
+}
+
+/// The role as key stores know it.
+impl From<KeyRole> for catalyst_signing::KeyRole {
+    fn from(role: KeyRole) -> Self {
+        match role {
+            KeyRole::Ca(CaRole::Root) => Self::Root,
+            KeyRole::Ca(CaRole::Services) => Self::Services,
+            KeyRole::Ca(CaRole::Transport) => Self::Transport,
+            KeyRole::Token => Self::Token,
+        }
     }
 }
 

@@ -141,11 +141,12 @@ fn is_same(one: &Path, other: &Path) -> bool {
 /// The disk of the data directory is full.
 fn no_room(error: StoreError, directory: &Path) -> BackupError {
     match error {
-        StoreError::Full => BackupError::NoRoom {
-            directory: directory.display().to_string(),
-            wanted: 1,
-            free: 0,
-            instead: "name another directory with --into",
+        StoreError::Full => BackupError::Io {
+            what: format!(
+                "no room in {}: make room, or name another directory with --into",
+                directory.display()
+            ),
+            source: ErrorKind::StorageFull.into(),
         },
         other => other.into(),
     }

@@ -76,11 +76,10 @@ impl Sizes {
 
     /// Those whose size is another than it was are damaged. What is new is remembered, what is gone forgotten.
     pub fn check(&mut self, shelf: &mut Shelf) {
-        let (good, changed) = std::mem::take(&mut shelf.good)
+        let (good, changed): (Vec<_>, Vec<_>) = std::mem::take(&mut shelf.good)
             .into_iter()
-            .partition(|held: &Held| *self.0.entry(held.name.clone()).or_insert(held.size) == held.size);
+            .partition(|held| *self.0.entry(held.name.clone()).or_insert(held.size) == held.size);
         shelf.good = good;
-        let changed: Vec<Held> = changed;
         shelf.damaged.extend(changed.into_iter().map(|held| {
             let had = self.0.get(&held.name).copied().unwrap_or_default();
             (held.name, format!("it has {} octets, and had {had}", held.size))

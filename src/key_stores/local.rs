@@ -7,37 +7,36 @@ use catalyst_signing::KeyUri;
 use std::{path::PathBuf, sync::Arc};
 
 /// Where it lies and what opens it are the service's own rows, for `--dev` needs them in every build.
-const SETTINGS: BackendSettings = BackendSettings {
-    name: "local",
-    settings: &[],
-    several: false,
-    keys: Some(KeySettings {
-        root: &key(
-            "CATALYST_PKI_LOCAL_KEY",
-            "local-key",
-            "local.key",
-            "Existing key for the next root CA: the name that `catalyst pki keys import` printed",
-        ),
-        services: &key(
-            "CATALYST_PKI_LOCAL_KEY_SERVICES",
-            "local-key-services",
-            "local.key_services",
-            "The same for the next services CA",
-        ),
-        transport: &key(
-            "CATALYST_PKI_LOCAL_KEY_TRANSPORT",
-            "local-key-transport",
-            "local.key_transport",
-            "The same for the next transport CA",
-        ),
-        tokens: &key(
-            "CATALYST_PKI_LOCAL_KEY_TOKENS",
-            "local-key-tokens",
-            "local.key_tokens",
-            "The same for the next token signing key, which is an EC-P384 key",
-        ),
-        names_key: |_| true,
-    }),
+const SETTINGS: BackendSettings =
+    BackendSettings { name: "local", settings: &[], several: false, keys: Some(LOCAL_KEYS) };
+
+/// The settings that name an existing key for the next of each role.
+pub const LOCAL_KEYS: KeySettings = KeySettings {
+    root: &key(
+        "CATALYST_PKI_LOCAL_KEY",
+        "local-key",
+        "local.key",
+        "Existing key for the next root CA: the name that `catalyst pki keys import` printed",
+    ),
+    services: &key(
+        "CATALYST_PKI_LOCAL_KEY_SERVICES",
+        "local-key-services",
+        "local.key_services",
+        "The same for the next services CA",
+    ),
+    transport: &key(
+        "CATALYST_PKI_LOCAL_KEY_TRANSPORT",
+        "local-key-transport",
+        "local.key_transport",
+        "The same for the next transport CA",
+    ),
+    tokens: &key(
+        "CATALYST_PKI_LOCAL_KEY_TOKENS",
+        "local-key-tokens",
+        "local.key_tokens",
+        "The same for the next token signing key, which is an EC-P384 key",
+    ),
+    names_key: |_| true,
 };
 
 const fn key(variable: &'static str, flag: &'static str, key: &'static str, help: &'static str) -> Setting {

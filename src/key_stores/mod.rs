@@ -20,6 +20,8 @@ mod tests;
 #[cfg(feature = "pkcs11")]
 mod token;
 
+pub use local::LOCAL_KEYS;
+
 use crate::settings::{BackendSettings, Settings, SettingsError, StoreSettings, Table};
 use catalyst_local::{LocalBackend, LocalError};
 use catalyst_signing::SigningBackend;

@@ -268,6 +268,7 @@ fn a_backup_that_cannot_be_signed_is_made_only_where_that_is_wanted() {
         stdout.starts_with("[unsigned]") && stderr.contains("the backup is unsigned"),
         "{stdout}{stderr}"
     );
+    assert!(stdout.contains("unchecked") && !stdout.contains("matches"), "{stdout}");
     let mut command = kept.command(&["inspect", "a.age", "--identity"]);
     command.arg(kept.deployment.beside("identity"));
     assert!(done(command).1.contains("the backup is unsigned"));

@@ -59,7 +59,8 @@ impl Verify {
         let work_dir = self.work_dir(&settings);
         let verified = verify(&self.file, &identities, trust, &work_dir, &progress);
         let mut verified = progress.outcome(verified)?;
-        if !self.keys_unchecked {
+        // What anybody may have made says nothing to our key stores.
+        if verified.opened.signer.is_some() && !self.keys_unchecked {
             let mut stores = Stores::new(kinds, settings);
             // The files that are in the backup, not those of this machine.
             stores.settings.local_keys = verified.key_dir();

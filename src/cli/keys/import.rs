@@ -12,7 +12,7 @@ use crate::{
     backup::BackupError,
     client::printable,
     identity::{CaRole, Fingerprint, SpkiHash},
-    key_stores::{key_file, open_local},
+    key_stores::{LOCAL_KEYS, key_file, open_local},
     settings::{Inputs, Settings, Table},
     store::KeyRole,
 };
@@ -61,7 +61,7 @@ impl Import {
         let local = local.ok_or_else(|| {
             wrong("there is no passphrase for local keys: give it with --local-passphrase-file")
         })?;
-        let uri = local.import(&key, role(self.role)).map_err(failed)?;
+        let uri = local.import(&key, self.role.into()).map_err(failed)?;
         self.show(&settings, &key, &uri, beside, form)
     }
 
@@ -209,22 +209,14 @@ fn beside(key: &ImportedKey) -> Result<Option<Fingerprint>, Trouble> {
     }
 }
 
-fn role(role: KeyRole) -> catalyst_signing::KeyRole {
-    match role {
-        KeyRole::Ca(CaRole::Root) => catalyst_signing::KeyRole::Root,
-        KeyRole::Ca(CaRole::Services) => catalyst_signing::KeyRole::Services,
-        KeyRole::Ca(CaRole::Transport) => catalyst_signing::KeyRole::Transport,
-        KeyRole::Token => catalyst_signing::KeyRole::Token,
-    }
-}
-
 fn setting(role: KeyRole) -> &'static str {
-    match role {
-        KeyRole::Ca(CaRole::Root) => "CATALYST_PKI_LOCAL_KEY",
-        KeyRole::Ca(CaRole::Services) => "CATALYST_PKI_LOCAL_KEY_SERVICES",
-        KeyRole::Ca(CaRole::Transport) => "CATALYST_PKI_LOCAL_KEY_TRANSPORT",
-        KeyRole::Token => "CATALYST_PKI_LOCAL_KEY_TOKENS",
-    }
+    let setting = match role {
+        KeyRole::Ca(CaRole::Root) => LOCAL_KEYS.root,
+        KeyRole::Ca(CaRole::Services) => LOCAL_KEYS.services,
+        KeyRole::Ca(CaRole::Transport) => LOCAL_KEYS.transport,
+        KeyRole::Token => LOCAL_KEYS.tokens,
+    };
+    setting.variable
 }
 
 fn failed(error: catalyst_local::LocalError) -> Trouble {
